@@ -1,0 +1,311 @@
+/**
+ * Every way in which a query can fail, each with the facts it was decided on and a hint what to do about it.
+ *
+ * All of them are `instanceof CCFlowError`, here and behind the promise facade, and carry a `_tag` for `Effect.catchTag`.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+
+const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
+
+/** What is known of the CLI's run when it failed. `argv` never holds prompts, tokens, headers or environment values. */
+export const RunFacts = Schema.Struct({
+  /** `null` when a signal ended the process, or when it had to be killed. */
+  exitCode: Schema.NullOr(Schema.Int),
+  signal: Schema.NullOr(Schema.String),
+  argv: Schema.Array(Schema.String),
+  /** The last 64 KiB of stderr at the most. */
+  stderrTail: Schema.String,
+  /** Empty when the CLI failed before it named its session. */
+  sessionId: Schema.String,
+  /** Lines the CLI had printed that were frames of its protocol. */
+  frames: Schema.Int
+})
+export type RunFacts = typeof RunFacts.Type
+
+/** The common supertype. Use it with `instanceof`; branch on `_tag` for what exactly went wrong. */
+export abstract class CCFlowError extends Error {
+  abstract readonly _tag: string
+  /** What to do about it, in one sentence. */
+  abstract readonly hint: string
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Predicate.hasProperty(value, TypeId)
+  }
+}
+
+/** No executable at the given path or on the child's `PATH`. */
+export class CliNotFoundError extends Schema.TaggedError<CliNotFoundError>()("CliNotFoundError", {
+  command: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `No Claude Code CLI at "${this.command}". ${this.hint}`
+  }
+}
+
+/** The executable exists but could not be started: `reason` is what the operating system refused. */
+export class CliSpawnError extends Schema.TaggedError<CliSpawnError>()("CliSpawnError", {
+  command: Schema.String,
+  reason: Schema.Literal("NotExecutable", "IsDirectory", "BadFormat", "CwdMissing", "TooLarge", "NoResources", "Other"),
+  /** The operating system's code, such as `EACCES`. */
+  code: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Could not start "${this.command}": ${this.reason} (${this.code}). ${this.hint}`
+  }
+}
+
+/** The process ended on its own without an answer and without saying why on its protocol. */
+export class CliExitError extends Schema.TaggedError<CliExitError>()("CliExitError", {
+  reason: Schema.Literal("Exited", "Killed", "Interrupted", "ConfigInvalid", "StartupFailed"),
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return describe(`Claude Code ended: ${this.detail}`, this)
+  }
+}
+
+/** The CLI answered one of our control requests with an error, or not in time. */
+export class CliProtocolError extends Schema.TaggedError<CliProtocolError>()("CliProtocolError", {
+  request: Schema.String,
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Claude Code did not accept "${this.request}": ${this.detail}. ${this.hint}`
+  }
+}
+
+/** The output ended, with exit code 0, before the CLI gave a result. Never taken for success. */
+export class MissingResultError extends Schema.TaggedError<MissingResultError>()("MissingResultError", {
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return describe("Claude Code ended without a result", this)
+  }
+}
+
+/** An option that we refuse before the CLI starts, or that the CLI itself refused at start-up. */
+export class InvalidOptionsError extends Schema.TaggedError<InvalidOptionsError>()("InvalidOptionsError", {
+  /** The option as the caller writes it, such as `maxTurns`; the CLI's own words where it named no option of ours. */
+  field: Schema.String,
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Invalid option ${this.field}: ${this.detail}. ${this.hint}`
+  }
+}
+
+/** A deadline ran out. The CLI was interrupted first, then stopped. */
+export class CliTimeoutError extends Schema.TaggedError<CliTimeoutError>()("CliTimeoutError", {
+  /** `startup`: no line at all; `stall`: no line for this long; `total`: the whole run. */
+  phase: Schema.Literal("startup", "stall", "total"),
+  timeoutMs: Schema.Number,
+  sessionId: Schema.String,
+  frames: Schema.Int,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Claude Code did not ${this.phase === "total" ? "finish" : "say anything"} within ${this.timeoutMs} ms ` +
+      `(${this.phase} deadline). ${this.hint}`
+  }
+}
+
+/** Not logged in, a key or token that is refused, or an account that may not use what was asked for (401, 403). */
+export class AuthenticationError extends Schema.TaggedError<AuthenticationError>()("AuthenticationError", {
+  /** `null` when the CLI refused without asking the API. */
+  status: Schema.NullOr(Schema.Int),
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail}. ${this.hint}`
+  }
+}
+
+/** The API refused or failed in a way that has no error of its own; `type` is the API's own name for it. */
+export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
+  /** `null` when no answer was received, as with a refused connection. */
+  status: Schema.NullOr(Schema.Int),
+  type: Schema.String,
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail} (${this.type}). ${this.hint}`
+  }
+}
+
+/** The API is overloaded (529), and the CLI's own retries are used up. */
+export class OverloadedError extends Schema.TaggedError<OverloadedError>()("OverloadedError", {
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail}. ${this.hint}`
+  }
+}
+
+/** A window of the subscription is used up. Waiting helps, retrying does not. */
+export class UsageLimitError extends Schema.TaggedError<UsageLimitError>()("UsageLimitError", {
+  /** The window as the CLI names it, such as `five_hour` or `seven_day`. */
+  limit: Schema.String,
+  /** UTC epoch milliseconds; `null` when the CLI did not say. */
+  resetsAt: Schema.NullOr(Schema.Number),
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail}. ${this.hint}`
+  }
+}
+
+/** The model is unknown, or not for this account. */
+export class ModelNotFoundError extends Schema.TaggedError<ModelNotFoundError>()("ModelNotFoundError", {
+  model: Schema.String,
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail}. ${this.hint}`
+  }
+}
+
+/** The model declined to answer, also after the CLI's one retry. */
+export class RefusalError extends Schema.TaggedError<RefusalError>()("RefusalError", {
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail}. ${this.hint}`
+  }
+}
+
+/** The conversation no longer fits the model's context window. The same prompt will fail again. */
+export class ContextOverflowError extends Schema.TaggedError<ContextOverflowError>()("ContextOverflowError", {
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `${this.detail}. ${this.hint}`
+  }
+}
+
+/** `maxTurns` was reached before the model was done. */
+export class MaxTurnsError extends Schema.TaggedError<MaxTurnsError>()("MaxTurnsError", {
+  numTurns: Schema.Int,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Stopped after ${this.numTurns} turns: maxTurns is reached. ${this.hint}`
+  }
+}
+
+/** `maxBudgetUsd` was reached. The CLI looks after each reply, so a little more than the budget can be spent. */
+export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>()("BudgetExceededError", {
+  spentUsd: Schema.Number,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Stopped after ${this.spentUsd} USD: maxBudgetUsd is reached. ${this.hint}`
+  }
+}
+
+/** An `outputSchema` was given and the model gave no output, or none that fits. */
+export class StructuredOutputError extends Schema.TaggedError<StructuredOutputError>()("StructuredOutputError", {
+  reason: Schema.Literal("NeverGiven", "RetriesExhausted", "DoesNotDecode"),
+  detail: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `No structured output: ${this.detail}. ${this.hint}`
+  }
+}
+
+/** The session to resume is unknown to the CLI on this machine. */
+export class SessionNotFoundError extends Schema.TaggedError<SessionNotFoundError>()("SessionNotFoundError", {
+  sessionId: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `No conversation with session id "${this.sessionId}". ${this.hint}`
+  }
+}
+
+/** The session id is already taken by an earlier conversation. */
+export class SessionBusyError extends Schema.TaggedError<SessionBusyError>()("SessionBusyError", {
+  sessionId: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return `Session id "${this.sessionId}" is already in use. ${this.hint}`
+  }
+}
+
+/** Everything that a query can fail with. */
+export type ClaudeError =
+  | CliNotFoundError
+  | CliSpawnError
+  | CliExitError
+  | CliProtocolError
+  | MissingResultError
+  | InvalidOptionsError
+  | CliTimeoutError
+  | AuthenticationError
+  | ApiError
+  | OverloadedError
+  | UsageLimitError
+  | ModelNotFoundError
+  | RefusalError
+  | ContextOverflowError
+  | MaxTurnsError
+  | BudgetExceededError
+  | StructuredOutputError
+  | SessionNotFoundError
+  | SessionBusyError
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const describe = (what: string, error: { readonly facts: RunFacts; readonly hint: string }): string => {
+  const { exitCode, signal, stderrTail } = error.facts
+  const how = signal !== null ? `signal ${signal}` : exitCode !== null ? `exit code ${exitCode}` : "killed"
+  const lastLines = stderrTail.trim().split("\n").slice(-3).join(" | ")
+  return `${what} (${how}${lastLines === "" ? "" : `; stderr: ${lastLines}`}). ${error.hint}`
+}

@@ -1,0 +1,289 @@
+/**
+ * The lines that the CLI writes on stdout, as schemas: a field is listed where we rely on it, everything else stays open.
+ *
+ * Observed on 2.1.330 and 2.1.197. A frame that does not fit its schema is not an error: it reaches the consumer as
+ * `Unknown` with the reason, because the CLI changes every week and a program that only wants the answer must go on.
+ */
+import * as Schema from "effect/Schema"
+
+const nullish = <A>(schema: Schema.Schema<A>) => Schema.optional(Schema.NullOr(schema))
+const strings = nullish(Schema.Array(Schema.String))
+
+/** What an API message block may hold; only `type` is promised. */
+export const Block = Schema.Struct({
+  type: Schema.String,
+  text: nullish(Schema.String),
+  thinking: nullish(Schema.String),
+  id: nullish(Schema.String),
+  name: nullish(Schema.String),
+  tool_use_id: nullish(Schema.String),
+  is_error: nullish(Schema.Boolean),
+  input: Schema.optional(Schema.Unknown),
+  content: Schema.optional(Schema.Unknown)
+})
+export type Block = typeof Block.Type
+
+export const Usage = Schema.Struct({
+  input_tokens: nullish(Schema.Number),
+  output_tokens: nullish(Schema.Number),
+  cache_read_input_tokens: nullish(Schema.Number),
+  cache_creation_input_tokens: nullish(Schema.Number)
+})
+export type Usage = typeof Usage.Type
+
+const common = {
+  session_id: nullish(Schema.String),
+  uuid: nullish(Schema.String)
+}
+const threaded = { ...common, parent_tool_use_id: nullish(Schema.String) }
+
+/** One content block of an API message; blocks of one message share `message.id`. */
+export const Assistant = Schema.Struct({
+  type: Schema.Literal("assistant"),
+  ...threaded,
+  message: Schema.Struct({
+    id: Schema.String,
+    model: Schema.String,
+    content: Schema.Array(Block),
+    stop_reason: nullish(Schema.String),
+    usage: nullish(Usage)
+  }),
+  error: nullish(Schema.String),
+  api_error_status: nullish(Schema.Number),
+  api_error_type: nullish(Schema.String),
+  api_error: nullish(Schema.String),
+  aborted: nullish(Schema.Boolean)
+})
+export type Assistant = typeof Assistant.Type
+
+export const User = Schema.Struct({
+  type: Schema.Literal("user"),
+  ...threaded,
+  message: Schema.Struct({ content: Schema.Union(Schema.String, Schema.Array(Block)) }),
+  tool_use_result: Schema.optional(Schema.Unknown),
+  isSynthetic: nullish(Schema.Boolean),
+  isReplay: nullish(Schema.Boolean)
+})
+export type User = typeof User.Type
+
+/** With `--include-partial-messages`: an event of the API's stream. */
+export const StreamEvent = Schema.Struct({
+  type: Schema.Literal("stream_event"),
+  ...threaded,
+  event: Schema.Struct({
+    type: Schema.String,
+    index: nullish(Schema.Number),
+    message: nullish(Schema.Struct({ id: Schema.String, model: nullish(Schema.String), usage: nullish(Usage) })),
+    content_block: nullish(Block),
+    delta: nullish(Schema.Struct({
+      type: nullish(Schema.String),
+      text: nullish(Schema.String),
+      thinking: nullish(Schema.String),
+      stop_reason: nullish(Schema.String)
+    })),
+    usage: nullish(Usage)
+  }),
+  api_message_id: nullish(Schema.String),
+  abandoned_blocks: nullish(Schema.Struct({ from_block_index: Schema.Number }))
+})
+export type StreamEvent = typeof StreamEvent.Type
+
+const ModelUsage = Schema.Struct({
+  inputTokens: nullish(Schema.Number),
+  outputTokens: nullish(Schema.Number),
+  cacheReadInputTokens: nullish(Schema.Number),
+  cacheCreationInputTokens: nullish(Schema.Number),
+  webSearchRequests: nullish(Schema.Number),
+  costUSD: nullish(Schema.Number),
+  contextWindow: nullish(Schema.Number)
+})
+
+/** The end of a turn. Its cost figures are cumulative over the process, its usage is the turn's. */
+export const Result = Schema.Struct({
+  type: Schema.Literal("result"),
+  ...common,
+  subtype: Schema.String,
+  is_error: Schema.Boolean,
+  result: nullish(Schema.String),
+  errors: strings,
+  structured_output: Schema.optional(Schema.Unknown),
+  stop_reason: nullish(Schema.String),
+  terminal_reason: nullish(Schema.String),
+  startup_failure_reason: nullish(Schema.String),
+  api_error_status: nullish(Schema.Number),
+  api_error_type: nullish(Schema.String),
+  api_error: nullish(Schema.String),
+  usage: nullish(Usage),
+  total_cost_usd: nullish(Schema.Number),
+  modelUsage: nullish(Schema.Record({ key: Schema.String, value: ModelUsage })),
+  model_usage_since_last_result: nullish(Schema.Record({ key: Schema.String, value: ModelUsage })),
+  num_turns: nullish(Schema.Number),
+  duration_ms: nullish(Schema.Number),
+  permission_denials: nullish(Schema.Array(Schema.Struct({
+    tool_name: Schema.String,
+    tool_use_id: nullish(Schema.String),
+    tool_input: Schema.optional(Schema.Unknown)
+  }))),
+  origin: nullish(Schema.Struct({ kind: nullish(Schema.String) })),
+  user_message_uuids: strings
+})
+export type Result = typeof Result.Type
+
+export const RateLimitEvent = Schema.Struct({
+  type: Schema.Literal("rate_limit_event"),
+  ...common,
+  rate_limit_info: Schema.Struct({
+    status: Schema.String,
+    resetsAt: nullish(Schema.Number),
+    rateLimitType: nullish(Schema.String),
+    utilization: nullish(Schema.Number)
+  })
+})
+export type RateLimitEvent = typeof RateLimitEvent.Type
+
+const system = <const Subtype extends string, const Fields extends Schema.Struct.Fields>(subtype: Subtype, fields: Fields) =>
+  Schema.Struct({ type: Schema.Literal("system"), subtype: Schema.Literal(subtype), ...common, ...fields })
+
+export const Init = system("init", {
+  model: Schema.String,
+  cwd: nullish(Schema.String),
+  tools: Schema.Array(Schema.String),
+  mcp_servers: nullish(Schema.Array(Schema.Struct({ name: Schema.String, status: Schema.String }))),
+  permissionMode: nullish(Schema.String),
+  apiKeySource: nullish(Schema.String),
+  claude_code_version: nullish(Schema.String),
+  slash_commands: strings,
+  agents: strings,
+  skills: strings,
+  capabilities: strings,
+  output_style: nullish(Schema.String)
+})
+export type Init = typeof Init.Type
+
+export const ApiRetry = system("api_retry", {
+  attempt: Schema.Number,
+  max_retries: Schema.Number,
+  retry_delay_ms: Schema.Number,
+  error_status: nullish(Schema.Number),
+  error: nullish(Schema.String)
+})
+export type ApiRetry = typeof ApiRetry.Type
+
+export const PermissionDenied = system("permission_denied", {
+  tool_name: Schema.String,
+  tool_use_id: Schema.String,
+  message: nullish(Schema.String),
+  decision_reason: nullish(Schema.String)
+})
+export type PermissionDenied = typeof PermissionDenied.Type
+
+const task = <const Subtype extends string>(subtype: Subtype) =>
+  system(subtype, {
+    task_id: Schema.String,
+    tool_use_id: nullish(Schema.String),
+    description: nullish(Schema.String),
+    summary: nullish(Schema.String),
+    status: nullish(Schema.String),
+    is_backgrounded: nullish(Schema.Boolean),
+    patch: nullish(Schema.Struct({ status: nullish(Schema.String) }))
+  })
+
+export const TaskStarted = task("task_started")
+export const TaskProgress = task("task_progress")
+export const TaskUpdated = task("task_updated")
+export const TaskNotification = task("task_notification")
+export type Task = Omit<typeof TaskStarted.Type, "subtype"> & { readonly subtype: string }
+
+/** Always the full set of background work that lives. */
+export const BackgroundTasks = system("background_tasks_changed", {
+  tasks: Schema.Array(Schema.Struct({ task_id: Schema.String }))
+})
+export type BackgroundTasks = typeof BackgroundTasks.Type
+
+export const CompactBoundary = system("compact_boundary", {
+  compact_metadata: nullish(Schema.Struct({ trigger: nullish(Schema.String), pre_tokens: nullish(Schema.Number) }))
+})
+export type CompactBoundary = typeof CompactBoundary.Type
+
+/** Settings hooks, with `--include-hook-events`. */
+export const Hook = Schema.Struct({
+  type: Schema.Literal("system"),
+  subtype: Schema.Literal("hook_started", "hook_progress", "hook_response"),
+  ...common,
+  hook_id: nullish(Schema.String),
+  hook_name: nullish(Schema.String),
+  hook_event: nullish(Schema.String),
+  output: nullish(Schema.String),
+  exit_code: nullish(Schema.Number),
+  outcome: nullish(Schema.String)
+})
+export type Hook = typeof Hook.Type
+
+/** Frames that only tell how things stand. Which field holds the text differs; all are optional. */
+export const Notice = Schema.Struct({
+  type: Schema.String,
+  ...threaded,
+  subtype: nullish(Schema.String)
+})
+export type Notice = typeof Notice.Type
+
+/** The subtypes of `system` that arrive as `Status`. */
+export const systemNotices: ReadonlySet<string> = new Set([
+  "status",
+  "session_state_changed",
+  "session_title_changed",
+  "thinking_tokens",
+  "informational",
+  "notification",
+  "model_fallback",
+  "model_refusal_fallback",
+  "model_refusal_no_fallback",
+  "control_request_progress",
+  "ui_invalidate",
+  "commands_changed",
+  "local_command_output",
+  "files_persisted",
+  "elicitation_complete",
+  "mirror_error"
+])
+
+/** The types that arrive as `Status`. */
+export const notices: ReadonlySet<string> = new Set([
+  "tool_progress",
+  "command_lifecycle",
+  "conversation_reset",
+  "prompt_suggestion",
+  "tool_use_summary",
+  "auth_status"
+])
+
+/** A request of the CLI to us. */
+export const ControlRequest = Schema.Struct({
+  type: Schema.Literal("control_request"),
+  request_id: Schema.String,
+  request: Schema.Struct({ subtype: Schema.String })
+})
+export type ControlRequest = typeof ControlRequest.Type
+
+/** The CLI's answer to a request of ours. `response` may be missing: acknowledged only. */
+export const ControlResponse = Schema.Struct({
+  type: Schema.Literal("control_response"),
+  response: Schema.Struct({
+    subtype: Schema.Literal("success", "error"),
+    request_id: nullish(Schema.String),
+    response: Schema.optional(Schema.Unknown),
+    error: nullish(Schema.String),
+    error_code: nullish(Schema.String)
+  })
+})
+export type ControlResponse = typeof ControlResponse.Type
+
+/** The CLI no longer wants an answer to its request. */
+export const ControlCancel = Schema.Struct({
+  type: Schema.Literal("control_cancel_request"),
+  request_id: Schema.String
+})
+export type ControlCancel = typeof ControlCancel.Type
+
+/** Frames of the control protocol: they are answered, not shown. */
+export type Control = ControlRequest | ControlResponse | ControlCancel
