@@ -1,0 +1,93 @@
+/**
+ * Ask Claude Code, get a typed stream. The service that everything else is for.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { decode, merge, type QueryOptions } from "./AgentOptions.js"
+import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
+import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import { CliProcess } from "./CliProcess.js"
+import * as Run from "./internal/run.js"
+import type { Message, Result } from "./Message.js"
+import { MessageParser } from "./MessageParser.js"
+
+/** A prompt: text, or blocks of the API (text, pictures, documents). Text that begins with `/` is a slash command. */
+export type Prompt = Run.Prompt
+
+/** The options of a query in an Effect program. */
+export interface ClaudeOptions extends QueryOptions {
+  /**
+   * When this completes the CLI ends the turn. The stream then ends well, with a `Result` that has what there was.
+   * Interrupting the fiber instead stops the CLI and gives nothing more.
+   */
+  readonly interruptWhen?: Effect.Effect<unknown> | undefined
+}
+
+/** The service. Its streams own a process each: however they end, it is gone when they have. */
+export class Claude extends Context.Tag("@ccflow/core/Claude")<Claude, {
+  readonly query: (prompt: Prompt, options?: ClaudeOptions) => Stream.Stream<Message, ClaudeError>
+}>() {}
+
+export const make: Effect.Effect<Claude["Type"], never, CliProcess | MessageParser | ClaudeConfig> = Effect.gen(
+  function*() {
+    const cliProcess = yield* CliProcess
+    const messageParser = yield* MessageParser
+    const { defaults } = yield* ClaudeConfig
+
+    const run = (prompt: Prompt, { interruptWhen, ...given }: ClaudeOptions): Stream.Stream<Message, ClaudeError> =>
+      Stream.unwrapScoped(Effect.gen(function*() {
+        yield* checkPrompt(prompt)
+        const current = yield* CurrentOptions
+        const options = yield* decode(merge(defaults, current, given))
+        const pull = yield* Run.open({ cliProcess, messageParser }, prompt, options, interruptWhen)
+        return Stream.repeatEffectChunkOption(Effect.map(pull, Chunk.unsafeFromArray))
+      }))
+
+    return {
+      query: (prompt, options = {}) => run(prompt, options)
+    }
+  }
+)
+
+/** Bare: no policies around the run. */
+export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.effect(Claude, make)
+
+/** The messages of one prompt, as they come. Fails after the last message when the run has failed. */
+export const query = (prompt: Prompt, options?: ClaudeOptions): Stream.Stream<Message, ClaudeError, Claude> =>
+  Stream.unwrap(Effect.map(Claude, (claude) => claude.query(prompt, options)))
+
+/** The result of one prompt: the answer, what it cost, what was denied. */
+export const result = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<Result, ClaudeError, Claude> =>
+  Stream.runFold(query(prompt, options), undefined as Result | undefined, answerOf).pipe(
+    Effect.flatMap((answer) => answer === undefined ? Effect.dieMessage("a run that ended well has a result") : Effect.succeed(answer))
+  )
+
+/** The answer's text, as the result has it: never joined from deltas. */
+export const text = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<string, ClaudeError, Claude> =>
+  Effect.map(result(prompt, options), (answer) => answer.result)
+
+/** An answer in the shape of a schema, decoded. */
+export const structured = <A, I>(
+  prompt: Prompt,
+  schema: Schema.Schema<A, I>,
+  options?: ClaudeOptions
+): Effect.Effect<A, ClaudeError, Claude> =>
+  Effect.map(result(prompt, { ...options, outputSchema: schema }), (answer) => answer.structuredOutput as A)
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const answerOf = (found: Result | undefined, message: Message): Result | undefined =>
+  found === undefined && message._tag === "Result" && message.origin === undefined ? message : found
+
+const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptionsError> =>
+  typeof prompt === "string" && prompt.trim() !== "" || Array.isArray(prompt) && prompt.length > 0
+    ? Effect.void
+    : Effect.fail(
+      new InvalidOptionsError({ field: "prompt", detail: "it must be text or blocks, and not empty", hint: "Give the CLI something to do." })
+    )

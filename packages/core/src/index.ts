@@ -1,0 +1,11 @@
+// Written by scripts/barrels.mjs
+export * as AgentOptions from "./AgentOptions.js"
+export * as Claude from "./Claude.js"
+export * as ClaudeConfig from "./ClaudeConfig.js"
+export * as ClaudeError from "./ClaudeError.js"
+export * as CliFrame from "./CliFrame.js"
+export * as CliProcess from "./CliProcess.js"
+export * as ControlProtocol from "./ControlProtocol.js"
+export * as Message from "./Message.js"
+export * as MessageParser from "./MessageParser.js"
+export * as Outcome from "./Outcome.js"

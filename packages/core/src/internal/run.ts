@@ -1,0 +1,327 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
+import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
+import type { CliProcess, Invocation } from "../CliProcess.js"
+import * as ControlProtocol from "../ControlProtocol.js"
+import type { ErrorMessage, Message, RateLimit, Result } from "../Message.js"
+import type { MessageParser } from "../MessageParser.js"
+import * as Outcome from "../Outcome.js"
+import { Inbox } from "./inbox.js"
+
+/** A prompt: text, or blocks of the API such as pictures. @internal */
+export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
+
+/** @internal */
+export interface Services {
+  readonly cliProcess: CliProcess["Type"]
+  readonly messageParser: MessageParser["Type"]
+}
+
+/** The next messages; the failure `None` is the good end. @internal */
+export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>>
+
+/**
+ * One prompt on one process, from start to end.
+ *
+ * A fiber of its own reads the CLI, so that deadlines and control replies never wait for the consumer. The run ends when
+ * the user's result has come, no background work lives and the CLI has left; or by a deadline; or when the CLI dies.
+ * The scope owns everything: closing it at any moment ends the process.
+ *
+ * @internal
+ */
+export const open = (
+  services: Services,
+  prompt: Prompt,
+  options: QueryOptions,
+  interruptWhen: Effect.Effect<unknown> | undefined
+): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const invocation = toInvocation(options)
+    const cli = yield* services.cliProcess.open(invocation)
+    const parser = yield* services.messageParser.make
+    const control = yield* ControlProtocol.make(cli)
+    const clock = yield* Effect.clock
+    const inbox = new Inbox<Message, ClaudeError>(maxHeld)
+    const seen = new Seen(options)
+    const now = () => clock.unsafeCurrentTimeMillis()
+    const limits = limitsOf(options)
+    let lastFrameAt = now()
+    const startedAt = lastFrameAt
+
+    const facts = (stderrTail: string, exit?: { readonly code: number | null; readonly signal: string | null }): RunFacts => ({
+      exitCode: exit?.code ?? null,
+      signal: exit?.signal ?? null,
+      argv: redactedArgv(invocation),
+      stderrTail,
+      sessionId: seen.sessionId,
+      frames: parser.counts.frames
+    })
+
+    const fail = (error: ClaudeError) => inbox.end(Effect.fail(Option.some(error)))
+
+    /** The verdict. A good result needs no facts of the exit; a bad one waits for them, but not for ever. */
+    const finish = Effect.gen(function*() {
+      const exit = yield* Effect.timeoutOption(cli.exit, limits.leaving)
+      const stderrTail = seen.answered ? "" : yield* cli.stderrTail
+      Either.match(seen.outcome(facts(stderrTail, Option.getOrUndefined(exit))), {
+        onLeft: fail,
+        onRight: () => inbox.end(Effect.fail(Option.none()))
+      })
+    })
+
+    /** Nothing more is asked of the CLI: it may end what it is in, but not stay. */
+    const leave = Effect.gen(function*() {
+      yield* cli.closeInput
+      for (;;) {
+        const patience = seen.inTurn ? limits.stall : limits.leaving
+        const left = lastFrameAt + patience - now()
+        if (left <= 0) return yield* finish
+        yield* Effect.sleep(left)
+      }
+    })
+
+    const giveUpBackground = Effect.andThen(Effect.sleep(limits.background), finish)
+
+    /** What follows from a batch, beside handing it on. */
+    const onBatch = Effect.gen(function*() {
+      for (const frame of parser.takeControl()) yield* control.accept(frame)
+      const next = seen.step()
+      if (next === "leave") yield* Effect.forkScoped(leave)
+      if (next === "awaitBackground") yield* Effect.forkScoped(giveUpBackground)
+    })
+
+    const read = Effect.gen(function*() {
+      for (;;) {
+        const chunks = yield* cli.stdout
+        if (chunks.length === 0) break
+        lastFrameAt = now()
+        inbox.offer(seen.all(parser.push(chunks)))
+        yield* onBatch
+        if (inbox.full) {
+          yield* inbox.room
+          lastFrameAt = now()
+        }
+      }
+      inbox.offer(seen.all(parser.end()))
+      yield* finish
+      yield* control.close
+    })
+
+    /** Interrupts first, so that the CLI stops spending, then fails; the scope does the rest. */
+    const expire = (phase: "startup" | "stall" | "total", timeoutMs: number) =>
+      seen.answered ? finish : Effect.andThen(
+        cli.interrupt,
+        Effect.sync(() =>
+          fail(
+            new CliTimeoutError({
+              phase,
+              timeoutMs,
+              sessionId: seen.sessionId,
+              frames: parser.counts.frames,
+              hint: timeoutHints[phase]
+            })
+          )
+        )
+      )
+
+    const watch = Effect.gen(function*() {
+      for (;;) {
+        const at = now()
+        if (at - startedAt >= limits.total) return yield* expire("total", limits.total)
+        const starting = parser.counts.frames === 0
+        const [phase, limit] = starting ? ["startup", limits.startup] as const : ["stall", limits.stall] as const
+        const quiet = at - lastFrameAt
+        const excused = !starting && (seen.toolRuns || seen.answered || inbox.full)
+        if (quiet >= limit && !excused) return yield* expire(phase, limit)
+        const next = Math.min(startedAt + limits.total - at, excused ? limit : limit - quiet)
+        if (next === Infinity) return
+        yield* Effect.sleep(next)
+      }
+    })
+
+    const ask = Effect.gen(function*() {
+      const fields = toInitialize(options)
+      if (fields !== undefined) yield* control.request({ subtype: "initialize", ...fields }, limits.startup)
+      yield* cli.send(userLine(prompt))
+    })
+
+    yield* Effect.forkScoped(read)
+    yield* Effect.forkScoped(Effect.catchAll(ask, (error) => Effect.sync(() => fail(error))))
+    yield* Effect.forkScoped(watch)
+    if (interruptWhen !== undefined) {
+      yield* interruptWhen.pipe(
+        Effect.andThen(Effect.sync(() => seen.interrupt())),
+        Effect.andThen(control.request({ subtype: "interrupt" })),
+        Effect.catchAll(() => cli.interrupt),
+        Effect.forkScoped
+      )
+    }
+    return inbox.take
+  })
+
+// ---------------------------------------------------------------------------
+
+/** Messages that may wait for the consumer before the CLI has to. */
+const maxHeld = 1024
+
+const millis = (input: Duration.DurationInput | undefined, fallback: Duration.DurationInput) =>
+  Duration.toMillis(input ?? fallback)
+
+const limitsOf = (options: QueryOptions) => ({
+  startup: millis(options.startupTimeout, "1 minute"),
+  stall: millis(options.stallTimeout, "6 minutes"),
+  total: millis(options.timeout, Duration.infinity),
+  background: millis(options.backgroundTimeout, "10 minutes"),
+  /** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
+  leaving: 5000
+})
+
+const timeoutHints = {
+  startup: "Does the CLI start by hand? Raise startupTimeout on a slow machine.",
+  stall: "Raise stallTimeout if long silences are expected.",
+  total: "Raise timeout, or resume the session."
+}
+
+const userLine = (prompt: Prompt): string =>
+  ControlProtocol.line({
+    type: "user",
+    message: { role: "user", content: prompt },
+    parent_tool_use_id: null,
+    session_id: ""
+  })
+
+const redactedArgv = (invocation: Invocation): ReadonlyArray<string> => [invocation.command, ...redactArgs(invocation.args)]
+
+/** What the messages have told about the run. */
+class Seen {
+  sessionId = ""
+  inTurn = false
+  private result: Result | undefined
+  private error: ErrorMessage | undefined
+  private rejected: RateLimit | undefined
+  private interrupted = false
+  private undecodable: string | undefined
+  private stepped: "awaitBackground" | "leave" | undefined
+  private readonly options: QueryOptions
+  private readonly background = new Set<string>()
+  private readonly tools = new Set<string>()
+
+  constructor(options: QueryOptions) {
+    this.options = options
+  }
+
+  /** The user's turn has its result. */
+  get answered(): boolean {
+    return this.result !== undefined
+  }
+
+  get toolRuns(): boolean {
+    return this.tools.size > 0
+  }
+
+  interrupt(): void {
+    this.interrupted = true
+  }
+
+  /** Looks at a batch, and decodes the structured output in it. */
+  all(batch: ReadonlyArray<Message>): ReadonlyArray<Message> {
+    let decoded: Array<Message> | undefined
+    for (let i = 0; i < batch.length; i++) {
+      const message = batch[i]!
+      if (message._tag === "Text") continue
+      const told = this.one(message)
+      if (told !== message) (decoded ??= [...batch])[i] = told
+    }
+    return decoded ?? batch
+  }
+
+  /** What is newly due, once each. */
+  step(): "awaitBackground" | "leave" | undefined {
+    if (!this.answered || this.stepped === "leave") return undefined
+    const due = this.background.size === 0 ? "leave" : "awaitBackground"
+    if (due === this.stepped) return undefined
+    return this.stepped = due
+  }
+
+  outcome(facts: RunFacts): Either.Either<Result, ClaudeError> {
+    return Either.filterOrLeft(
+      Outcome.decide({
+        facts,
+        result: this.result,
+        error: this.error,
+        rejected: this.rejected,
+        model: this.options.model ?? "",
+        wantsStructuredOutput: this.options.outputSchema !== undefined,
+        interrupted: this.interrupted
+      }),
+      () => this.undecodable === undefined,
+      () =>
+        new StructuredOutputError({
+          reason: "DoesNotDecode",
+          detail: this.undecodable ?? "",
+          facts,
+          hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
+        })
+    )
+  }
+
+  private one(message: Message): Message {
+    if (message.sessionId !== "") this.sessionId = message.sessionId
+    switch (message._tag) {
+      case "Init":
+        this.inTurn = true
+        break
+      case "ToolUse":
+        this.tools.add(message.id)
+        break
+      case "ToolResult":
+        this.tools.delete(message.toolUseId)
+        break
+      case "Error":
+        this.error = message
+        break
+      case "RateLimit":
+        this.rejected = message.status === "rejected" ? message : undefined
+        break
+      case "Task":
+        this.task(message)
+        break
+      case "Result":
+        return this.turnEnded(message)
+    }
+    return message
+  }
+
+  private task(message: Extract<Message, { _tag: "Task" }>): void {
+    if (message.phase === "background") {
+      this.background.clear()
+      for (const id of message.live) this.background.add(id)
+    } else if (message.phase === "started" && message.background) this.background.add(message.taskId)
+    else if (message.phase === "notification") this.background.delete(message.taskId)
+  }
+
+  private turnEnded(message: Result): Result {
+    this.inTurn = false
+    this.tools.clear()
+    if (message.origin !== undefined || this.answered) return message
+    return this.result = this.decoded(message)
+  }
+
+  private decoded(message: Result): Result {
+    const { outputSchema } = this.options
+    if (message.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return message
+    return Either.match(Schema.decodeUnknownEither(outputSchema)(message.structuredOutput), {
+      onLeft: (error) => {
+        this.undecodable = error.message
+        return message
+      },
+      onRight: (structuredOutput) => ({ ...message, structuredOutput })
+    })
+  }
+}
+

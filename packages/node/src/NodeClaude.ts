@@ -1,0 +1,19 @@
+/**
+ * Everything that a query needs on Node, in one layer.
+ */
+import * as Claude from "@ccflow/core/Claude"
+import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
+import type { QueryOptions } from "@ccflow/core/AgentOptions"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as MessageParser from "@ccflow/core/MessageParser"
+import * as Layer from "effect/Layer"
+import * as NodeCliProcess from "./NodeCliProcess.js"
+
+/** With options for all queries, over those of the environment. */
+export const layerWith = (options: QueryOptions): Layer.Layer<Claude.Claude, InvalidOptionsError> =>
+  Claude.layer.pipe(
+    Layer.provide(Layer.mergeAll(NodeCliProcess.layer, MessageParser.layer, ClaudeConfig.layerWith(options)))
+  )
+
+/** The user's `claude`, as the environment says. */
+export const layer: Layer.Layer<Claude.Claude, InvalidOptionsError> = layerWith({})

@@ -1,0 +1,3 @@
+// Written by scripts/barrels.mjs
+export * as NodeClaude from "./NodeClaude.js"
+export * as NodeCliProcess from "./NodeCliProcess.js"
