@@ -1,0 +1,144 @@
+/**
+ * Claude Code for plain TypeScript: promises and `for await` over the Effect services, and nothing else.
+ */
+import type * as AgentOptions from "@ccflow/core/AgentOptions"
+import * as Claude from "@ccflow/core/Claude"
+import { CCFlowError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { Result } from "@ccflow/core/Message"
+import * as NodeClaude from "@ccflow/node/NodeClaude"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import type * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import type * as Schema from "effect/Schema"
+import * as Query from "./Query.js"
+
+/** The options of one call. */
+export interface QueryOptions extends AgentOptions.QueryOptions {
+  /** Aborting it stops the CLI; the call then rejects with an `AbortError`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Options with a schema whose decoded output the result carries. */
+export interface StructuredOptions<Output, Encoded> extends Omit<QueryOptions, "outputSchema"> {
+  readonly outputSchema: Schema.Schema<Output, Encoded>
+}
+
+/** Options for all calls of a client, over those of the environment. */
+export interface ClientConfig extends AgentOptions.QueryOptions {}
+
+export interface BatchOptions extends QueryOptions {
+  /** Processes at once. Default: 5. */
+  readonly concurrency?: number | undefined
+  /** Called as each prompt ends. What it throws is logged and stops nothing. */
+  readonly onProgress?: ((progress: BatchProgress) => void) | undefined
+}
+
+export interface BatchProgress {
+  readonly completed: number
+  readonly total: number
+  readonly latest: BatchResult
+}
+
+/** One prompt's end: a result or an error. */
+export interface BatchResult {
+  readonly index: number
+  readonly prompt: string
+  readonly result?: Result
+  readonly error?: CCFlowError
+}
+
+/** Owns the runtime that its calls share. Close it to stop what still runs. */
+export interface Client extends AsyncDisposable {
+  /** The messages of one prompt, as they come. */
+  query<Output, Encoded>(prompt: Claude.Prompt, options: StructuredOptions<Output, Encoded>): Query.Query<Output>
+  query(prompt: Claude.Prompt, options?: QueryOptions): Query.Query
+  /** The answer's text. */
+  querySimple(prompt: Claude.Prompt, options?: QueryOptions): Promise<string>
+  /** Many prompts, a few at a time: results in input order, one failure hides no other. */
+  batchQuery(prompts: ReadonlyArray<string>, options?: BatchOptions): Promise<Array<BatchResult>>
+  close(): Promise<void>
+}
+
+/** A client of the user's own `claude`. */
+export const createClient = (config: ClientConfig = {}): Client => make(NodeClaude.layerWith(config))
+
+/** A client of any `Claude`: give it a fake one, and a program without Effect is tested without a process. */
+export const make = (layer: Layer.Layer<Claude.Claude, InvalidOptionsError>): Client => {
+  const runtime = ManagedRuntime.make(layer)
+  const open = new Set<Query.Running>()
+  let closed = false
+
+  const run: Query.Run = (effect, options) =>
+    closed ? Promise.resolve(Exit.die(Query.abortError("the client is closed"))) : runtime.runPromiseExit(effect, options)
+
+  const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions): Query.Query => {
+    const interrupted = Deferred.unsafeMake<void>(FiberId.none)
+    return Query.make({ open, run }, {
+      signal,
+      messages: Claude.query(prompt, { ...options, interruptWhen: Deferred.await(interrupted) }),
+      interrupt: () => Deferred.unsafeDone(interrupted, Effect.void)
+    })
+  }
+
+  return {
+    query: start,
+    querySimple: async (prompt, options = {}) => (await start(prompt, options).result).result,
+    batchQuery: (prompts, options) => batch(start, prompts, options),
+    close: async () => {
+      if (closed) return
+      await Promise.all([...open].map((query) => query.close()))
+      closed = true
+      await runtime.dispose()
+    },
+    [Symbol.asyncDispose]() {
+      return this.close()
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const batch = async (
+  start: (prompt: Claude.Prompt, options: QueryOptions) => Query.Query,
+  prompts: ReadonlyArray<string>,
+  { concurrency = 5, onProgress, ...options }: BatchOptions = {}
+): Promise<Array<BatchResult>> => {
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new InvalidOptionsError({ field: "concurrency", detail: "it must be a whole number above 0", hint: "Left out it is 5." })
+  }
+  const results: Array<BatchResult> = []
+  let completed = 0
+  let taken = 0
+
+  const one = async (index: number): Promise<void> => {
+    const prompt = prompts[index]!
+    const latest: BatchResult = await start(prompt, options).result.then(
+      (result) => ({ index, prompt, result }),
+      (error: unknown) => {
+        if (options.signal?.aborted !== true && error instanceof CCFlowError) return { index, prompt, error }
+        throw error
+      }
+    )
+    results[index] = latest
+    try {
+      onProgress?.({ completed: ++completed, total: prompts.length, latest })
+    } catch (error) {
+      process.emitWarning(`onProgress threw: ${error instanceof Error ? error.message : String(error)}`, "CCFlowWarning")
+    }
+  }
+  const worker = async (): Promise<void> => {
+    while (taken < prompts.length) await one(taken++)
+  }
+  await allEnded(Array.from({ length: Math.min(concurrency, prompts.length) }, worker))
+  return results
+}
+
+/** Rejects like `Promise.all`, but not before all have ended: nothing runs on behind the caller's back. */
+const allEnded = async (running: ReadonlyArray<Promise<void>>): Promise<void> => {
+  for (const end of await Promise.allSettled(running)) if (end.status === "rejected") throw end.reason
+}

@@ -1,0 +1,69 @@
+/**
+ * `ccflow` for plain TypeScript: ask Claude Code, on your own login, and get typed messages.
+ */
+import type { Prompt } from "@ccflow/core/Claude"
+import * as Client from "./Client.js"
+import type { Query } from "./Query.js"
+
+export * from "@ccflow/core/ClaudeError"
+export type { Agent, McpServer } from "@ccflow/core/AgentOptions"
+export type {
+  ApiRetry,
+  Assistant,
+  Compact,
+  ContentBlock,
+  ErrorMessage,
+  Hook,
+  Init,
+  Message,
+  ModelUsage,
+  PermissionDenied,
+  RateLimit,
+  Result,
+  Status,
+  Stop,
+  Task,
+  Text,
+  Thinking,
+  ToolResult,
+  ToolUse,
+  Unknown,
+  UnknownSystem,
+  Usage,
+  User
+} from "@ccflow/core/Message"
+export {
+  type BatchOptions,
+  type BatchProgress,
+  type BatchResult,
+  type Client,
+  type ClientConfig,
+  createClient,
+  make as makeClient,
+  type QueryOptions,
+  type StructuredOptions
+} from "./Client.js"
+export type { Prompt } from "@ccflow/core/Claude"
+export type { Query, ResultOf } from "./Query.js"
+export { PermissionMode } from "./PermissionMode.js"
+
+/** Made at the first call; the environment is read then. It keeps no host process alive. */
+let shared: Client.Client | undefined
+const client = (): Client.Client => shared ??= Client.createClient()
+
+/** The messages of one prompt, as they come: `for await (const message of query("…"))`. */
+export function query<Output, Encoded>(
+  prompt: Prompt,
+  options: Client.StructuredOptions<Output, Encoded>
+): Query<Output>
+export function query(prompt: Prompt, options?: Client.QueryOptions): Query
+export function query(prompt: Prompt, options?: Client.QueryOptions): Query {
+  return client().query(prompt, options)
+}
+
+/** The answer's text. */
+export const querySimple: Client.Client["querySimple"] = (prompt, options) => client().querySimple(prompt, options)
+export { querySimple as queryText }
+
+/** Many prompts, a few at a time: results in input order, one failure hides no other. */
+export const batchQuery: Client.Client["batchQuery"] = (prompts, options) => client().batchQuery(prompts, options)
