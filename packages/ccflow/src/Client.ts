@@ -72,9 +72,11 @@ export const make = (layer: Layer.Layer<Claude.Claude, InvalidOptionsError>): Cl
   let closed = false
 
   const run: Query.Run = (effect, options) =>
-    closed ? Promise.resolve(Exit.die(Query.abortError("the client is closed"))) : runtime.runPromiseExit(effect, options)
+    closed
+      ? Promise.resolve(Exit.die(Query.abortError("the client is closed")))
+      : runtime.runPromiseExit(effect, options)
 
-  const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions): Query.Query => {
+  const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions = {}): Query.Query => {
     const interrupted = Deferred.unsafeMake<void>(FiberId.none)
     return Query.make({ open, run }, {
       signal,
@@ -109,7 +111,11 @@ const batch = async (
   { concurrency = 5, onProgress, ...options }: BatchOptions = {}
 ): Promise<Array<BatchResult>> => {
   if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new InvalidOptionsError({ field: "concurrency", detail: "it must be a whole number above 0", hint: "Left out it is 5." })
+    throw new InvalidOptionsError({
+      field: "concurrency",
+      detail: "it must be a whole number above 0",
+      hint: "Left out it is 5."
+    })
   }
   const results: Array<BatchResult> = []
   let completed = 0
@@ -128,7 +134,10 @@ const batch = async (
     try {
       onProgress?.({ completed: ++completed, total: prompts.length, latest })
     } catch (error) {
-      process.emitWarning(`onProgress threw: ${error instanceof Error ? error.message : String(error)}`, "CCFlowWarning")
+      process.emitWarning(
+        `onProgress threw: ${error instanceof Error ? error.message : String(error)}`,
+        "CCFlowWarning"
+      )
     }
   }
   const worker = async (): Promise<void> => {

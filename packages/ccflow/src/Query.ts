@@ -112,7 +112,9 @@ class QueryHandle<Output> implements Query<Output> {
     this.iterated = true
     if (this.waiting === 0) {
       const buffered = this.batch?.next()
-      if (buffered !== undefined && buffered.done !== true) return Promise.resolve({ done: false, value: buffered.value })
+      if (buffered !== undefined && buffered.done !== true) {
+        return Promise.resolve({ done: false, value: buffered.value })
+      }
     }
     this.waiting++
     const turn = this.tail.then(() => this.advance())

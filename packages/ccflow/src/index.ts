@@ -5,8 +5,9 @@ import type { Prompt } from "@ccflow/core/Claude"
 import * as Client from "./Client.js"
 import type { Query } from "./Query.js"
 
-export * from "@ccflow/core/ClaudeError"
 export type { Agent, McpServer } from "@ccflow/core/AgentOptions"
+export type { Prompt } from "@ccflow/core/Claude"
+export * from "@ccflow/core/ClaudeError"
 export type {
   ApiRetry,
   Assistant,
@@ -43,9 +44,8 @@ export {
   type QueryOptions,
   type StructuredOptions
 } from "./Client.js"
-export type { Prompt } from "@ccflow/core/Claude"
-export type { Query, ResultOf } from "./Query.js"
 export { PermissionMode } from "./PermissionMode.js"
+export type { Query, ResultOf } from "./Query.js"
 
 /** Made at the first call; the environment is read then. It keeps no host process alive. */
 let shared: Client.Client | undefined

@@ -173,8 +173,10 @@ export const decode = (options: unknown): Either.Either<QueryOptions, InvalidOpt
 /** Later options win. `undefined` says nothing, and `env` is merged name by name. */
 export const merge = (...layers: ReadonlyArray<QueryOptions>): QueryOptions => {
   const env = Object.assign({}, ...layers.map((options) => options.env))
-  const merged = Object.assign({}, ...layers.map((options) =>
-    Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))))
+  const merged = Object.assign(
+    {},
+    ...layers.map((options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)))
+  )
   return Object.keys(env).length === 0 ? merged : { ...merged, env }
 }
 
@@ -182,7 +184,8 @@ export const merge = (...layers: ReadonlyArray<QueryOptions>): QueryOptions => {
 export const toArgs = (options: QueryOptions): ReadonlyArray<string> => {
   const valued = (flag: string, value: string | number | undefined) => value === undefined ? [] : [`--${flag}=${value}`]
   const listed = (flag: string, values: ReadonlyArray<string> | undefined) => valued(flag, values?.join(","))
-  const each = (flag: string, values: ReadonlyArray<string> | undefined) => (values ?? []).flatMap((value) => valued(flag, value))
+  const each = (flag: string, values: ReadonlyArray<string> | undefined) =>
+    (values ?? []).flatMap((value) => valued(flag, value))
   const bare = (flag: string, on: boolean | undefined) => on === true ? [`--${flag}`] : []
   const { debug, fallbackModel, thinking } = options
   return [
@@ -221,7 +224,9 @@ export const toArgs = (options: QueryOptions): ReadonlyArray<string> => {
     ...listed("betas", options.betas),
     ...(typeof debug === "string" ? valued("debug", debug) : bare("debug", debug)),
     ...valued("debug-file", options.debugFile),
-    ...Object.entries(options.extraArgs ?? {}).map(([flag, value]) => value === null ? `--${flag}` : `--${flag}=${value}`)
+    ...Object.entries(options.extraArgs ?? {}).map(([flag, value]) =>
+      value === null ? `--${flag}` : `--${flag}=${value}`
+    )
   ]
 }
 
@@ -326,7 +331,9 @@ const conflictIn = (options: QueryOptions): InvalidOptionsError | undefined => {
     return invalid("fallbackModel", "it is the model itself", "Name another model.")
   }
   const reserved = Object.keys(options.extraArgs ?? {}).find((flag) => reservedArgs.has(flag))
-  if (reserved !== undefined) return invalid(`extraArgs.${reserved}`, "it is how ccflow talks to the CLI", "Leave it out.")
+  if (reserved !== undefined) {
+    return invalid(`extraArgs.${reserved}`, "it is how ccflow talks to the CLI", "Leave it out.")
+  }
   const name = Object.keys(options.env ?? {}).find((key) => key === "" || /[=\0]/.test(key))
   if (name !== undefined) return invalid("env", `"${name}" cannot be the name of a variable`)
   if (options.context !== undefined && Either.isLeft(Either.try(() => JSON.stringify(options.context)))) {

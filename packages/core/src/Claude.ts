@@ -63,7 +63,9 @@ export const query = (prompt: Prompt, options?: ClaudeOptions): Stream.Stream<Me
 /** The result of one prompt: the answer, what it cost, what was denied. */
 export const result = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<Result, ClaudeError, Claude> =>
   Stream.runFold(query(prompt, options), undefined as Result | undefined, answerOf).pipe(
-    Effect.flatMap((answer) => answer === undefined ? Effect.dieMessage("a run that ended well has a result") : Effect.succeed(answer))
+    Effect.flatMap((answer) =>
+      answer === undefined ? Effect.dieMessage("a run that ended well has a result") : Effect.succeed(answer)
+    )
   )
 
 /** The answer's text, as the result has it: never joined from deltas. */
@@ -89,5 +91,9 @@ const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptionsError> 
   typeof prompt === "string" && prompt.trim() !== "" || Array.isArray(prompt) && prompt.length > 0
     ? Effect.void
     : Effect.fail(
-      new InvalidOptionsError({ field: "prompt", detail: "it must be text or blocks, and not empty", hint: "Give the CLI something to do." })
+      new InvalidOptionsError({
+        field: "prompt",
+        detail: "it must be text or blocks, and not empty",
+        hint: "Give the CLI something to do."
+      })
     )

@@ -141,8 +141,10 @@ export const RateLimitEvent = Schema.Struct({
 })
 export type RateLimitEvent = typeof RateLimitEvent.Type
 
-const system = <const Subtype extends string, const Fields extends Schema.Struct.Fields>(subtype: Subtype, fields: Fields) =>
-  Schema.Struct({ type: Schema.Literal("system"), subtype: Schema.Literal(subtype), ...common, ...fields })
+const system = <const Subtype extends string, const Fields extends Schema.Struct.Fields>(
+  subtype: Subtype,
+  fields: Fields
+) => Schema.Struct({ type: Schema.Literal("system"), subtype: Schema.Literal(subtype), ...common, ...fields })
 
 export const Init = system("init", {
   model: Schema.String,

@@ -5,7 +5,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { CliProtocolError } from "./ClaudeError.js"
 import type { Control } from "./CliFrame.js"
 import type { RunningCli } from "./CliProcess.js"
@@ -62,7 +62,9 @@ export const make = (cli: Pick<RunningCli, "send">): Effect.Effect<ControlProtoc
         )
       },
       close: Effect.suspend(() =>
-        Effect.forEach(open.values(), (pending) => Deferred.fail(pending.answer, gone(pending.subtype)), { discard: true })
+        Effect.forEach(open.values(), (pending) => Deferred.fail(pending.answer, gone(pending.subtype)), {
+          discard: true
+        })
       )
     }
   })

@@ -161,7 +161,9 @@ export const Result = Schema.TaggedStruct("Result", {
   modelUsage: Schema.Record({ key: Schema.String, value: ModelUsage }),
   numTurns: Schema.Number,
   durationMs: Schema.Number,
-  permissionDenials: Schema.Array(Schema.Struct({ tool: Schema.String, toolUseId: Schema.String, input: Schema.Unknown })),
+  permissionDenials: Schema.Array(
+    Schema.Struct({ tool: Schema.String, toolUseId: Schema.String, input: Schema.Unknown })
+  ),
   errors: Schema.Array(Schema.String),
   apiErrorStatus: Schema.optional(Schema.Number),
   apiErrorType: Schema.optional(Schema.String),
@@ -319,8 +321,9 @@ export const Message = Schema.Union(
 export type Message = typeof Message.Type
 
 /** Narrows to one kind: `Stream.filter(Message.is("Text"))`. */
-export const is = <Tag extends Message["_tag"]>(tag: Tag) => (message: Message): message is Extract<Message, { _tag: Tag }> =>
-  message._tag === tag
+export const is =
+  <Tag extends Message["_tag"]>(tag: Tag) => (message: Message): message is Extract<Message, { _tag: Tag }> =>
+    message._tag === tag
 
 /** One case for each kind, checked by the compiler to be complete. */
 export const match = Match.typeTags<Message>()

@@ -96,7 +96,11 @@ const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeErr
     })
   }
   if (result.stopReason === "refusal") {
-    return new RefusalError({ detail: detail || "The model declined", facts, hint: "Rephrase the prompt, or choose another model." })
+    return new RefusalError({
+      detail: detail || "The model declined",
+      facts,
+      hint: "Rephrase the prompt, or choose another model."
+    })
   }
   return startupFailure(result, detail, facts) ?? apiFailure(observed, result, detail)
 }
@@ -108,13 +112,23 @@ const startupFailure = (result: Result, detail: string, facts: RunFacts): Claude
     case undefined:
       return undefined
     case "config_file_invalid":
-      return new CliExitError({ reason: "ConfigInvalid", detail, facts, hint: "Repair or remove the file that it names." })
+      return new CliExitError({
+        reason: "ConfigInvalid",
+        detail,
+        facts,
+        hint: "Repair or remove the file that it names."
+      })
     case "bypass_root":
       return rootBypass
     case "cwd_unavailable":
       return new InvalidOptionsError({ field: "cwd", detail, hint: "Give a directory that exists." })
     default:
-      return new CliExitError({ reason: "StartupFailed", detail, facts, hint: "Run `claude` once by hand to see more." })
+      return new CliExitError({
+        reason: "StartupFailed",
+        detail,
+        facts,
+        hint: "Run `claude` once by hand to see more."
+      })
   }
 }
 
@@ -123,7 +137,9 @@ const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeE
   const status = result.apiErrorStatus ?? error?.status ?? null
   const type = result.apiErrorType ?? error?.type ?? result.apiError ?? error?.apiError ?? error?.code ?? result.subtype
   const apiError = result.apiError ?? error?.apiError
-  if (apiError === "usage_limit_reached" || (rejected !== undefined && (status === 429 || error?.code === "rate_limit"))) {
+  if (
+    apiError === "usage_limit_reached" || (rejected !== undefined && (status === 429 || error?.code === "rate_limit"))
+  ) {
     return new UsageLimitError({
       limit: rejected?.limit ?? "",
       resetsAt: rejected?.resetsAt ?? null,
@@ -133,18 +149,32 @@ const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeE
     })
   }
   if (result.terminalReason === "prompt_too_long" || apiError === "model_context_window_exceeded") {
-    return new ContextOverflowError({ detail, facts, hint: "Start a new session, /compact this one, or use a larger model." })
+    return new ContextOverflowError({
+      detail,
+      facts,
+      hint: "Start a new session, /compact this one, or use a larger model."
+    })
   }
-  if (status === 401 || status === 403 || error?.code === "authentication_failed" || error?.code === "oauth_org_not_allowed") {
+  if (
+    status === 401 || status === 403 || error?.code === "authentication_failed" ||
+    error?.code === "oauth_org_not_allowed"
+  ) {
     return new AuthenticationError({
       status,
       detail,
       facts,
-      hint: status === null ? "Run `claude` and log in with /login." : "Check the account or key: run `claude auth status`."
+      hint: status === null
+        ? "Run `claude` and log in with /login."
+        : "Check the account or key: run `claude auth status`."
     })
   }
   if (status === 404 || error?.code === "model_not_found") {
-    return new ModelNotFoundError({ model: observed.model, detail, facts, hint: "Check the model's name and your access to it." })
+    return new ModelNotFoundError({
+      model: observed.model,
+      detail,
+      facts,
+      hint: "Check the model's name and your access to it."
+    })
   }
   if (status === 529 || type === "overloaded_error") {
     return new OverloadedError({ detail, facts, hint: "Try again later, or give a fallbackModel." })
@@ -165,15 +195,26 @@ const apiHint = (status: number | null, type: string): string => {
 /** The CLI's words on stderr, where they are all there is: a start-up failure prints no result. */
 const startupErrors: ReadonlyArray<readonly [RegExp, (found: RegExpExecArray, facts: RunFacts) => ClaudeError]> = [
   [/No conversation found with session ID: (\S+)/, (found) => sessionNotFound(found[1]!)],
-  [/Session ID (\S+) is already in use/, (found) =>
-    new SessionBusyError({ sessionId: found[1]!, hint: "Resume that session, or choose another id." })],
+  [
+    /Session ID (\S+) is already in use/,
+    (found) => new SessionBusyError({ sessionId: found[1]!, hint: "Resume that session, or choose another id." })
+  ],
   [/cannot be used with root\/sudo privileges/, () => rootBypass],
-  [/unknown option '--?([^'=]+)/, (found) => refused(found[1]!, "the CLI does not know this option", "Update the CLI, or leave the option out.")],
-  [/option '--([A-Za-z-]+)[^']*' argument .*? is invalid\.?(.*)/, (found) => refused(found[1]!, `the CLI refused its value.${found[2]}`)],
+  [
+    /unknown option '--?([^'=]+)/,
+    (found) => refused(found[1]!, "the CLI does not know this option", "Update the CLI, or leave the option out.")
+  ],
+  [
+    /option '--([A-Za-z-]+)[^']*' argument .*? is invalid\.?(.*)/,
+    (found) => refused(found[1]!, `the CLI refused its value.${found[2]}`)
+  ],
   [/Invalid MCP configuration:\s*(.*)/, (found) => refused("mcp-config", found[1]!)],
   [/Settings file not found: .*/, () => refused("settings", "the settings file was not found")],
   [/Error: Invalid --agents configuration:\s*(.*)/, (found) => refused("agents", found[1]!)],
-  [/Error: (--[a-z-]+ .*|Invalid session ID.*)/, (found) => refused(/^--([a-z-]+)/.exec(found[1]!)?.[1] ?? "session-id", found[1]!)],
+  [
+    /Error: (--[a-z-]+ .*|Invalid session ID.*)/,
+    (found) => refused(/^--([a-z-]+)/.exec(found[1]!)?.[1] ?? "session-id", found[1]!)
+  ],
   [/Not logged in|Invalid API key|Please run \/login/, (_, facts) =>
     new AuthenticationError({
       status: null,
@@ -205,7 +246,9 @@ const withoutResult = ({ error, facts, model }: Observed): ClaudeError => {
   }
   return new CliExitError({
     reason: "Exited",
-    detail: error === undefined ? `it left before it had answered${model === "" ? "" : ` (model ${model})`}` : error.content,
+    detail: error === undefined
+      ? `it left before it had answered${model === "" ? "" : ` (model ${model})`}`
+      : error.content,
     facts,
     hint: "stderr has the CLI's own words."
   })

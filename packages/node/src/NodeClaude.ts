@@ -1,9 +1,9 @@
 /**
  * Everything that a query needs on Node, in one layer.
  */
+import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
-import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Layer from "effect/Layer"

@@ -5,16 +5,16 @@
  * does: stdin is ended, then SIGINT, SIGTERM and SIGKILL go to the group with a grace after each. These waits run on real
  * time, so that a program under a test clock does not hang on a real process.
  */
-import { CliProcess, type CliExit, type Invocation, type RunningCli } from "@ccflow/core/CliProcess"
 import type { CliNotFoundError, CliSpawnError } from "@ccflow/core/ClaudeError"
+import { type CliExit, CliProcess, type Invocation, type RunningCli } from "@ccflow/core/CliProcess"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
-import { spawnError } from "./internal/spawnError.js"
-import * as Group from "./internal/processGroup.js"
-import { privateFiles } from "./internal/privateFiles.js"
 import { OutputReader } from "./internal/outputReader.js"
+import { privateFiles } from "./internal/privateFiles.js"
+import * as Group from "./internal/processGroup.js"
+import { spawnError } from "./internal/spawnError.js"
 import { TailBuffer } from "./internal/tailBuffer.js"
 
 const open = (invocation: Invocation): Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope> =>

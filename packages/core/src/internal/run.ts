@@ -53,7 +53,10 @@ export const open = (
     let lastFrameAt = now()
     const startedAt = lastFrameAt
 
-    const facts = (stderrTail: string, exit?: { readonly code: number | null; readonly signal: string | null }): RunFacts => ({
+    const facts = (
+      stderrTail: string,
+      exit?: { readonly code: number | null; readonly signal: string | null }
+    ): RunFacts => ({
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
       argv: redactedArgv(invocation),
@@ -195,7 +198,9 @@ const userLine = (prompt: Prompt): string =>
     session_id: ""
   })
 
-const redactedArgv = (invocation: Invocation): ReadonlyArray<string> => [invocation.command, ...redactArgs(invocation.args)]
+const redactedArgv = (
+  invocation: Invocation
+): ReadonlyArray<string> => [invocation.command, ...redactArgs(invocation.args)]
 
 /** What the messages have told about the run. */
 class Seen {
@@ -324,4 +329,3 @@ class Seen {
     })
   }
 }
-

@@ -1,4 +1,4 @@
-import type { Block, Assistant as AssistantFrame, StreamEvent, Usage as UsageFrame } from "../CliFrame.js"
+import type { Assistant as AssistantFrame, Block, StreamEvent, Usage as UsageFrame } from "../CliFrame.js"
 import type { Assistant, Message, Usage } from "../Message.js"
 
 type Kind = "Text" | "Thinking"
@@ -51,8 +51,9 @@ export class Thread {
   delta(out: Array<Message>, kind: Kind, index: number, content: string, uuid: string | null | undefined): void {
     const messageId = this.streaming ?? ""
     const last = this.begun[this.begun.length - 1]
-    if (last !== undefined && last.index === index && last.kind === kind && last.messageId === messageId) last.text += content
-    else this.begun.push({ kind, messageId, index, text: content })
+    if (last !== undefined && last.index === index && last.kind === kind && last.messageId === messageId) {
+      last.text += content
+    } else this.begun.push({ kind, messageId, index, text: content })
     this.tell(out, kind, messageId, content, true, undefined, uuid ?? undefined)
   }
 

@@ -1,5 +1,5 @@
-import type { InvocationFile } from "@ccflow/core/CliProcess"
 import { CliSpawnError } from "@ccflow/core/ClaudeError"
+import type { InvocationFile } from "@ccflow/core/CliProcess"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"

@@ -1,0 +1,2 @@
+// Written by scripts/barrels.mjs
+export * as FakeCli from "./FakeCli.js"
