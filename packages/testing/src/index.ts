@@ -1,2 +1,3 @@
 // Written by scripts/barrels.mjs
+export * as FakeClaude from "./FakeClaude.js"
 export * as FakeCli from "./FakeCli.js"

@@ -1,0 +1,131 @@
+/**
+ * Where the command writes: the answer to stdout, everything else to stderr.
+ */
+import type { ClaudeError } from "@ccflow/core/ClaudeError"
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { Message } from "@ccflow/core/Message"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { stripVTControlCharacters } from "node:util"
+
+export class Terminal extends Context.Tag("ccflow/Terminal")<Terminal, {
+  /** Somebody reads along: text is shown as it comes. */
+  readonly interactive: boolean
+  readonly readPrompt: Effect.Effect<string, InvalidOptionsError>
+  readonly text: (message: Message) => Effect.Effect<void>
+  readonly json: (message: Message) => Effect.Effect<void>
+  readonly structured: (message: Message) => Effect.Effect<void>
+  /** Ends the last line. */
+  readonly end: Effect.Effect<void>
+  readonly fail: (error: ClaudeError) => Effect.Effect<void>
+}>() {}
+
+/** This process's own terminal, pipe or file. Colour only on a terminal, and never against `NO_COLOR`. */
+export const layer: Layer.Layer<Terminal> = Layer.sync(Terminal, () => {
+  const { stderr, stdin, stdout } = process
+  const colour = stderr.isTTY === true && (process.env["NO_COLOR"] ?? "") === ""
+  const dim = (text: string) => colour ? `\u001b[2m${text}\u001b[22m` : text
+  const red = (text: string) => colour ? `\u001b[31m${text}\u001b[39m` : text
+  let lineOpen = false
+
+  const answer = (text: string) =>
+    Effect.suspend(() => {
+      if (text === "") return Effect.void
+      lineOpen = !text.endsWith("\n")
+      return write(stdout, stdout.isTTY === true ? printable(text) : text)
+    })
+  const endLine = Effect.suspend(() => lineOpen ? answer("\n") : Effect.void)
+  const note = (text: string) =>
+    stderr.isTTY === true
+      ? Effect.andThen(stdout.isTTY === true ? endLine : Effect.void, write(stderr, `${dim(text)}\n`))
+      : Effect.void
+
+  return {
+    interactive: stdout.isTTY === true,
+    readPrompt: Effect.suspend(() => stdin.isTTY === true ? Effect.fail(noPrompt) : readAll),
+    json: (message) => answer(`${JSON.stringify(message)}\n`),
+    structured: (message) =>
+      message._tag === "Result" && message.origin === undefined
+        ? answer(`${JSON.stringify(message.structuredOutput, undefined, 2)}\n`)
+        : notes(message, note),
+    text: (message) => {
+      if (message._tag !== "Text" || message.parentToolUseId !== undefined) return notes(message, note)
+      return message.retract === undefined
+        ? answer(message.content)
+        : Effect.andThen(endLine, note("The connection was cut: the answer above is void and starts again."))
+    },
+    end: endLine,
+    fail: (error) => Effect.andThen(endLine, write(stderr, `${red(`ccflow: ${error._tag}:`)} ${error.message}\n`))
+  }
+})
+
+/** Help and versions are printed by the parser of arguments: with its colours only where they are wanted. */
+export const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === ""
+    ? effect
+    : Effect.consoleWith((console) =>
+      Effect.withConsole(effect, {
+        ...console,
+        log: (...parts) => console.log(...parts.map(plain)),
+        error: (...parts) => console.error(...parts.map(plain))
+      })
+    )
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const plain = (part: unknown): unknown => typeof part === "string" ? stripVTControlCharacters(part) : part
+
+const noPrompt = new InvalidOptionsError({
+  field: "prompt",
+  detail: "there is none",
+  hint: "Write it behind the command, or pipe it in."
+})
+
+/** What a person wants to know of the work behind the answer. */
+const notes = (message: Message, note: (text: string) => Effect.Effect<void>): Effect.Effect<void> => {
+  switch (message._tag) {
+    case "ToolUse":
+      return note(`> ${message.tool} ${summary(message.input)}`)
+    case "ToolResult":
+      return message.isError ? note(`  failed: ${firstLine(message.content)}`) : Effect.void
+    case "PermissionDenied":
+      return note(`  not allowed: ${message.tool}`)
+    case "ApiRetry":
+      return note(
+        `  waiting ${
+          (message.delayMs / 1000).toFixed(1)
+        } s: ${message.error} (${message.attempt}/${message.maxRetries})`
+      )
+    default:
+      return Effect.void
+  }
+}
+
+const summary = (input: unknown): string => {
+  const [first] = typeof input === "object" && input !== null ? Object.values(input) : []
+  return typeof first === "string" ? firstLine(first) : ""
+}
+
+/** The words of models and tools are not ours: what could steer a terminal is left out. */
+const printable = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, "")
+
+const firstLine = (text: string): string => {
+  const line = printable(text.trim().split("\n")[0] ?? "")
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line
+}
+
+/** Waits for slow readers. One that has gone away ends the command as it ends others in a pipe. */
+const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    stream.write(text, (error) => resume(error == null ? Effect.void : Effect.interrupt))
+  })
+
+const readAll = Effect.promise(async () => {
+  let text = ""
+  process.stdin.setEncoding("utf8")
+  for await (const chunk of process.stdin) text += String(chunk)
+  return text
+}).pipe(Effect.filterOrFail((text) => text.trim() !== "", () => noPrompt))

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+import { CCFlowError, type ClaudeError } from "@ccflow/core/ClaudeError"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Command from "./Command.js"
+import * as Terminal from "./Terminal.js"
+
+/** 130 as shells say it for Ctrl-C, 2 for what the caller wrote wrongly, 1 for everything else. */
+const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit)) return 0
+  if (Cause.isInterruptedOnly(exit.cause)) return 130
+  const error = Cause.squash(exit.cause)
+  return error instanceof CCFlowError && error._tag !== "InvalidOptionsError" ? 1 : 2
+}
+
+const isOurs = (error: unknown): error is ClaudeError => error instanceof CCFlowError
+
+// A reader that has gone away is told by the write that fails.
+process.stdout.on("error", () => {})
+process.stderr.on("error", () => {})
+
+Command.run(process.argv).pipe(
+  Effect.tapError((error) =>
+    isOurs(error) ? Effect.flatMap(Terminal.Terminal, (terminal) => terminal.fail(error)) : Effect.void
+  ),
+  Effect.provide(Layer.merge(NodeContext.layer, Terminal.layer)),
+  Terminal.withPlainConsole,
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => onExit(exitCode(exit))
+  })
+)
