@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
 import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
-import type { CliProcess, Invocation } from "../CliProcess.js"
+import type { CliExit, CliProcess, Invocation } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
 import type { ErrorMessage, Message, RateLimit, Result } from "../Message.js"
 import type { MessageParser } from "../MessageParser.js"
@@ -67,15 +67,15 @@ export const open = (
 
     const fail = (error: ClaudeError) => inbox.end(Effect.fail(Option.some(error)))
 
-    /** The verdict. A good result needs no facts of the exit; a bad one waits for them, but not for ever. */
-    const finish = Effect.gen(function*() {
-      const exit = yield* Effect.timeoutOption(cli.exit, limits.leaving)
-      const stderrTail = seen.answered ? "" : yield* cli.stderrTail
-      Either.match(seen.outcome(facts(stderrTail, Option.getOrUndefined(exit))), {
-        onLeft: fail,
-        onRight: () => inbox.end(Effect.fail(Option.none()))
+    /** The verdict, with what is known of the exit by then. */
+    const finish = (exit: Option.Option<CliExit>) =>
+      Effect.gen(function*() {
+        const stderrTail = seen.answered ? "" : yield* cli.stderrTail
+        Either.match(seen.outcome(facts(stderrTail, Option.getOrUndefined(exit))), {
+          onLeft: fail,
+          onRight: () => inbox.end(Effect.fail(Option.none()))
+        })
       })
-    })
 
     /** Nothing more is asked of the CLI: it may end what it is in, but not stay. */
     const leave = Effect.gen(function*() {
@@ -83,12 +83,12 @@ export const open = (
       for (;;) {
         const patience = seen.inTurn ? limits.stall : limits.leaving
         const left = lastFrameAt + patience - now()
-        if (left <= 0) return yield* finish
+        if (left <= 0) return yield* finish(Option.none())
         yield* Effect.sleep(left)
       }
     })
 
-    const giveUpBackground = Effect.andThen(Effect.sleep(limits.background), finish)
+    const giveUpBackground = Effect.andThen(Effect.sleep(limits.background), finish(Option.none()))
 
     /** What follows from a batch, beside handing it on. */
     const onBatch = Effect.gen(function*() {
@@ -111,13 +111,13 @@ export const open = (
         }
       }
       inbox.offer(seen.all(parser.end()))
-      yield* finish
+      yield* finish(yield* Effect.timeoutOption(cli.exit, limits.leaving))
       yield* control.close
     })
 
     /** Interrupts first, so that the CLI stops spending, then fails; the scope does the rest. */
     const expire = (phase: "startup" | "stall" | "total", timeoutMs: number) =>
-      seen.answered ? finish : Effect.andThen(
+      seen.answered ? finish(Option.none()) : Effect.andThen(
         cli.interrupt,
         Effect.sync(() =>
           fail(
