@@ -30,7 +30,8 @@ const fold = (tokens: ReadonlyArray<string>, symbols: ReadonlyArray<string>): Re
 
 /** The sum that a prompt asks for, when it asks for one. */
 const arithmetic = (prompt: string): string | undefined => {
-  const symbolic = words.reduce((line, [pattern, symbol]) => line.replace(pattern, symbol), prompt)
+  const undated = prompt.replace(/\d+-\d+-\d+/g, "")
+  const symbolic = words.reduce((line, [pattern, symbol]) => line.replace(pattern, symbol), undated)
   const found = /(?<![\w.])-?\d+(?:\.\d+)?(?:\s*[-+*/]\s*\d+(?:\.\d+)?)+(?![\w.]*\w)/.exec(symbolic)?.[0]
   if (found === undefined) return undefined
   const [first = "", ...rest] = found.split(/\s*([-+*/])\s*(?=\d)/).filter((token) => token !== "")

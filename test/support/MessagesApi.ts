@@ -1,3 +1,4 @@
+import { once } from "node:events"
 import { createServer } from "node:http"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
@@ -11,7 +12,7 @@ import { toBody, toEvents, toSse } from "./MessagesWire.js"
 import type { WireIds } from "./MessagesWire.js"
 
 export * from "./MessagesReply.js"
-export type { MessagesRequest } from "./MessagesRequest.js"
+export type { MessagesRequest, RequestBlock, RequestKind, ToolResultBlock } from "./MessagesRequest.js"
 export * from "./MessagesStatus.js"
 
 /** `index` counts the main requests only. Of a list the last reply repeats. */
@@ -93,11 +94,8 @@ const sendStream = async ({ gone, ids, requestId, response }: Exchange, reply: M
   stopBody(response, reply.ending)
 }
 
-const drained = (response: ServerResponse, gone: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    response.once("drain", resolve)
-    gone.addEventListener("abort", () => resolve(), { once: true })
-  })
+const drained = (response: ServerResponse, gone: AbortSignal): Promise<unknown> =>
+  once(response, "drain", { signal: gone }).catch(() => undefined)
 
 const statusOfError: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
@@ -155,7 +153,7 @@ export const startMessagesApi = async (script: Script): Promise<MessagesApi> => 
   const sockets = new Set<Socket>()
   const closing = new AbortController()
   const replyTo = scripted(script)
-  const count = { main: 0, messages: 0, tools: 0, abandoned: 0 }
+  const count = { main: 0, tools: 0, abandoned: 0 }
 
   const handle = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const left = new AbortController()
@@ -175,8 +173,10 @@ export const startMessagesApi = async (script: Script): Promise<MessagesApi> => 
         if (!response.writableFinished) count.abandoned += 1
       })
     }
+    // Numbered by the main request, so that what the CLI asks on the side does not shift them.
+    const number = request.kind === "main" ? pad(count.main) : `side_${pad(requests.length)}`
     const ids: WireIds = {
-      message: `msg_standin_${pad(count.messages += 1)}`,
+      message: `msg_standin_${number}`,
       nextTool: () => `toolu_standin_${pad(count.tools += 1)}`,
       model: request.model
     }
@@ -184,7 +184,7 @@ export const startMessagesApi = async (script: Script): Promise<MessagesApi> => 
       request,
       response,
       ids,
-      requestId: `req_standin_${pad(requests.length)}`,
+      requestId: `req_standin_${number}`,
       gone: AbortSignal.any([left.signal, closing.signal])
     }, await replyTo(request))
   }
@@ -216,7 +216,7 @@ export const startMessagesApi = async (script: Script): Promise<MessagesApi> => 
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       closing.abort()
-      server.close(() => resolve())
+      server.close(() => setImmediate(resolve))
       for (const socket of sockets) socket.destroy()
     })
 

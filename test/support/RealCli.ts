@@ -15,7 +15,7 @@ export const supportedVersions = ["2.1.330", "2.1.197"] as const
 
 const cache = fileURLToPath(new URL("../../.cache/claude/", import.meta.url))
 const downloadLimitMs = 180_000
-const staleLockMs = 30_000
+const staleLockMs = 15_000
 
 const isMusl = (): boolean => {
   const report: unknown = process.report.getReport()
@@ -70,11 +70,23 @@ const runNpm = (args: ReadonlyArray<string>, cwd: string): Promise<NpmResult> =>
       }))
   })
 
+const ageOf = (path: string): Promise<number> => stat(path).then((found) => Date.now() - found.mtimeMs, () => 0)
+
+/** A download that was killed leaves its folder behind; whoever holds the lock may take it away. */
+const removeLeftovers = async (prefix: string): Promise<void> => {
+  for (const name of await readdir(cache)) {
+    if (name.startsWith(prefix)) await rm(join(cache, name), { recursive: true, force: true })
+  }
+}
+
 /** Installs beside the final place and renames, so that whatever stands there is whole. */
 const download = async (version: string, target: string): Promise<RealCli> => {
   const name = packageName()
-  const staging = join(cache, `.staging-${process.pid}-${randomUUID()}`)
+  const prefix = `.staging-${version}-`
+  const staging = join(cache, `${prefix}${randomUUID()}`)
+  const path = join(target, executable)
   try {
+    await removeLeftovers(prefix)
     await mkdir(staging, { recursive: true })
     await writeFile(join(staging, "package.json"), `{ "private": true }\n`)
     const npm = await runNpm([
@@ -89,46 +101,54 @@ const download = async (version: string, target: string): Promise<RealCli> => {
       staging,
       `@anthropic-ai/${name}@${version}`
     ], staging)
-    if (!npm.ok) return { _tag: "missing", reason: `npm could not fetch ${name}@${version}: ${npm.detail}` }
-    await mkdir(dirname(target), { recursive: true })
-    // Another process may have been first; its copy is as good.
+    if (npm.ok) await mkdir(dirname(target), { recursive: true })
+    // Another process may have been first, having taken this one for dead; its copy is as good.
     await rename(join(staging, "node_modules", "@anthropic-ai", name), target).catch(() => undefined)
-    const path = join(target, executable)
-    return await isUsable(path)
-      ? { _tag: "found", path, version }
-      : { _tag: "missing", reason: `${name}@${version} holds no ${executable}` }
+    if (await isUsable(path)) return { _tag: "found", path, version }
+    return {
+      _tag: "missing",
+      reason: npm.ok
+        ? `${name}@${version} holds no ${executable}`
+        : `npm could not fetch ${name}@${version}: ${npm.detail}`
+    }
   } finally {
     await rm(staging, { recursive: true, force: true })
   }
 }
 
-const ageOf = (path: string): Promise<number> => stat(path).then((found) => Date.now() - found.mtimeMs, () => 0)
-
-/** A download that was killed leaves its folder behind. */
-const removeLeftovers = async (): Promise<void> => {
-  for (const name of await readdir(cache)) {
-    if (!name.startsWith(".staging-")) continue
-    const path = join(cache, name)
-    if (await ageOf(path) > 2 * downloadLimitMs) await rm(path, { recursive: true, force: true })
-  }
+interface Attempt {
+  readonly ready: () => Promise<RealCli | undefined>
+  readonly fetch: () => Promise<RealCli>
 }
 
-/** One process downloads, the others wait for it; the holder keeps the lock fresh, so that a dead one is noticed. */
-const withLock = async <A>(lock: string, whenHeld: () => Promise<A>, whenReady: () => Promise<A | undefined>) => {
-  for (;;) {
-    const held = await mkdir(lock).then(() => true, () => false)
-    if (held) break
-    const ready = await whenReady()
-    if (ready !== undefined) return ready
-    if (await ageOf(lock) > staleLockMs) await rm(lock, { recursive: true, force: true })
+/** Waits for whoever holds the lock, and takes it from a holder that is dead; the latter is told by the answer. */
+const acquire = async (lock: string, ready: Attempt["ready"]): Promise<"first" | "heir" | "late" | RealCli> => {
+  let turn: "first" | "heir" | "late" = "first"
+  while (!await mkdir(lock).then(() => true, () => false)) {
+    const found = await ready()
+    if (found !== undefined) return found
+    turn = await ageOf(lock) > staleLockMs ? "heir" : "late"
+    if (turn === "heir") await rm(lock, { recursive: true, force: true })
     else await sleep(200)
   }
+  return turn
+}
+
+/** One process downloads and the others wait for it; it keeps its lock fresh, so that a dead one is noticed. */
+const onlyOnce = async (lock: string, attempt: Attempt): Promise<RealCli> => {
+  const turn = await acquire(lock, attempt.ready)
+  if (typeof turn === "object") return turn
   const refresh = setInterval(() => {
     const now = new Date()
     utimes(lock, now, now).catch(() => undefined)
   }, staleLockMs / 6)
   try {
-    return await whenReady() ?? await whenHeld()
+    const found = await attempt.ready()
+    if (found !== undefined) return found
+    // The one before has just failed; a whole row of workers need not wait for the same time limit in turn.
+    return turn === "late"
+      ? { _tag: "missing", reason: "another process has just failed to fetch it" }
+      : await attempt.fetch()
   } finally {
     clearInterval(refresh)
     await rm(lock, { recursive: true, force: true })
@@ -147,8 +167,7 @@ const locate = async (version: string): Promise<RealCli> => {
     return { _tag: "missing", reason: `CCFLOW_TEST_OFFLINE=1 and claude ${version} is not in .cache/claude` }
   }
   await mkdir(cache, { recursive: true })
-  await removeLeftovers()
-  return withLock(join(cache, `.lock-${version}-${packageName()}`), () => download(version, target), ready)
+  return onlyOnce(join(cache, `.lock-${version}-${packageName()}`), { ready, fetch: () => download(version, target) })
 }
 
 const located = new Map<string, Promise<RealCli>>()

@@ -202,6 +202,9 @@ const redactedArgv = (
   invocation: Invocation
 ): ReadonlyArray<string> => [invocation.command, ...redactArgs(invocation.args)]
 
+/** The states of a task from which it does not return. */
+const ended: ReadonlySet<string> = new Set(["completed", "failed", "killed", "stopped"])
+
 /** What the messages have told about the run. */
 class Seen {
   sessionId = ""
@@ -307,7 +310,7 @@ class Seen {
       this.background.clear()
       for (const id of message.live) this.background.add(id)
     } else if (message.phase === "started" && message.background) this.background.add(message.taskId)
-    else if (message.phase === "notification") this.background.delete(message.taskId)
+    else if (message.phase === "notification" || ended.has(message.status ?? "")) this.background.delete(message.taskId)
   }
 
   private turnEnded(message: Result): Result {

@@ -1,0 +1,213 @@
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { mkdtemp, readFile, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { assert, beforeAll, describe, it } from "vitest"
+import { bundle, fakeClaude } from "./support/bundle.js"
+
+let command: string
+let folder: string
+beforeAll(async () => {
+  command = await bundle("main")
+  folder = await mkdtemp(join(tmpdir(), "ccflow-command-"))
+})
+
+interface Ended {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface Setting {
+  readonly stdin?: string
+  readonly script?: unknown
+  readonly env?: Readonly<Record<string, string>>
+  readonly terminal?: boolean
+  readonly interruptWhen?: (stdout: string) => boolean
+}
+
+const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+
+const ccflow = (args: ReadonlyArray<string>, setting: Setting = {}): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const whole = [process.execPath, command, ...args]
+    const [file, ...rest] = setting.terminal === true
+      ? ["script", "-qec", whole.map(quote).join(" "), "/dev/null"]
+      : whole
+    const child = spawn(file!, rest, {
+      stdio: "pipe",
+      env: {
+        PATH: process.env["PATH"],
+        TERM: "xterm",
+        CCFLOW_CLI_PATH: fakeClaude,
+        ...(setting.script === undefined ? {} : { FAKE_CLAUDE_SCRIPT: JSON.stringify(setting.script) }),
+        ...setting.env
+      }
+    })
+    let stdout = ""
+    let stderr = ""
+    let interrupted = false
+    child.stdout.on("data", (chunk) => {
+      stdout += String(chunk)
+      if (interrupted || setting.interruptWhen?.(stdout) !== true) return
+      interrupted = true
+      child.kill("SIGINT")
+    })
+    child.stderr.on("data", (chunk) => stderr += String(chunk))
+    child.on("error", reject)
+    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }))
+    if (setting.terminal !== true) child.stdin.end(setting.stdin ?? "")
+  })
+
+const turn = (...steps: ReadonlyArray<unknown>) => [[{ init: {} }, ...steps]]
+
+describe("ccflow \"prompt\"", () => {
+  it("prints the answer's text on stdout, ended by one newline, and nothing else", async () => {
+    assert.deepStrictEqual(await ccflow(["What is 2+2?"]), {
+      code: 0,
+      signal: null,
+      stdout: "echo: What is 2+2?\n",
+      stderr: ""
+    })
+  })
+
+  it("takes options on either side of the prompt, and several words as one prompt", async () => {
+    const ended = await ccflow(["what", "is", "this", "-m", "opus", "--max-turns=3"])
+    assert.strictEqual(ended.stdout, "echo: what is this\n")
+  })
+
+  it("reads the prompt from stdin when it is piped in", async () => {
+    assert.strictEqual((await ccflow([], { stdin: "piped in\n" })).stdout, "echo: piped in\n")
+  })
+
+  it("gives its options to the CLI and its prompt to nobody's process list", async () => {
+    const seen = join(folder, "seen.json")
+    await ccflow(["-m", "opus", "--max-turns", "3", "--system-prompt", "Be brief.", "a secret prompt"], {
+      script: { start: [{ readEnv: [], to: seen }] }
+    })
+    const { argv } = JSON.parse(await readFile(seen, "utf8")) as { readonly argv: ReadonlyArray<string> }
+    assert.includeMembers([...argv], ["--model=opus", "--max-turns=3"])
+    assert.notInclude(argv.join(" "), "secret")
+    assert.notInclude(argv.join(" "), "brief")
+  })
+
+  it("prints every message as one line of JSON with --json", async () => {
+    const { stdout } = await ccflow(["--json", "hi"])
+    const tags = stdout.trimEnd().split("\n").map((line) => (JSON.parse(line) as { readonly _tag: string })._tag)
+    assert.deepStrictEqual(tags, ["Init", "Text", "Assistant", "Stop", "Result"])
+  })
+
+  it("prints structured output as JSON with --output-schema", async () => {
+    const schema = join(folder, "schema.json")
+    await writeFile(schema, JSON.stringify({ type: "object", properties: { sum: { type: "number" } } }))
+    const ended = await ccflow(["--output-schema", schema, "2+2?"], {
+      script: turn({ text: "thinking" }, { result: { structured_output: { sum: 4 } } })
+    })
+    assert.deepStrictEqual(JSON.parse(ended.stdout), { sum: 4 })
+  })
+})
+
+describe("what goes wrong", () => {
+  it("no prompt: says so, code 2", async () => {
+    const ended = await ccflow([])
+    assert.strictEqual(ended.code, 2)
+    assert.strictEqual(ended.stdout, "")
+    assert.include(ended.stderr, "InvalidOptionsError: Invalid option prompt")
+  })
+
+  it("an unknown option: says so, code 2, and nothing is asked", async () => {
+    const ended = await ccflow(["--no-such", "hi"])
+    assert.strictEqual(ended.code, 2)
+    assert.include(ended.stderr, "--no-such")
+    assert.strictEqual(ended.stdout, "")
+  })
+
+  it("behind -- everything is prompt", async () => {
+    assert.strictEqual((await ccflow(["--", "--no-such"])).stdout, "echo: --no-such\n")
+  })
+
+  it("no CLI: the hint says how to get one, code 1", async () => {
+    const ended = await ccflow(["hi"], { env: { CCFLOW_CLI_PATH: join(folder, "none") } })
+    assert.strictEqual(ended.code, 1)
+    assert.include(ended.stderr, "CliNotFoundError")
+    assert.include(ended.stderr, "npm install -g @anthropic-ai/claude-code")
+  })
+
+  it("a failed run: what was said stays on stdout, the error goes to stderr, code 1", async () => {
+    const ended = await ccflow(["hi"], { script: turn({ text: "half an answer" }, { exit: 3 }) })
+    assert.strictEqual(ended.code, 1)
+    assert.strictEqual(ended.stdout, "half an answer\n")
+    assert.include(ended.stderr, "CliExitError")
+    assert.include(ended.stderr, "exit code 3")
+  })
+
+  it("a bad environment variable: names it, code 2", async () => {
+    const ended = await ccflow(["hi"], { env: { CCFLOW_DEFAULT_TIMEOUT: "soon" } })
+    assert.strictEqual(ended.code, 2)
+    assert.include(ended.stderr, "CCFLOW_DEFAULT_TIMEOUT")
+  })
+
+  it("Ctrl-C stops the CLI and exits 130", async () => {
+    const pidFile = join(folder, "pid")
+    const ended = await ccflow(["hi"], {
+      script: turn({ writeFile: { path: pidFile, content: "$PID" } }, { text: "begun" }, { sleepForever: true }),
+      interruptWhen: (stdout) => stdout.includes("begun")
+    })
+    assert.strictEqual(ended.code, 130)
+    const pid = Number(await readFile(pidFile, "utf8"))
+    await sleep(50)
+    assert.throws(() => process.kill(pid, 0))
+  })
+
+  it("a reader that goes away ends the command quietly", async () => {
+    const child = spawn("sh", ["-c", `${quote(process.execPath)} ${quote(command)} hi | head -c 1`], {
+      env: { PATH: process.env["PATH"], CCFLOW_CLI_PATH: fakeClaude },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let stderr = ""
+    child.stderr.on("data", (chunk) => stderr += String(chunk))
+    await new Promise((resolve) => child.on("close", resolve))
+    assert.strictEqual(stderr, "")
+  })
+})
+
+const hasScript = existsSync("/usr/bin/script")
+describe("on a terminal", () => {
+  const onTerminal = hasScript ? it : it.skip
+  const script = turn(
+    { emit: toolUse("Bash", { command: "npm test\u001b[2J" }) },
+    { text: "All green.\u001b[2J", deltas: 3 },
+    { result: {} }
+  )
+
+  onTerminal(
+    "shows what a tool does, in colour, and lets no text steer the terminal (skipped: no script command)",
+    async () => {
+      const { stdout } = await ccflow(["hi"], { script, terminal: true })
+      assert.include(stdout, "\u001b[2m> Bash npm test[2J\u001b[22m")
+      assert.include(stdout, "All green.[2J")
+      assert.notInclude(stdout, "\u001b[2J")
+    }
+  )
+
+  onTerminal("honours NO_COLOR (skipped: no script command)", async () => {
+    const { stdout } = await ccflow(["hi"], { script, terminal: true, env: { NO_COLOR: "1" } })
+    assert.include(stdout, "> Bash npm test")
+    assert.notInclude(stdout, "\u001b[")
+  })
+})
+
+const toolUse = (name: string, input: unknown) => ({
+  type: "assistant",
+  parent_tool_use_id: null,
+  session_id: "$SESSION",
+  message: {
+    id: "msg_1",
+    model: "claude-fake",
+    role: "assistant",
+    content: [{ type: "tool_use", id: "toolu_1", name, input }]
+  }
+})
