@@ -1,9 +1,8 @@
 import type { Readable } from "node:stream"
+import { PipeEnd } from "./pipeEnd.js"
 
 /** Read ahead of the consumer at the most, before the pipe is left full and the child has to wait. */
 const highWaterBytes = 512 * 1024
-/** After the exit: how long the pipe may be silent before it is taken as ended, when a grandchild holds it open. */
-const drainMs = 200
 
 /**
  * A child's output as reads: each gives all that has come since the last one, an empty one is the end.
@@ -14,72 +13,78 @@ export class OutputReader {
   private held: Array<Uint8Array> = []
   private bytes = 0
   private ended = false
-  private exited = false
-  private waiting: ((chunks: ReadonlyArray<Uint8Array>) => void) | undefined
-  private timer: ReturnType<typeof setTimeout> | undefined
+  private unwanted = false
+  private waiting: (() => void) | undefined
   private readonly stream: Readable
+  private readonly pipeEnd: PipeEnd
 
   constructor(stream: Readable) {
     this.stream = stream
+    this.pipeEnd = new PipeEnd(stream, () => this.end())
     stream.on("data", (chunk: Uint8Array) => this.onData(chunk))
-    stream.once("close", () => this.end())
-    stream.once("end", () => this.end())
   }
 
-  /** The caller may be gone when it is answered: what it was given then stays for the next read. */
-  read(waiting: (chunks: ReadonlyArray<Uint8Array>) => void): void {
-    if (this.held.length > 0 || this.ended) return waiting(this.take())
+  /** There is something to take, if only the end. */
+  get ready(): boolean {
+    return this.held.length > 0 || this.ended
+  }
+
+  /** Calls once when there is something to take; gives the way to call it off. */
+  onReady(waiting: () => void): () => void {
     this.waiting = waiting
+    return () => {
+      if (this.waiting === waiting) this.waiting = undefined
+    }
   }
 
-  /** What the process wrote is in the pipe; only others can still write to it. */
-  processExited(): void {
-    this.exited = true
-    this.awaitSilence()
+  take(): ReadonlyArray<Uint8Array> {
+    const taken = this.held
+    const paused = this.bytes >= highWaterBytes
+    this.held = []
+    this.bytes = 0
+    if (paused) {
+      this.stream.resume()
+      this.pipeEnd.resume()
+    }
+    return taken
+  }
+
+  childExited(): void {
+    this.pipeEnd.childExited()
+  }
+
+  /** Reads on for nobody: a full pipe would keep the child from leaving. */
+  discard(): void {
+    this.unwanted = true
+    this.take()
   }
 
   destroy(): void {
-    clearTimeout(this.timer)
-    this.ended = true
-    this.held = []
+    this.discard()
+    this.pipeEnd.end()
     this.stream.destroy()
   }
 
   private onData(chunk: Uint8Array): void {
-    const { waiting } = this
-    this.waiting = undefined
-    if (waiting !== undefined) waiting([chunk])
-    else {
-      this.held.push(chunk)
-      this.bytes += chunk.length
-      if (this.bytes >= highWaterBytes) this.stream.pause()
-    }
-    if (this.exited) this.awaitSilence()
-  }
-
-  private take(): ReadonlyArray<Uint8Array> {
-    const taken = this.held
-    this.held = []
+    this.pipeEnd.received(chunk.length)
+    if (this.ended || this.unwanted) return
+    this.held.push(chunk)
+    this.bytes += chunk.length
     if (this.bytes >= highWaterBytes) {
-      this.stream.resume()
-      if (this.exited) this.awaitSilence()
+      this.stream.pause()
+      this.pipeEnd.pause()
     }
-    this.bytes = 0
-    return taken
-  }
-
-  /** Counts only while we read: a paused pipe is silent for another reason. */
-  private awaitSilence(): void {
-    clearTimeout(this.timer)
-    if (!this.ended && this.bytes < highWaterBytes) this.timer = setTimeout(() => this.end(), drainMs)
+    this.wake()
   }
 
   private end(): void {
-    if (this.ended) return
     this.ended = true
-    clearTimeout(this.timer)
+    this.wake()
+  }
+
+  private wake(): void {
     const { waiting } = this
     this.waiting = undefined
-    waiting?.(this.take())
+    waiting?.()
   }
 }

@@ -1,64 +1,51 @@
+import { readFileSync } from "node:fs"
+
 /**
- * The process groups that this host has started and not yet seen end.
- *
- * Node ends on a signal without running anything, and an `exit` listener cannot wait. So while groups live, one listener
- * for each signal and one for `exit` see to it that none outlives the host. A host that handles a signal itself is left
- * to do so; what it leaves behind goes at its exit.
+ * The processes that a child leads, itself included. Where there are no groups it is the child alone.
  *
  * @internal
  */
-const groups = new Set<number>()
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+export class ProcessGroup {
+  readonly pid: number
+  private leaderReaped = false
 
-/** How long the host waits, after a signal, for the groups to leave before they are killed. */
-const leaveMs = 1500
+  constructor(pid: number) {
+    this.pid = pid
+  }
 
-export const register = (pid: number): void => {
-  groups.add(pid)
-  if (groups.size > 1) return
-  process.on("exit", killAll)
-  for (const name of signals) process.on(name, onSignal)
+  leaderExited(): void {
+    this.leaderReaped = true
+  }
+
+  /** `false` when nobody is left to get it. */
+  signal(name: NodeJS.Signals | 0): boolean {
+    // No process gets the number of a group that still has members. So when one has it again, the group is another's.
+    if (this.leaderReaped && (!hasGroups || send(this.pid, 0))) return false
+    return send(hasGroups ? -this.pid : this.pid, name)
+  }
+
+  /** Asks the operating system, and so is also right before the exit has been reported to us. */
+  get leaderGone(): boolean {
+    return this.leaderReaped || isZombie(this.pid)
+  }
 }
 
-export const unregister = (pid: number): void => {
-  if (!groups.delete(pid) || groups.size > 0) return
-  process.off("exit", killAll)
-  for (const name of signals) process.off(name, onSignal)
-}
+const hasGroups = process.platform !== "win32"
 
-/** Signals every process of the group. `false` when there is none left. */
-export const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
+const send = (pid: number, name: NodeJS.Signals | 0): boolean => {
   try {
-    return process.kill(-pid, name)
+    return process.kill(pid, name)
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM"
+  }
+}
+
+/** The state follows the name, which may hold anything, in parentheses. */
+const isZombie = (pid: number): boolean => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
+    return stat.startsWith("Z", stat.lastIndexOf(")") + 2)
   } catch {
     return false
   }
-}
-
-export const alive = (pid: number): boolean => signal(pid, 0)
-
-/** Kills what is left of a group. A group that was seen empty is not touched again: its number may be another's. */
-export const kill = (pid: number): void => {
-  if (groups.has(pid)) signal(pid, "SIGKILL")
-  unregister(pid)
-}
-
-const killAll = (): void => {
-  for (const pid of groups) signal(pid, "SIGKILL")
-}
-
-const onSignal = (name: NodeJS.Signals): void => {
-  if (process.listenerCount(name) > 1) return
-  for (const pid of groups) signal(pid, "SIGTERM")
-  const deadline = Date.now() + leaveMs
-  const end = () => {
-    killAll()
-    for (const each of signals) process.off(each, onSignal)
-    process.kill(process.pid, name)
-  }
-  const check = () => {
-    if (Date.now() >= deadline || ![...groups].some(alive)) end()
-    else setTimeout(check, 20)
-  }
-  check()
 }

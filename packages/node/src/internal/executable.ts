@@ -1,0 +1,132 @@
+import { CliNotFoundError, CliSpawnError } from "@ccflow/core/ClaudeError"
+import type { Invocation } from "@ccflow/core/CliProcess"
+import * as Either from "effect/Either"
+import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs"
+import { join, resolve } from "node:path"
+
+/**
+ * The file that a command stands for, found on the child's `PATH` as the operating system would, or why it cannot run.
+ *
+ * Asked before the start because the answer would come too late: the C library hands a file that the kernel does not
+ * know to `/bin/sh`, and so runs whatever is in it.
+ *
+ * @internal
+ */
+export const locate = (
+  { command, cwd = "." }: Invocation,
+  path: string | undefined
+): Either.Either<string, CliNotFoundError | CliSpawnError> => {
+  // Windows knows programs by their extension.
+  if (process.platform === "win32") return Either.right(command)
+  if (command === "") return Either.left(notFound(command))
+  let refusal: Refusal | undefined
+  for (const folder of command.includes("/") ? [""] : (path ?? systemPath).split(":")) {
+    const file = resolve(cwd, join(folder, command))
+    const found = refusalOf(file, cwd, 0)
+    if (found === undefined) return Either.right(file)
+    if (found !== missing) refusal ??= found
+  }
+  return Either.left(
+    refusal === undefined ? notFound(command) : new CliSpawnError({ command, ...refusal })
+  )
+}
+
+/** @internal */
+export const notFound = (command: string): CliNotFoundError =>
+  new CliNotFoundError({
+    command,
+    hint: "Install Claude Code (npm install -g @anthropic-ai/claude-code), or set cliPath or CCFLOW_CLI_PATH."
+  })
+
+/** @internal */
+export const isDirectory = (path: string): boolean => statOf(path)?.isDirectory() === true
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+type Refusal = Pick<CliSpawnError, "reason" | "code" | "hint">
+
+const missing: Refusal = { reason: "Other", code: "ENOENT", hint: "" }
+
+const badFormat = (hint: string, code = "ENOEXEC"): Refusal => ({ reason: "BadFormat", code, hint })
+
+/** Where the C library looks when there is no `PATH`. */
+const systemPath = "/bin:/usr/bin"
+
+/** Interpreters that are scripts themselves: the kernel's own limit. */
+const maxDepth = 4
+
+const refusalOf = (file: string, cwd: string, depth: number): Refusal | undefined => {
+  const stats = statOf(file)
+  if (stats === undefined) return missing
+  if (stats.isDirectory()) {
+    return { reason: "IsDirectory", code: "EACCES", hint: "Name the executable inside it." }
+  }
+  if (!isExecutable(file)) return { reason: "NotExecutable", code: "EACCES", hint: "Make it executable: chmod +x." }
+  const head = headOf(file)
+  // What cannot be read can only be a program: a shell could not read it either.
+  if (head === undefined || isProgram(head)) return undefined
+  const interpreter = interpreterOf(head)
+  if (interpreter === undefined) {
+    return badFormat("It is neither a program for this machine nor a script that begins with #! and an interpreter.")
+  }
+  const found = depth === maxDepth ? badFormat("", "ELOOP") : refusalOf(resolve(cwd, interpreter), cwd, depth + 1)
+  if (found === undefined) return undefined
+  const name = JSON.stringify(interpreter)
+  return found === missing
+    ? badFormat(`The interpreter that its first line names is missing: ${name}.`, found.code)
+    : badFormat(`The interpreter that its first line names cannot run: ${name}.`, found.code)
+}
+
+/** `undefined` for whatever cannot be looked at, such as a name that holds NUL or is too long. */
+const statOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+const isExecutable = (file: string): boolean => {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** As much as the kernel looks at. */
+const headOf = (file: string): Buffer | undefined => {
+  let descriptor: number | undefined
+  try {
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    const head = Buffer.alloc(256)
+    return head.subarray(0, readSync(descriptor, head))
+  } catch {
+    return undefined
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor)
+  }
+}
+
+const interpreterOf = (head: Buffer): string | undefined => /^#![ \t]*([^ \t\n\0]+)/.exec(head.toString("utf8"))?.[1]
+
+/** Of the same kind as the program that we are: the magic alone would let through what only a shell would take. */
+const isProgram = (head: Buffer): boolean => {
+  if (process.platform === "darwin") return machMagics.has(head.toString("latin1", 0, 4))
+  const kind = elfKind(head)
+  return kind !== undefined && kind === (ownKind() ?? kind)
+}
+
+const machMagics = new Set(["\xcf\xfa\xed\xfe", "\xce\xfa\xed\xfe", "\xca\xfe\xba\xbe", "\xca\xfe\xba\xbf"])
+
+/** Word size, byte order and machine; `undefined` when it is no ELF file. */
+const elfKind = (head: Buffer): string | undefined =>
+  head.length >= 64 && head.toString("latin1", 0, 4) === "\x7fELF"
+    ? head.toString("hex", 4, 6) + head.toString("hex", 18, 20)
+    : undefined
+
+let own: string | undefined
+const ownKind = (): string | undefined => own ??= elfKind(headOf(process.execPath) ?? Buffer.alloc(0))

@@ -1,0 +1,106 @@
+/**
+ * What this host must not leave behind when it ends: processes, and files with secrets.
+ *
+ * Node ends on a signal without running anything, and an `exit` listener cannot wait for events. So while there is
+ * something to look after, one listener for each signal and one for `exit` do so. A host that handles a signal itself is
+ * left to do it; what is then still there goes at its exit.
+ *
+ * @internal
+ */
+import { globalValue } from "effect/GlobalValue"
+
+/** @internal */
+export interface Guest {
+  /** Asks it to go. From then on it tells the host's code nothing, which would take its end for a failure. */
+  readonly dismiss: () => void
+  /** Whether it has gone. Must also know it while no event can be received. */
+  readonly gone: () => boolean
+  /** Ends it at once. */
+  readonly remove: () => void
+}
+
+const guests = new Set<Guest>()
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
+/** How long the host's end waits for those it has asked to go. The CLI was seen to take up to 1,700 ms. */
+const leaveMs = 2000
+/** Elsewhere an ended process cannot be told from a living one while no event can be received. */
+const leaveAtExitMs = process.platform === "linux" ? leaveMs : 300
+
+/** Listeners for each signal, of every copy of this module in the process. */
+const listening = globalValue("@ccflow/node/hostEnd/listening", () => ({ count: 0 }))
+
+let ending = false
+
+export const admit = (guest: Guest): void => {
+  guests.add(guest)
+  if (guests.size > 1) return
+  listening.count++
+  process.on("exit", onExit)
+  for (const name of signals) process.on(name, onSignal)
+}
+
+export const release = (guest: Guest): void => {
+  if (guests.delete(guest) && guests.size === 0) detach()
+}
+
+const detach = (): void => {
+  listening.count--
+  process.off("exit", onExit)
+  for (const name of signals) process.off(name, onSignal)
+}
+
+const dismissAll = (): void => {
+  for (const guest of guests) guest.dismiss()
+}
+
+const allGone = (): boolean => {
+  for (const guest of guests) if (!guest.gone()) return false
+  return true
+}
+
+const removeAll = (): void => {
+  for (const guest of guests) {
+    try {
+      guest.remove()
+    } catch {
+      // The host ends; nobody is left to be told.
+    }
+  }
+}
+
+const onExit = (): void => {
+  dismissAll()
+  const deadline = Date.now() + leaveAtExitMs
+  const cell = new Int32Array(new SharedArrayBuffer(4))
+  while (!allGone() && Date.now() < deadline) Atomics.wait(cell, 0, 0, 5)
+  removeAll()
+}
+
+const onSignal = (name: NodeJS.Signals): void => {
+  if (ending || process.listenerCount(name) > listening.count + standBy()) return
+  ending = true
+  dismissAll()
+  const deadline = Date.now() + leaveMs
+  const check = () => {
+    if (!allGone() && Date.now() < deadline) return void setTimeout(check, 10)
+    removeAll()
+    if (guests.size > 0) detach()
+    guests.clear()
+    process.kill(process.pid, name)
+  }
+  check()
+}
+
+/**
+ * Listeners of the package `signal-exit`, which much of npm uses. They act only where nobody else listens: left to each
+ * other, neither would.
+ */
+const standBy = (): number =>
+  countOf(Reflect.get(process, "__signal_exit_emitter__")) +
+  countOf(Reflect.get(globalThis, Symbol.for("signal-exit emitter")))
+
+const countOf = (emitter: unknown): number =>
+  typeof emitter === "object" && emitter !== null && "count" in emitter && typeof emitter.count === "number"
+    ? emitter.count
+    : 0
