@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -65,6 +66,13 @@ export const open = (
       frames: parser.counts.frames
     })
 
+    /** A fiber of the run. What kills it is told to the consumer, who would else wait for ever. */
+    const fork = <E>(effect: Effect.Effect<void, E, Scope.Scope>) =>
+      effect.pipe(
+        Effect.tapErrorCause((cause) => Effect.sync(() => inbox.end(Effect.die(Cause.squash(cause))))),
+        Effect.forkScoped
+      )
+
     const fail = (error: ClaudeError) => inbox.end(Effect.fail(Option.some(error)))
 
     /** The verdict, with what is known of the exit by then. */
@@ -94,8 +102,8 @@ export const open = (
     const onBatch = Effect.gen(function*() {
       for (const frame of parser.takeControl()) yield* control.accept(frame)
       const next = seen.step()
-      if (next === "leave") yield* Effect.forkScoped(leave)
-      if (next === "awaitBackground") yield* Effect.forkScoped(giveUpBackground)
+      if (next === "leave") yield* fork(leave)
+      if (next === "awaitBackground") yield* fork(giveUpBackground)
     })
 
     const read = Effect.gen(function*() {
@@ -153,16 +161,15 @@ export const open = (
       yield* cli.send(userLine(prompt))
     })
 
-    yield* Effect.forkScoped(read)
-    yield* Effect.forkScoped(Effect.catchAll(ask, (error) => Effect.sync(() => fail(error))))
-    yield* Effect.forkScoped(watch)
+    yield* fork(read)
+    yield* fork(Effect.catchAll(ask, (error) => Effect.sync(() => fail(error))))
+    yield* fork(watch)
     if (interruptWhen !== undefined) {
-      yield* interruptWhen.pipe(
+      yield* fork(interruptWhen.pipe(
         Effect.andThen(Effect.sync(() => seen.interrupt())),
         Effect.andThen(control.request({ subtype: "interrupt" })),
-        Effect.catchAll(() => cli.interrupt),
-        Effect.forkScoped
-      )
+        Effect.catchAll(() => cli.interrupt)
+      ))
     }
     return inbox.take
   })

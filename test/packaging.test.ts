@@ -1,0 +1,127 @@
+import { execFile } from "node:child_process"
+import { cp, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { assert, beforeAll, describe, it } from "vitest"
+import { fakeClaude } from "./support/bundle.js"
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL("..", import.meta.url))
+const packages = ["core", "node", "testing", "ccflow"] as const
+const nameOf = (name: (typeof packages)[number]) => name === "ccflow" ? name : `@ccflow/${name}`
+
+/** An empty folder with the packed packages installed, and what they depend on. */
+let consumer: string
+beforeAll(async () => {
+  await run(process.execPath, ["scripts/build.mjs"], { cwd: root })
+  consumer = await mkdtemp(join(tmpdir(), "ccflow-consumer-"))
+  const modules = join(consumer, "node_modules")
+  await mkdir(join(modules, "@ccflow"), { recursive: true })
+  for (const dependency of ["effect", "@effect", "@types", "vitest", "@vitest", "fast-check", "@standard-schema"]) {
+    await symlink(join(root, "node_modules", dependency), join(modules, dependency)).catch(() => {})
+  }
+  for (const name of packages) {
+    const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", consumer], {
+      cwd: join(root, "packages", name),
+      maxBuffer: 1 << 26
+    })
+    const [packed] = JSON.parse(stdout) as [{ readonly filename: string }]
+    await run("tar", ["xzf", join(consumer, packed.filename)], { cwd: consumer })
+    await cp(join(consumer, "package"), join(modules, nameOf(name)), { recursive: true })
+    await run("rm", ["-r", join(consumer, "package")])
+  }
+  await writeFile(join(consumer, "package.json"), JSON.stringify({ type: "module" }))
+}, 240_000)
+
+const node = (...args: ReadonlyArray<string>) =>
+  run(process.execPath, [...args], {
+    cwd: consumer,
+    env: { PATH: process.env["PATH"], CCFLOW_CLI_PATH: fakeClaude }
+  })
+
+describe("a program in an empty folder with the packed packages", () => {
+  it("asks through the facade, by import and by require", async () => {
+    const ask = `ccflow.querySimple("hi").then((text) => console.log(text, new ccflow.MaxTurnsError({ numTurns: 1, ` +
+      `facts: { exitCode: 0, signal: null, argv: [], stderrTail: "", sessionId: "", frames: 0 }, hint: "" }) instanceof ccflow.CCFlowError))`
+    await writeFile(join(consumer, "ask.mjs"), `import * as ccflow from "ccflow"\n${ask}`)
+    assert.strictEqual((await node("ask.mjs")).stdout, "echo: hi true\n")
+    if (process.features.require_module !== true) return
+    await writeFile(join(consumer, "ask.cjs"), `const ccflow = require("ccflow")\n${ask}`)
+    assert.strictEqual((await node("ask.cjs")).stdout, "echo: hi true\n")
+  })
+
+  it("composes the Effect services", async () => {
+    await writeFile(
+      join(consumer, "effect.mjs"),
+      `import * as Claude from "@ccflow/core/Claude"
+       import { NodeClaude } from "@ccflow/node"
+       import { Effect } from "effect"
+       console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(NodeClaude.layer))))`
+    )
+    assert.strictEqual((await node("effect.mjs")).stdout, "echo: hi\n")
+  })
+
+  it("tests itself with the fake CLI", async () => {
+    await writeFile(
+      join(consumer, "fake.mjs"),
+      `import { FakeCli, fakeClient } from "ccflow/testing"
+       import { OverloadedError } from "ccflow"
+       const error = FakeCli.apiError({ status: 529, code: "overloaded", type: "overloaded_error", message: "Busy" })
+       const client = fakeClient([error])
+       console.log(await client.querySimple("hi").catch((error) => error instanceof OverloadedError))`
+    )
+    assert.strictEqual((await node("fake.mjs")).stdout, "true\n")
+  })
+
+  it("runs the command", async () => {
+    assert.strictEqual((await node("node_modules/ccflow/dist/bundle/main.js", "hi")).stdout, "echo: hi\n")
+    const { version } = JSON.parse(await readFile(join(root, "packages/ccflow/package.json"), "utf8")) as {
+      readonly version: string
+    }
+    assert.strictEqual((await node("node_modules/ccflow/dist/bundle/main.js", "--version")).stdout, `${version}\n`)
+  })
+
+  it("cannot reach what is internal", async () => {
+    await writeFile(join(consumer, "internal.mjs"), `import "@ccflow/core/internal/run"`)
+    const error = await node("internal.mjs").then(() => assert.fail("it could"), (error: unknown) => error)
+    assert.include(String(error), "ERR_PACKAGE_PATH_NOT_EXPORTED")
+  })
+
+  it("type-checks the README's examples with skipLibCheck off", async () => {
+    const readme = await readFile(join(root, "README.md"), "utf8")
+    const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((found) => found[1]!)
+    assert.isAtLeast(blocks.length, 6)
+    for (const [index, block] of blocks.entries()) await writeFile(join(consumer, `readme-${index}.ts`), block)
+    await writeFile(
+      join(consumer, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          target: "ES2022",
+          lib: ["ES2023", "ESNext.Disposable", "DOM"],
+          module: "NodeNext",
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          noEmit: true,
+          types: ["node"]
+        },
+        include: ["readme-*.ts"]
+      })
+    )
+    const result = await run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."], {
+      cwd: consumer
+    })
+      .catch((error: { readonly stdout: string }) => error)
+    assert.strictEqual(result.stdout, "")
+  })
+
+  it("carries the licences of what is bundled, and no path of this machine", async () => {
+    const bundle = join(consumer, "node_modules/ccflow/dist/bundle")
+    assert.include(await readFile(join(bundle, "THIRD-PARTY-LICENSES.txt"), "utf8"), "effect")
+    for (const file of await readdir(bundle)) {
+      assert.notInclude(await readFile(join(bundle, file), "utf8"), root)
+    }
+  })
+})
