@@ -5,6 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 
 /** What a test asks of the operating system, it asks of /proc. */
 export const linux = process.platform === "linux"
@@ -106,10 +108,9 @@ export const eventually = (what: string, holds: () => boolean, withinMs = 5000) 
   })
 
 export const pidIn = (file: string) =>
-  Effect.as(
-    eventually(`${file} holds a process id`, () => existsSync(file) && readFileSync(file, "utf8").endsWith("\n")),
-    0
-  ).pipe(Effect.map(() => Number(readFileSync(file, "utf8"))))
+  eventually(`${file} holds a process id`, () => existsSync(file) && readFileSync(file, "utf8").endsWith("\n")).pipe(
+    Effect.map(() => Number(readFileSync(file, "utf8")))
+  )
 
 export const descriptors = (): number => readdirSync("/proc/self/fd").length
 
@@ -122,6 +123,14 @@ export const processesWith = (text: string): ReadonlyArray<number> =>
       return false
     }
   })
+
+/** Bytes that the host holds in buffers, once those that nobody holds are gone. */
+export const buffered = (): number => {
+  setFlagsFromString("--expose-gc")
+  const collect: unknown = runInNewContext("gc")
+  if (typeof collect === "function") collect()
+  return process.memoryUsage().arrayBuffers
+}
 
 export const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
