@@ -67,7 +67,6 @@ describe("200 processes, one after the other", () => {
         if (!linux) return ctx.skip("needs /proc")
         const command = yield* shell(`trap 'exit 0' INT; echo ready; [ "$1" = 0 ] && exit 0; ${loop}`)
         for (let turn = 0; turn < 8; turn++) yield* cycle(command, turn % 4)
-        yield* Effect.sleep(300)
         const state = () => ({
           descriptors: descriptors(),
           listeners: listeners(),
@@ -81,6 +80,7 @@ describe("200 processes, one after the other", () => {
         const pids: Array<number> = []
         for (let turn = 0; turn < 200; turn++) pids.push(yield* cycle(command, turn % 4))
         assert.deepStrictEqual(state(), before)
+        yield* eventually("all handles are closed", () => handles() === held)
         assert.deepStrictEqual(pids.filter(lives), [])
         assert.deepStrictEqual(processesWith(command), [])
         assert.isBelow(buffered() - bytes, 2 * 1024 * 1024)
