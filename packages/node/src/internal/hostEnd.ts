@@ -37,7 +37,8 @@ export const admit = (guest: Guest): void => {
   if (guests.size > 1) return
   listening.count++
   process.on("exit", onExit)
-  for (const name of signals) process.on(name, onSignal)
+  // First, so that a listener that takes itself off when it is called is still counted.
+  for (const name of signals) process.prependListener(name, onSignal)
 }
 
 export const release = (guest: Guest): void => {
