@@ -1,6 +1,6 @@
+import { type Client, type ClientConfig, createClient } from "ccflow"
 import type { SandboxOptions } from "./Sandbox.js"
 import { sandboxEnvironment } from "./Sandbox.js"
-import { type Client, type ClientConfig, createClient } from "ccflow"
 
 export interface ThroughLibrary extends SandboxOptions {
   /** The real CLI's executable. */

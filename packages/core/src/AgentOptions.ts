@@ -4,12 +4,15 @@
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as JSONSchema from "effect/JSONSchema"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { InvalidOptionsError } from "./ClaudeError.js"
-import { defaultGraces, type Invocation, type InvocationFile } from "./CliProcess.js"
+import { type OutputSchema, toJsonSchema } from "./internal/outputSchema.js"
+import { complaintOf } from "./internal/schemaIssue.js"
+import { isJson } from "./internal/translation.js"
+
+export { toJsonSchema } from "./internal/outputSchema.js"
+export { redactArgs, toArgs, toEnv, toFiles, toInitialize, toInvocation } from "./internal/translation.js"
 
 /** How tools are decided on that no rule allows or denies. Left out: as the user's settings say. */
 export const PermissionMode = Schema.Literal(
@@ -31,15 +34,20 @@ const Timeout = Schema.declare(
     }),
   { identifier: "Timeout", description: "a duration above zero: milliseconds, or text such as \"5 minutes\"" }
 )
-const Value = Schema.String.pipe(
-  Schema.filter((text) => text.trim() !== "" && !text.includes("\0") || "must not be empty or hold NUL")
+const Text = Schema.String.annotations({ description: "text" }).pipe(
+  Schema.filter((text) => !text.includes("\0") || "must not hold a NUL character")
 )
+const Value = Text.pipe(Schema.filter((text) => text.trim() !== "" || "must not be empty"))
 const Name = Value.pipe(Schema.filter((text) => !text.startsWith("-") || "must not start with \"-\""))
-const Names = Schema.Array(Name)
-const Count = Schema.Int.pipe(Schema.positive())
-const Data = Schema.Record({ key: Schema.String, value: Schema.Unknown })
-const Pairs = Schema.Record({ key: Schema.String, value: Schema.String })
+const Names = Schema.Array(Name).annotations({ description: "a list of texts" })
+const Uuid = Schema.UUID.annotations({ description: "a UUID" })
+const Skill = Name.pipe(Schema.filter((name) => !/[\s(),]/.test(name) || "must not hold spaces, commas or brackets"))
+const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number above 0" })
+const Amount = Schema.Number.pipe(Schema.positive(), Schema.finite()).annotations({ description: "a number above 0" })
+const Flag = Schema.Boolean.annotations({ description: "true or false" })
 const open = { key: Schema.String, value: Schema.Unknown }
+const Data = Schema.Record(open).annotations({ description: "an object" })
+const Pairs = Schema.Record({ key: Schema.String, value: Schema.String.annotations({ description: "text" }) })
 
 /** An MCP server, started by the CLI or reached by it. It goes to the CLI in a file, never by its arguments. */
 export const McpServer = Schema.Union(
@@ -57,7 +65,7 @@ export const McpServer = Schema.Union(
 )
 export type McpServer = typeof McpServer.Type
 
-/** A subagent that the model can give work to. */
+/** A subagent that the model can give work to. What is not named here is handed on as it is. */
 export const Agent = Schema.Struct({
   description: Value,
   prompt: Value,
@@ -68,7 +76,7 @@ export const Agent = Schema.Struct({
 export type Agent = typeof Agent.Type
 
 const JsonSchema = Schema.declare(
-  (value: unknown): value is Schema.Schema.AnyNoContext | { readonly [key: string]: unknown } =>
+  (value: unknown): value is OutputSchema =>
     Schema.isSchema(value) || (typeof value === "object" && value !== null && !Array.isArray(value)),
   { identifier: "OutputSchema", description: "an Effect Schema without requirements, or a JSON Schema object" }
 )
@@ -82,26 +90,44 @@ export const QueryOptions = Schema.Struct({
   /** Replaces Claude Code's own system prompt. Left out, that one is used; it is never emptied. */
   systemPrompt: Schema.optional(Value),
   appendSystemPrompt: Schema.optional(Value),
+  /** Moves what differs between users and machines from the system prompt into the first message, for prompt caching. */
+  excludeDynamicSections: Schema.optional(Flag),
+  /** `false` renders the system prompt anew for each request; the CLI else keeps the session's first one, also on resume. */
+  systemPromptSnapshot: Schema.optional(Flag),
+  /** What to do in plan mode, in place of the CLI's own steps. */
+  planModeInstructions: Schema.optional(Value),
   permissionMode: Schema.optional(PermissionMode),
   /** Refused by the CLI when it runs as root. */
-  dangerouslySkipPermissions: Schema.optional(Schema.Boolean),
+  dangerouslySkipPermissions: Schema.optional(Flag),
+  /** Lets the session change to `bypassPermissions` later. Refused by the CLI when it runs as root. */
+  allowDangerouslySkipPermissions: Schema.optional(Flag),
   /** The MCP tool that is asked for permission, as `mcp__server__tool`. */
   permissionPromptTool: Schema.optional(Name),
+  /** `none`: what would have to be asked is denied. */
+  permissionPrompts: Schema.optional(Schema.Literal("host", "none")),
   /** Rules that run without asking, such as `Bash(git log:*)`. They do not limit what is available: see `tools`. */
   allowedTools: Schema.optional(Names),
   disallowedTools: Schema.optional(Names),
   /** The built-in tools there are. An empty list leaves none. */
   tools: Schema.optional(Names),
+  /** Other tools for the names that the model calls, such as `{ Bash: "mcp__remote__bash" }`. */
+  toolAliases: Schema.optional(Schema.Record({ key: Name, value: Name })),
+  /** The skills there are, each allowed to run. */
+  skills: Schema.optional(Schema.Union(Schema.Literal("all"), Schema.Array(Skill))),
   maxTurns: Schema.optional(Count),
   /** Tokens of one reply at the most. */
   maxTokens: Schema.optional(Count),
   /** Looked at after each reply, so a little more can be spent. */
-  maxBudgetUsd: Schema.optional(Schema.Number.pipe(Schema.positive(), Schema.finite())),
-  effort: Schema.optional(Name),
+  maxBudgetUsd: Schema.optional(Amount),
+  /** Tokens that the model is told it has for the whole task. */
+  taskBudget: Schema.optional(Count),
+  effort: Schema.optional(Schema.Literal("low", "medium", "high", "xhigh", "max")),
+  /** For models that can do otherwise: some newer ones always decide for themselves. */
   thinking: Schema.optional(Schema.Union(
     Schema.Literal("adaptive", "disabled"),
     Schema.Struct({ budgetTokens: Count })
   )),
+  thinkingDisplay: Schema.optional(Schema.Literal("summarized", "omitted")),
   /** The whole run, from start to end. Default: none. */
   timeout: Schema.optional(Timeout),
   /** Until the first line. Default: 1 minute. */
@@ -114,17 +140,21 @@ export const QueryOptions = Schema.Struct({
   context: Schema.optional(Schema.Unknown),
   /** What the answer must look like; it comes back as `Result.structuredOutput`, decoded where this is an Effect Schema. */
   outputSchema: Schema.optional(JsonSchema),
-  includePartialMessages: Schema.optional(Schema.Boolean),
-  includeHookEvents: Schema.optional(Schema.Boolean),
+  includePartialMessages: Schema.optional(Flag),
+  includeHookEvents: Schema.optional(Flag),
+  /** Also the text and thinking of subagents, not only their tool calls. */
+  forwardSubagentText: Schema.optional(Flag),
   cwd: Schema.optional(Value),
   addDirs: Schema.optional(Names),
+  /** The trusted checkout whose project settings and MCP servers count, in place of the working directory's. */
+  projectConfigRoot: Schema.optional(Name),
   /** Changes to the host's environment: `undefined` drops a variable. */
-  env: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.UndefinedOr(Schema.String) })),
+  env: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.UndefinedOr(Text) })),
   /** The CLI's executable. Default: `claude` on the `PATH`. */
   cliPath: Schema.optional(Value),
   mcpServers: Schema.optional(Schema.Record({ key: Name, value: McpServer })),
   /** No other MCP servers than `mcpServers`. */
-  strictMcpConfig: Schema.optional(Schema.Boolean),
+  strictMcpConfig: Schema.optional(Flag),
   agents: Schema.optional(Schema.Record({ key: Name, value: Agent })),
   /** The agent that the main thread is. */
   agent: Schema.optional(Name),
@@ -133,26 +163,41 @@ export const QueryOptions = Schema.Struct({
   /** Which settings files are read. Left out: as the CLI does, all of them. */
   settingSources: Schema.optional(Schema.Array(Schema.Literal("user", "project", "local"))),
   /** No settings files and no MCP servers but those given here. The login stays. */
-  isolated: Schema.optional(Schema.Boolean),
-  pluginDirs: Schema.optional(Names),
-  disableSlashCommands: Schema.optional(Schema.Boolean),
+  isolated: Schema.optional(Flag),
+  /** The CLI's sandbox settings. With `enabled: true` a machine without a sandbox is refused. */
+  sandbox: Schema.optional(Data),
+  pluginDirs: Schema.optional(Schema.Array(Schema.Union(
+    Name,
+    Schema.Struct({ path: Name, skipMcpDiscovery: Schema.optional(Flag) })
+  ))),
+  disableSlashCommands: Schema.optional(Flag),
   /** The id of a session to go on with. */
   resume: Schema.optional(Name),
+  /** Together with `resume`: forgets what came after the message with this id. */
+  resumeSessionAt: Schema.optional(Uuid),
+  /** Together with `resumeSessionAt`: the only prompt that may be forgotten by it. */
+  resumeDropsTurn: Schema.optional(Uuid),
   /** Go on with the newest session of the directory. */
-  continueSession: Schema.optional(Schema.Boolean),
+  continueSession: Schema.optional(Flag),
   /** Together with `resume` or `continueSession`: a new session with the old one's history. */
-  forkSession: Schema.optional(Schema.Boolean),
-  /** The id of the new session, a UUID. */
-  sessionId: Schema.optional(Schema.UUID),
+  forkSession: Schema.optional(Flag),
+  /** The id of the new session. */
+  sessionId: Schema.optional(Uuid),
+  /** The new session's title. */
+  title: Schema.optional(Value),
   /** `false` leaves no transcript on disk. */
-  persistSession: Schema.optional(Schema.Boolean),
+  persistSession: Schema.optional(Flag),
+  /** Keeps what files held before they were changed, so that the session can be rewound. */
+  fileCheckpointing: Schema.optional(Flag),
   betas: Schema.optional(Names),
-  debug: Schema.optional(Schema.Union(Schema.Boolean, Name)),
+  debug: Schema.optional(Schema.Union(Flag, Name)),
   debugFile: Schema.optional(Value),
   /** Flags that have no option here, without their dashes; `null` for a flag without a value. */
   extraArgs: Schema.optional(Schema.Record({
-    key: Schema.String.pipe(Schema.pattern(/^[A-Za-z][A-Za-z0-9-]*$/)),
-    value: Schema.NullOr(Schema.String)
+    key: Schema.String.pipe(
+      Schema.filter((flag) => /^[A-Za-z][A-Za-z0-9-]*$/.test(flag) || "must be a flag's name without its dashes")
+    ),
+    value: Schema.NullOr(Text)
   }))
 })
 export interface QueryOptions extends Schema.Schema.Type<typeof QueryOptions> {}
@@ -161,8 +206,8 @@ export interface QueryOptions extends Schema.Schema.Type<typeof QueryOptions> {}
 export const decode = (options: unknown): Either.Either<QueryOptions, InvalidOptionsError> =>
   decodeOptions(options).pipe(
     Either.mapLeft((error) => {
-      const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
-      return invalid(issue?.path.map(String).join(".") ?? "", issue?.message ?? "not understood")
+      const { detail, field } = complaintOf(error)
+      return invalid(field === "" ? "options" : field, detail)
     }),
     Either.flatMap((valid) => {
       const conflict = conflictIn(valid)
@@ -180,109 +225,6 @@ export const merge = (...layers: ReadonlyArray<QueryOptions>): QueryOptions => {
   return Object.keys(env).length === 0 ? merged : { ...merged, env }
 }
 
-/** The CLI's arguments: each valued flag one token, lists joined by commas. */
-export const toArgs = (options: QueryOptions): ReadonlyArray<string> => {
-  const valued = (flag: string, value: string | number | undefined) => value === undefined ? [] : [`--${flag}=${value}`]
-  const listed = (flag: string, values: ReadonlyArray<string> | undefined) => valued(flag, values?.join(","))
-  const each = (flag: string, values: ReadonlyArray<string> | undefined) =>
-    (values ?? []).flatMap((value) => valued(flag, value))
-  const bare = (flag: string, on: boolean | undefined) => on === true ? [`--${flag}`] : []
-  const { debug, fallbackModel, thinking } = options
-  return [
-    "-p",
-    "--input-format=stream-json",
-    "--output-format=stream-json",
-    "--verbose",
-    ...valued("model", options.model),
-    ...listed("fallback-model", typeof fallbackModel === "string" ? [fallbackModel] : fallbackModel),
-    ...valued("permission-mode", options.permissionMode),
-    ...bare("dangerously-skip-permissions", options.dangerouslySkipPermissions),
-    ...valued("permission-prompt-tool", options.permissionPromptTool),
-    ...listed("allowedTools", options.allowedTools),
-    ...listed("disallowedTools", options.disallowedTools),
-    ...listed("tools", options.tools),
-    ...valued("max-turns", options.maxTurns),
-    ...valued("max-budget-usd", options.maxBudgetUsd),
-    ...valued("effort", options.effort),
-    ...(thinking === undefined ? [] : typeof thinking === "string"
-      ? valued("thinking", thinking)
-      : valued("max-thinking-tokens", thinking.budgetTokens)),
-    ...bare("include-partial-messages", options.includePartialMessages),
-    ...bare("include-hook-events", options.includeHookEvents),
-    ...each("add-dir", options.addDirs),
-    ...bare("strict-mcp-config", options.strictMcpConfig === true || options.isolated === true),
-    ...valued("agent", options.agent),
-    ...valued("settings", typeof options.settings === "string" ? options.settings : undefined),
-    ...listed("setting-sources", options.isolated === true ? [] : options.settingSources),
-    ...each("plugin-dir", options.pluginDirs),
-    ...bare("disable-slash-commands", options.disableSlashCommands),
-    ...valued("resume", options.resume),
-    ...bare("continue", options.continueSession),
-    ...bare("fork-session", options.forkSession),
-    ...valued("session-id", options.sessionId),
-    ...bare("no-session-persistence", options.persistSession === false),
-    ...listed("betas", options.betas),
-    ...(typeof debug === "string" ? valued("debug", debug) : bare("debug", debug)),
-    ...valued("debug-file", options.debugFile),
-    ...Object.entries(options.extraArgs ?? {}).map(([flag, value]) =>
-      value === null ? `--${flag}` : `--${flag}=${value}`
-    )
-  ]
-}
-
-/** Changes to the host's environment. A nested session's marks and Node's options of the host are not the CLI's. */
-export const toEnv = (options: QueryOptions): Readonly<Record<string, string | undefined>> => ({
-  CLAUDECODE: undefined,
-  NODE_OPTIONS: undefined,
-  ...(options.maxTokens === undefined ? {} : { CLAUDE_CODE_MAX_OUTPUT_TOKENS: String(options.maxTokens) }),
-  ...options.env
-})
-
-/** What travels in files with mode 0600: it may hold secrets, or be longer than an argument can be. */
-export const toFiles = (options: QueryOptions): ReadonlyArray<InvocationFile> => [
-  ...(options.mcpServers === undefined
-    ? []
-    : [{ flag: "--mcp-config", content: JSON.stringify({ mcpServers: options.mcpServers }) }]),
-  ...(typeof options.settings === "object" ? [{ flag: "--settings", content: JSON.stringify(options.settings) }] : [])
-]
-
-/** The fields of the `initialize` request; `undefined` when there is nothing to say, so that nothing is sent. */
-export const toInitialize = (options: QueryOptions): Readonly<Record<string, unknown>> | undefined => {
-  const append = [options.appendSystemPrompt, contextBlock(options.context)].filter((part) => part !== undefined)
-  const fields = {
-    ...(options.systemPrompt === undefined ? {} : { systemPrompt: [options.systemPrompt] }),
-    ...(append.length === 0 ? {} : { appendSystemPrompt: append.join("\n\n") }),
-    ...(options.agents === undefined ? {} : { agents: options.agents }),
-    ...(options.outputSchema === undefined ? {} : { jsonSchema: toJsonSchema(options.outputSchema) })
-  }
-  return Object.keys(fields).length === 0 ? undefined : fields
-}
-
-/** How to start the CLI for these options. */
-export const toInvocation = (options: QueryOptions): Invocation => ({
-  command: options.cliPath ?? "claude",
-  args: toArgs(options),
-  cwd: options.cwd,
-  env: toEnv(options),
-  files: toFiles(options),
-  graces: defaultGraces
-})
-
-/** The arguments with the values left out that could hold something of the caller's. For errors, spans and logs. */
-export const redactArgs = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
-  args.map((arg) => {
-    const at = arg.indexOf("=")
-    return at < 0 || shownFlags.has(arg.slice(0, at)) ? arg : `${arg.slice(0, at)}=<redacted>`
-  })
-
-/** JSON Schema of an `outputSchema`, with its root inlined: the API takes an object and no reference there. */
-export const toJsonSchema = (schema: NonNullable<QueryOptions["outputSchema"]>): Readonly<Record<string, unknown>> => {
-  if (!Schema.isSchema(schema)) return schema
-  const { $defs, $schema: _, ...root } = JSONSchema.make(schema)
-  const inlined = "$ref" in root ? $defs?.[root.$ref.slice("#/$defs/".length)] : root
-  return { ...inlined, ...($defs === undefined ? {} : { $defs }) }
-}
-
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
@@ -293,24 +235,6 @@ const invalid = (field: string, detail: string, hint = "See QueryOptions for wha
   new InvalidOptionsError({ field, detail, hint })
 
 const reservedArgs = new Set(["p", "print", "input-format", "output-format", "verbose"])
-
-const shownFlags = new Set([
-  "--input-format",
-  "--output-format",
-  "--model",
-  "--fallback-model",
-  "--permission-mode",
-  "--max-turns",
-  "--max-budget-usd",
-  "--effort",
-  "--thinking",
-  "--max-thinking-tokens",
-  "--setting-sources",
-  "--resume",
-  "--session-id",
-  "--tools",
-  "--betas"
-])
 
 const conflictIn = (options: QueryOptions): InvalidOptionsError | undefined => {
   const continues = options.resume !== undefined || options.continueSession === true
@@ -323,6 +247,12 @@ const conflictIn = (options: QueryOptions): InvalidOptionsError | undefined => {
   if (options.forkSession === true && !continues) {
     return invalid("forkSession", "there is nothing to branch from", "Give resume or continueSession too.")
   }
+  if (options.resumeSessionAt !== undefined && options.resume === undefined) {
+    return invalid("resumeSessionAt", "there is no session to shorten", "Give resume too.")
+  }
+  if (options.resumeDropsTurn !== undefined && options.resumeSessionAt === undefined) {
+    return invalid("resumeDropsTurn", "it says nothing without resumeSessionAt", "Give both or none.")
+  }
   if (options.isolated === true && options.settingSources !== undefined) {
     return invalid("settingSources", "isolated reads no settings files", "Leave one of the two out.")
   }
@@ -334,27 +264,41 @@ const conflictIn = (options: QueryOptions): InvalidOptionsError | undefined => {
   if (reserved !== undefined) {
     return invalid(`extraArgs.${reserved}`, "it is how ccflow talks to the CLI", "Leave it out.")
   }
-  const name = Object.keys(options.env ?? {}).find((key) => key === "" || /[=\0]/.test(key))
-  if (name !== undefined) return invalid("env", `"${name}" cannot be the name of a variable`)
-  if (options.context !== undefined && Either.isLeft(Either.try(() => JSON.stringify(options.context)))) {
-    return invalid("context", "it cannot be written as JSON", "Give plain data: no cycles, no BigInt.")
+  if (Object.keys(options.env ?? {}).some((key) => key === "" || /[=\0]/.test(key))) {
+    return invalid("env", "the name of a variable is not empty and holds neither \"=\" nor NUL")
   }
-  return options.outputSchema === undefined ? undefined : schemaConflict(options.outputSchema)
+  const opaque = dataOptions.find((field) => !isPlain(options[field]))
+  if (opaque !== undefined) {
+    return invalid(opaque, "it cannot be written as JSON", "Give plain data: no cycles, no BigInt.")
+  }
+  return settingsConflict(options) ??
+    (options.outputSchema === undefined ? undefined : schemaConflict(options.outputSchema))
 }
 
-const schemaConflict = (schema: NonNullable<QueryOptions["outputSchema"]>): InvalidOptionsError | undefined => {
-  const json = Either.try(() => toJsonSchema(schema))
+const dataOptions = ["context", "mcpServers", "agents", "settings", "sandbox"] as const
+
+const isPlain = (data: unknown): boolean => Either.isRight(Either.try(() => JSON.stringify(data)))
+
+const settingsConflict = ({ sandbox, settings }: QueryOptions): InvalidOptionsError | undefined => {
+  if (typeof settings !== "string") return undefined
+  if (!isJson(settings)) {
+    return sandbox === undefined
+      ? undefined
+      : invalid("sandbox", "it cannot be added to a settings file", "Write it into the file, or give the settings.")
+  }
+  return Either.isRight(Either.try((): unknown => JSON.parse(settings)))
+    ? undefined
+    : invalid("settings", "it begins like JSON and is none", "Give an object, or the path of a file.")
+}
+
+const schemaConflict = (schema: OutputSchema): InvalidOptionsError | undefined => {
+  const json = Either.try(() => {
+    const made = toJsonSchema(schema)
+    JSON.stringify(made)
+    return made
+  })
   if (Either.isLeft(json)) return invalid("outputSchema", "it has no JSON Schema", "Annotate the parts that have none.")
   return json.right["type"] === "object"
     ? undefined
     : invalid("outputSchema", "it must describe an object", "Wrap the value: Schema.Struct({ value: … }).")
-}
-
-/** A block that its content cannot end: the fence is longer than any run of backticks inside. */
-const contextBlock = (context: unknown): string | undefined => {
-  if (context === undefined) return undefined
-  const json = JSON.stringify(context) ?? "null"
-  const longest = (json.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2)
-  const fence = "`".repeat(longest + 1)
-  return `[Context]\n${fence}json\n${json}\n${fence}`
 }

@@ -41,7 +41,7 @@ export class CliNotFoundError extends Schema.TaggedError<CliNotFoundError>()("Cl
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `No Claude Code CLI at "${this.command}". ${this.hint}`
+    return say(`No Claude Code CLI at "${this.command}"`, this.hint)
   }
 }
 
@@ -55,7 +55,7 @@ export class CliSpawnError extends Schema.TaggedError<CliSpawnError>()("CliSpawn
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Could not start "${this.command}": ${this.reason} (${this.code}). ${this.hint}`
+    return say(`Could not start "${this.command}": ${this.reason} (${this.code})`, this.hint)
   }
 }
 
@@ -68,7 +68,8 @@ export class CliExitError extends Schema.TaggedError<CliExitError>()("CliExitErr
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return describe(`Claude Code ended: ${this.detail}`, this)
+    const explained = this.reason === "ConfigInvalid" || this.reason === "StartupFailed"
+    return explained ? say(this.detail, this.hint) : describe(`Claude Code ended: ${this.detail}`, this)
   }
 }
 
@@ -80,7 +81,7 @@ export class CliProtocolError extends Schema.TaggedError<CliProtocolError>()("Cl
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Claude Code did not accept "${this.request}": ${this.detail}. ${this.hint}`
+    return say(`Claude Code did not accept "${this.request}": ${this.detail}`, this.hint)
   }
 }
 
@@ -100,11 +101,13 @@ export class InvalidOptionsError extends Schema.TaggedError<InvalidOptionsError>
   /** The option as the caller writes it, such as `maxTurns`; the CLI's own words where it named no option of ours. */
   field: Schema.String,
   detail: Schema.String,
+  /** Only when the CLI refused it. */
+  facts: Schema.optional(RunFacts),
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Invalid option ${this.field}: ${this.detail}. ${this.hint}`
+    return say(`Invalid option ${this.field}: ${this.detail}`, this.hint)
   }
 }
 
@@ -119,8 +122,8 @@ export class CliTimeoutError extends Schema.TaggedError<CliTimeoutError>()("CliT
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Claude Code did not ${this.phase === "total" ? "finish" : "say anything"} within ${this.timeoutMs} ms ` +
-      `(${this.phase} deadline). ${this.hint}`
+    const missed = this.phase === "total" ? "finish" : "say anything"
+    return say(`Claude Code did not ${missed} within ${this.timeoutMs} ms (${this.phase} deadline)`, this.hint)
   }
 }
 
@@ -134,7 +137,7 @@ export class AuthenticationError extends Schema.TaggedError<AuthenticationError>
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail}. ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
@@ -149,7 +152,7 @@ export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail} (${this.type}). ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
@@ -161,7 +164,7 @@ export class OverloadedError extends Schema.TaggedError<OverloadedError>()("Over
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail}. ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
@@ -177,7 +180,7 @@ export class UsageLimitError extends Schema.TaggedError<UsageLimitError>()("Usag
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail}. ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
@@ -190,7 +193,7 @@ export class ModelNotFoundError extends Schema.TaggedError<ModelNotFoundError>()
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail}. ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
@@ -202,7 +205,7 @@ export class RefusalError extends Schema.TaggedError<RefusalError>()("RefusalErr
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail}. ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
@@ -214,19 +217,20 @@ export class ContextOverflowError extends Schema.TaggedError<ContextOverflowErro
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `${this.detail}. ${this.hint}`
+    return say(this.detail, this.hint)
   }
 }
 
 /** `maxTurns` was reached before the model was done. */
 export class MaxTurnsError extends Schema.TaggedError<MaxTurnsError>()("MaxTurnsError", {
+  /** As the CLI counts them: each tool's result is one, too. */
   numTurns: Schema.Int,
   facts: RunFacts,
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Stopped after ${this.numTurns} turns: maxTurns is reached. ${this.hint}`
+    return say("Stopped before the model was done: maxTurns is reached", this.hint)
   }
 }
 
@@ -238,7 +242,7 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Stopped after ${this.spentUsd} USD: maxBudgetUsd is reached. ${this.hint}`
+    return say(`Stopped after ${Number(this.spentUsd.toFixed(4))} USD: maxBudgetUsd is reached`, this.hint)
   }
 }
 
@@ -251,53 +255,59 @@ export class StructuredOutputError extends Schema.TaggedError<StructuredOutputEr
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `No structured output: ${this.detail}. ${this.hint}`
+    return say(`No structured output: ${this.detail}`, this.hint)
   }
 }
 
-/** The session to resume is unknown to the CLI on this machine. */
+/** The session to resume, an id or a title, is unknown to the CLI on this machine. */
 export class SessionNotFoundError extends Schema.TaggedError<SessionNotFoundError>()("SessionNotFoundError", {
   sessionId: Schema.String,
+  /** Only when the CLI said so. */
+  facts: Schema.optional(RunFacts),
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `No conversation with session id "${this.sessionId}". ${this.hint}`
+    return say(`No conversation with session id "${this.sessionId}"`, this.hint)
   }
 }
 
 /** The session id is already taken by an earlier conversation. */
 export class SessionBusyError extends Schema.TaggedError<SessionBusyError>()("SessionBusyError", {
   sessionId: Schema.String,
+  /** Only when the CLI said so. */
+  facts: Schema.optional(RunFacts),
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return `Session id "${this.sessionId}" is already in use. ${this.hint}`
+    return say(`Session id "${this.sessionId}" is already in use`, this.hint)
   }
 }
 
-/** Everything that a query can fail with. */
-export type ClaudeError =
-  | CliNotFoundError
-  | CliSpawnError
-  | CliExitError
-  | CliProtocolError
-  | MissingResultError
-  | InvalidOptionsError
-  | CliTimeoutError
-  | AuthenticationError
-  | ApiError
-  | OverloadedError
-  | UsageLimitError
-  | ModelNotFoundError
-  | RefusalError
-  | ContextOverflowError
-  | MaxTurnsError
-  | BudgetExceededError
-  | StructuredOutputError
-  | SessionNotFoundError
-  | SessionBusyError
+/** Everything that a query can fail with. As a schema it writes an error to JSON and reads it back. */
+export const ClaudeError = Schema.Union(
+  CliNotFoundError,
+  CliSpawnError,
+  CliExitError,
+  CliProtocolError,
+  MissingResultError,
+  InvalidOptionsError,
+  CliTimeoutError,
+  AuthenticationError,
+  ApiError,
+  OverloadedError,
+  UsageLimitError,
+  ModelNotFoundError,
+  RefusalError,
+  ContextOverflowError,
+  MaxTurnsError,
+  BudgetExceededError,
+  StructuredOutputError,
+  SessionNotFoundError,
+  SessionBusyError
+)
+export type ClaudeError = typeof ClaudeError.Type
 
 // ---------------------------------------------------------------------------
 // internal
@@ -306,6 +316,19 @@ export type ClaudeError =
 const describe = (what: string, error: { readonly facts: RunFacts; readonly hint: string }): string => {
   const { exitCode, signal, stderrTail } = error.facts
   const how = signal !== null ? `signal ${signal}` : exitCode !== null ? `exit code ${exitCode}` : "killed"
-  const lastLines = stderrTail.trim().split("\n").slice(-3).join(" | ")
-  return `${what} (${how}${lastLines === "" ? "" : `; stderr: ${lastLines}`}). ${error.hint}`
+  const lastLine = stderrTail.trim().split("\n").at(-1) ?? ""
+  return say(`${brief(what)} (${how}${lastLine === "" ? "" : `; stderr: ${brief(lastLine)}`})`, error.hint)
 }
+
+const say = (what: string, hint: string): string => `${brief(what)}${/[.!?]$/.test(brief(what)) ? "" : "."} ${hint}`
+
+/** What the CLI explains at length is in `detail`: the message takes its first paragraph, on one line. */
+const brief = (text: string): string => {
+  const line = (text.trim().split(/\n\s*\n/)[0] ?? "").replace(/\s+/g, " ").replace(secrets, "<redacted>")
+  return line.length <= longest ? line : `${line.slice(0, longest)}…`
+}
+
+const longest = 400
+
+/** Keys and tokens, should the CLI or what it started have printed one. */
+const secrets = /\bsk-[\w-]{8,}|\bBearer \S+/g

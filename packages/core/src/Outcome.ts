@@ -13,18 +13,16 @@ import {
   type ClaudeError,
   CliExitError,
   ContextOverflowError,
-  InvalidOptionsError,
   MaxTurnsError,
   MissingResultError,
   ModelNotFoundError,
   OverloadedError,
   RefusalError,
   type RunFacts,
-  SessionBusyError,
-  SessionNotFoundError,
   StructuredOutputError,
   UsageLimitError
 } from "./ClaudeError.js"
+import { startupFailure, startupProse } from "./internal/startupFailure.js"
 import type { ErrorMessage, RateLimit, Result } from "./Message.js"
 
 /** Everything the verdict depends on. */
@@ -66,7 +64,7 @@ export const decide = (observed: Observed): Either.Either<Result, ClaudeError> =
 // internal
 // ---------------------------------------------------------------------------
 
-/** A result that is a failure: by its subtype, then by what the API said. */
+/** A result that is a failure: by its subtype, then by why the turn ended, then by what the API said. */
 const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeError => {
   const { facts } = observed
   const detail = (result.result === "" ? observed.error?.content ?? result.subtype : result.result).trim()
@@ -96,50 +94,34 @@ const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeErr
     })
   }
   if (result.stopReason === "refusal") {
-    return new RefusalError({
-      detail: detail || "The model declined",
-      facts,
-      hint: "Rephrase the prompt, or choose another model."
-    })
+    return new RefusalError({ detail, facts, hint: "Rephrase the prompt, or choose another model." })
   }
-  return startupFailure(result, detail, facts) ?? apiFailure(observed, result, detail)
+  return startupFailure(result.startupFailure, detail, facts) ??
+    (saysWhy(observed, result) ? apiFailure(observed, result, detail) : cliFailure(result, detail, facts))
 }
 
-const startupFailure = (result: Result, detail: string, facts: RunFacts): ClaudeError | undefined => {
-  const session = /No conversation found with session ID: (\S+)/.exec(detail)
-  if (session !== null) return sessionNotFound(session[1]!)
-  switch (result.startupFailure) {
-    case undefined:
-      return undefined
-    case "config_file_invalid":
-      return new CliExitError({
-        reason: "ConfigInvalid",
-        detail,
-        facts,
-        hint: "Repair or remove the file that it names."
-      })
-    case "bypass_root":
-      return rootBypass
-    case "cwd_unavailable":
-      return new InvalidOptionsError({ field: "cwd", detail, hint: "Give a directory that exists." })
-    default:
-      return new CliExitError({
-        reason: "StartupFailed",
-        detail,
-        facts,
-        hint: "Run `claude` once by hand to see more."
-      })
-  }
-}
+/** Whether the API, or the CLI in its name, has said anything about the failure. */
+const saysWhy = ({ error }: Observed, result: Result): boolean =>
+  error !== undefined || result.apiErrorStatus !== undefined || result.apiError !== undefined ||
+  result.subtype === "success"
+
+/** The CLI's own failure, in its own words. Without a turn it has not even begun. */
+const cliFailure = (result: Result, detail: string, facts: RunFacts): ClaudeError =>
+  result.numTurns === 0
+    ? startupProse(detail, facts) ?? new CliExitError({
+      reason: "StartupFailed",
+      detail,
+      facts,
+      hint: "Run `claude` once by hand to see more."
+    })
+    : new CliExitError({ reason: "Exited", detail, facts, hint: "Run the query again, or resume the session." })
 
 const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeError => {
-  const { error, facts, rejected } = observed
+  const { error, facts, model } = observed
   const status = result.apiErrorStatus ?? error?.status ?? null
-  const type = result.apiErrorType ?? error?.type ?? result.apiError ?? error?.apiError ?? error?.code ?? result.subtype
   const apiError = result.apiError ?? error?.apiError
-  if (
-    apiError === "usage_limit_reached" || (rejected !== undefined && (status === 429 || error?.code === "rate_limit"))
-  ) {
+  const rejected = namedWindow(observed.rejected)
+  if (apiError === "usage_limit_reached" || (rejected !== undefined && limited(status, error))) {
     return new UsageLimitError({
       limit: rejected?.limit ?? "",
       resetsAt: rejected?.resetsAt ?? null,
@@ -148,17 +130,23 @@ const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeE
       hint: "Wait until the window resets, or use another account."
     })
   }
-  if (result.terminalReason === "prompt_too_long" || apiError === "model_context_window_exceeded") {
+  if (overflowed(result, error)) {
     return new ContextOverflowError({
       detail,
       facts,
-      hint: "Start a new session, /compact this one, or use a larger model."
+      hint: "Send less, start a new session, /compact this one, or use a model with a larger window."
     })
   }
-  if (
-    status === 401 || status === 403 || error?.code === "authentication_failed" ||
-    error?.code === "oauth_org_not_allowed"
-  ) {
+  if (error?.code === "billing_error") {
+    return new ApiError({
+      status,
+      type: error.code,
+      detail,
+      facts,
+      hint: "Add credit to the account, or log in with a subscription."
+    })
+  }
+  if (status === 401 || status === 403 || accountErrors.has(error?.code ?? "")) {
     return new AuthenticationError({
       status,
       detail,
@@ -169,71 +157,71 @@ const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeE
     })
   }
   if (status === 404 || error?.code === "model_not_found") {
-    return new ModelNotFoundError({
-      model: observed.model,
-      detail,
-      facts,
-      hint: "Check the model's name and your access to it."
-    })
+    return new ModelNotFoundError({ model, detail, facts, hint: "Check the model's name and your access to it." })
   }
-  if (status === 529 || type === "overloaded_error") {
+  if (status === 529 || error?.code === "overloaded" || apiErrorType(observed, result) === "overloaded_error") {
     return new OverloadedError({ detail, facts, hint: "Try again later, or give a fallbackModel." })
   }
+  const type = typeOf(observed, result, status)
   return new ApiError({ status, type, detail, facts, hint: apiHint(status, type) })
 }
 
+/** Codes of the CLI that are about who asks, and not about what is asked. */
+const accountErrors: ReadonlySet<string> = new Set([
+  "authentication_failed",
+  "oauth_org_not_allowed",
+  "account_on_hold",
+  "verification_required",
+  "cloud_credential_error"
+])
+
+/** The CLI reports any refusal of a subscription's request as a rejection; only a window that it names is used up. */
+const namedWindow = (rejected: RateLimit | undefined): RateLimit | undefined =>
+  rejected !== undefined && (rejected.limit !== "" || rejected.resetsAt !== undefined) ? rejected : undefined
+
+const limited = (status: number | null, error: ErrorMessage | undefined): boolean =>
+  status === 429 || error?.code === "rate_limit"
+
+/** `max_output_tokens` stands for both limits; which of the two was hit is told by its text alone. */
+const overflowed = (result: Result, error: ErrorMessage | undefined): boolean =>
+  overflows.has(result.terminalReason ?? "") ||
+  (error?.code === "max_output_tokens" && /context window/.test(error.content))
+
+const overflows: ReadonlySet<string> = new Set(["prompt_too_long", "blocking_limit", "rapid_refill_breaker"])
+
+const apiErrorType = ({ error }: Observed, result: Result) => result.apiErrorType ?? error?.type
+
+/** Older versions do not pass on the API's name for an error: the status has one. */
+const typeOf = (observed: Observed, result: Result, status: number | null): string => {
+  const { error } = observed
+  const apiError = result.apiError ?? error?.apiError
+  if (status === null && error?.code === "server_error") return apiError ?? "connection_failed"
+  return apiErrorType(observed, result) ?? typeOfStatus[status ?? 0] ?? apiError ?? error?.code ?? result.subtype
+}
+
+const typeOfStatus: Readonly<Record<number, string>> = {
+  400: "invalid_request_error",
+  413: "request_too_large",
+  429: "rate_limit_error",
+  500: "api_error"
+}
+
 const apiHint = (status: number | null, type: string): string => {
-  if (type === "connection_failed") return "Check the network, the proxy and ANTHROPIC_BASE_URL."
-  if (type === "billing_error") return "Add credit to the account, or log in with a subscription."
+  if (type === "connection_failed") return "Check the network, the proxy and ANTHROPIC_BASE_URL, or try again later."
   if (type === "max_output_tokens") return "Raise maxTokens, or ask for less at once."
   if (status === 413) return "Send less at once: a picture or a file is too large."
   if (status === 429) return "Send fewer requests, or ask for a higher limit."
   if (status !== null && status >= 500) return "The API failed; try again later."
-  return "See the CLI's own words above."
+  return "The API's answer says what it did not like."
 }
 
-/** The CLI's words on stderr, where they are all there is: a start-up failure prints no result. */
-const startupErrors: ReadonlyArray<readonly [RegExp, (found: RegExpExecArray, facts: RunFacts) => ClaudeError]> = [
-  [/No conversation found with session ID: (\S+)/, (found) => sessionNotFound(found[1]!)],
-  [
-    /Session ID (\S+) is already in use/,
-    (found) => new SessionBusyError({ sessionId: found[1]!, hint: "Resume that session, or choose another id." })
-  ],
-  [/cannot be used with root\/sudo privileges/, () => rootBypass],
-  [
-    /unknown option '--?([^'=]+)/,
-    (found) => refused(found[1]!, "the CLI does not know this option", "Update the CLI, or leave the option out.")
-  ],
-  [
-    /option '--([A-Za-z-]+)[^']*' argument .*? is invalid\.?(.*)/,
-    (found) => refused(found[1]!, `the CLI refused its value.${found[2]}`)
-  ],
-  [/Invalid MCP configuration:\s*(.*)/, (found) => refused("mcp-config", found[1]!)],
-  [/Settings file not found: .*/, () => refused("settings", "the settings file was not found")],
-  [/Error: Invalid --agents configuration:\s*(.*)/, (found) => refused("agents", found[1]!)],
-  [
-    /Error: (--[a-z-]+ .*|Invalid session ID.*)/,
-    (found) => refused(/^--([a-z-]+)/.exec(found[1]!)?.[1] ?? "session-id", found[1]!)
-  ],
-  [/Not logged in|Invalid API key|Please run \/login/, (_, facts) =>
-    new AuthenticationError({
-      status: null,
-      detail: "Claude Code is not logged in",
-      facts,
-      hint: "Run `claude` and log in with /login."
-    })]
-]
-
+/** Prose is asked last: only a CLI that left by itself, and with a failure, has said why on stderr. */
 const withoutResult = ({ error, facts, model }: Observed): ClaudeError => {
-  for (const [pattern, make] of startupErrors) {
-    const found = pattern.exec(facts.stderrTail)
-    if (found !== null) return make(found, facts)
-  }
-  if (facts.signal !== null || facts.exitCode === null) {
-    const how = facts.signal === null ? "it had to be stopped" : `signal ${facts.signal} ended it`
+  const signal = facts.signal ?? signalOfCode[facts.exitCode ?? 0]
+  if (signal !== undefined || facts.exitCode === null) {
     return new CliExitError({
       reason: "Killed",
-      detail: `${how} before it had answered`,
+      detail: `${signal === undefined ? "it had to be stopped" : `${signal} stopped it`} before it had answered`,
       facts,
       hint: "Look for a memory limit or another program that stops processes."
     })
@@ -244,41 +232,15 @@ const withoutResult = ({ error, facts, model }: Observed): ClaudeError => {
       hint: facts.frames === 0 ? "Is this really the Claude Code CLI?" : "Run the query again; the answer was cut."
     })
   }
-  return new CliExitError({
+  return startupProse(facts.stderrTail, facts) ?? new CliExitError({
     reason: "Exited",
     detail: error === undefined
       ? `it left before it had answered${model === "" ? "" : ` (model ${model})`}`
       : error.content,
     facts,
-    hint: "stderr has the CLI's own words."
+    hint: facts.stderrTail.trim() === "" ? "It gave no reason: run `claude` once by hand." : "stderr has its own words."
   })
 }
 
-const sessionNotFound = (sessionId: string) =>
-  new SessionNotFoundError({
-    sessionId,
-    hint: "Sessions belong to a machine and a login; list them with `claude --resume`."
-  })
-
-const rootBypass = new InvalidOptionsError({
-  field: "permissionMode",
-  detail: "the CLI refuses to skip permissions as root",
-  hint: "Run as another user, or set IS_SANDBOX=1 in a container that is one."
-})
-
-/** Our names of the flags that the CLI complains about. */
-const optionOf: Readonly<Record<string, string>> = {
-  "mcp-config": "mcpServers",
-  "setting-sources": "settingSources",
-  "json-schema": "outputSchema",
-  "add-dir": "addDirs",
-  "plugin-dir": "pluginDirs",
-  resume: "resume"
-}
-
-const refused = (flag: string, detail: string, hint = "Correct the option.") =>
-  new InvalidOptionsError({
-    field: optionOf[flag] ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-    detail: detail.trim(),
-    hint
-  })
+/** The CLI handles these signals and leaves with a code that names them. */
+const signalOfCode: Readonly<Record<number, string>> = { 129: "SIGHUP", 130: "SIGINT", 137: "SIGKILL", 143: "SIGTERM" }
