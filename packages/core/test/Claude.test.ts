@@ -260,7 +260,6 @@ describe("deadlines run on the clock, not on output", () => {
 
   it.effect("stall: a consumer that is slow is none", () =>
     Effect.gen(function*() {
-      const many = Array.from({ length: 3000 }, (_, index) => FakeCli.text(`${index}`))
       const query = Claude.query("x", { stallTimeout: "1 minute" }).pipe(
         Stream.tap((message) => message._tag === "Init" ? Effect.sleep("1 hour") : Effect.void),
         Stream.runCount
