@@ -47,7 +47,15 @@ const Amount = Schema.Number.pipe(Schema.positive(), Schema.finite()).annotation
 const Flag = Schema.Boolean.annotations({ description: "true or false" })
 const open = { key: Schema.String, value: Schema.Unknown }
 const Data = Schema.Record(open).annotations({ description: "an object" })
-const Pairs = Schema.Record({ key: Schema.String, value: Schema.String.annotations({ description: "text" }) })
+const Pairs = Schema.Record({ key: Schema.String, value: Text })
+const goodName = /^[^\s-][^\0]*$/
+const named = <A>(value: Schema.Schema<A>) =>
+  Schema.Record({ key: Schema.String, value }).annotations({ description: "an object" }).pipe(
+    Schema.filter((record) =>
+      Object.keys(record).every((name) => goodName.test(name)) ||
+      "must not have names that are empty or start with \"-\""
+    )
+  )
 
 /** An MCP server, started by the CLI or reached by it. It goes to the CLI in a file, never by its arguments. */
 export const McpServer = Schema.Union(
@@ -111,7 +119,7 @@ export const QueryOptions = Schema.Struct({
   /** The built-in tools there are. An empty list leaves none. */
   tools: Schema.optional(Names),
   /** Other tools for the names that the model calls, such as `{ Bash: "mcp__remote__bash" }`. */
-  toolAliases: Schema.optional(Schema.Record({ key: Name, value: Name })),
+  toolAliases: Schema.optional(named(Name)),
   /** The skills there are, each allowed to run. */
   skills: Schema.optional(Schema.Union(Schema.Literal("all"), Schema.Array(Skill))),
   maxTurns: Schema.optional(Count),
@@ -152,10 +160,10 @@ export const QueryOptions = Schema.Struct({
   env: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.UndefinedOr(Text) })),
   /** The CLI's executable. Default: `claude` on the `PATH`. */
   cliPath: Schema.optional(Value),
-  mcpServers: Schema.optional(Schema.Record({ key: Name, value: McpServer })),
+  mcpServers: Schema.optional(named(McpServer)),
   /** No other MCP servers than `mcpServers`. */
   strictMcpConfig: Schema.optional(Flag),
-  agents: Schema.optional(Schema.Record({ key: Name, value: Agent })),
+  agents: Schema.optional(named(Agent)),
   /** The agent that the main thread is. */
   agent: Schema.optional(Name),
   /** Settings, or the path of a file with them. */
@@ -193,12 +201,14 @@ export const QueryOptions = Schema.Struct({
   debug: Schema.optional(Schema.Union(Flag, Name)),
   debugFile: Schema.optional(Value),
   /** Flags that have no option here, without their dashes; `null` for a flag without a value. */
-  extraArgs: Schema.optional(Schema.Record({
-    key: Schema.String.pipe(
-      Schema.filter((flag) => /^[A-Za-z][A-Za-z0-9-]*$/.test(flag) || "must be a flag's name without its dashes")
-    ),
-    value: Schema.NullOr(Text)
-  }))
+  extraArgs: Schema.optional(
+    Schema.Record({ key: Schema.String, value: Schema.NullOr(Text) }).annotations({ description: "an object" }).pipe(
+      Schema.filter((flags) =>
+        Object.keys(flags).every((flag) => /^[A-Za-z][A-Za-z0-9-]*$/.test(flag)) ||
+        "must name flags without their dashes"
+      )
+    )
+  )
 })
 export interface QueryOptions extends Schema.Schema.Type<typeof QueryOptions> {}
 

@@ -3,10 +3,11 @@
  * defaults.
  */
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { decode, merge, type QueryOptions } from "./AgentOptions.js"
@@ -22,16 +23,24 @@ export class CurrentOptions extends Context.Reference<CurrentOptions>()("@ccflow
   defaultValue: (): QueryOptions => ({})
 }) {}
 
-/** What the environment says, in the variables `CCFLOW_*`. */
+const variables = {
+  model: "CCFLOW_DEFAULT_MODEL",
+  cliPath: "CCFLOW_CLI_PATH",
+  timeout: "CCFLOW_DEFAULT_TIMEOUT"
+} as const
+
+const seconds: Config.Config<Duration.Duration> = Config.primitive("a number of seconds above 0", (text) => {
+  if (text === "") return Either.left(ConfigError.MissingData([], "it is empty"))
+  return Number(text) > 0
+    ? Either.right(Duration.seconds(Number(text)))
+    : Either.left(ConfigError.InvalidData([], "it must be a number of seconds above 0"))
+})
+
+/** What the environment says, in the variables `CCFLOW_*`. An empty variable says nothing. */
 export const fromEnvironment: Config.Config<QueryOptions> = Config.all({
-  model: Config.option(Config.nonEmptyString("CCFLOW_DEFAULT_MODEL")),
-  cliPath: Config.option(Config.nonEmptyString("CCFLOW_CLI_PATH")),
-  timeout: Config.option(
-    Config.number("CCFLOW_DEFAULT_TIMEOUT").pipe(
-      Config.validate({ message: "a number of seconds above zero is needed", validation: (seconds) => seconds > 0 }),
-      Config.map(Duration.seconds)
-    )
-  )
+  model: Config.option(Config.nonEmptyString(variables.model)),
+  cliPath: Config.option(Config.nonEmptyString(variables.cliPath)),
+  timeout: Config.option(Config.nested(seconds, variables.timeout))
 }).pipe(Config.map(({ cliPath, model, timeout }) => ({
   model: Option.getOrUndefined(model),
   cliPath: Option.getOrUndefined(cliPath),
@@ -43,7 +52,9 @@ export const layerWith = (options: QueryOptions): Layer.Layer<ClaudeConfig, Inva
   Layer.effect(
     ClaudeConfig,
     Effect.gen(function*() {
-      const environment = yield* Effect.mapError(fromEnvironment, badVariable)
+      const given = yield* Effect.mapError(fromEnvironment, (error) => badVariable(firstOf(error)))
+      const environment = yield* Effect.mapError(decode(given), ({ detail, field }) =>
+        badVariable({ path: [variableOf(field)], message: detail }))
       const client = yield* decode(options)
       return { defaults: merge(environment, client) }
     })
@@ -56,14 +67,20 @@ export const layer: Layer.Layer<ClaudeConfig, InvalidOptionsError> = layerWith({
 // internal
 // ---------------------------------------------------------------------------
 
-const badVariable = (error: ConfigError.ConfigError): InvalidOptionsError => {
-  const first = firstOf(error)
-  return new InvalidOptionsError({
-    field: first.path.join("_"),
-    detail: first.message,
-    hint: "Correct the variable or remove it from the environment."
-  })
+interface Complaint {
+  readonly path: ReadonlyArray<string>
+  readonly message: string
 }
 
-const firstOf = (error: ConfigError.ConfigError): { readonly path: ReadonlyArray<string>; readonly message: string } =>
+const badVariable = ({ message, path }: Complaint): InvalidOptionsError =>
+  new InvalidOptionsError({
+    field: path.join("_"),
+    detail: message,
+    hint: "Correct the variable or remove it from the environment."
+  })
+
+const variableOf = (option: string): string =>
+  Object.entries(variables).find(([name]) => name === option)?.[1] ?? option
+
+const firstOf = (error: ConfigError.ConfigError): Complaint =>
   error._op === "And" || error._op === "Or" ? firstOf(error.left) : error

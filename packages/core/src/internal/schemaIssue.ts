@@ -1,3 +1,4 @@
+import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as SchemaAST from "effect/SchemaAST"
 
@@ -14,51 +15,57 @@ export interface Complaint {
  * @internal
  */
 export const complaintOf = (error: ParseResult.ParseError): Complaint => {
-  const { detail, path } = leaf(error.issue, [])
-  return { field: path.join("."), detail }
+  const { path, problem, wanted } = leaf(error.issue, [])
+  return { field: path.join("."), detail: problem ?? `it must be ${[...new Set(wanted)].join(" or ")}` }
 }
 
 interface Leaf {
   readonly path: ReadonlyArray<string>
-  readonly detail: string
+  /** What would have been right: one of these. */
+  readonly wanted: ReadonlyArray<string>
+  /** Said in place of what is wanted. */
+  readonly problem?: string
 }
 
 const leaf = (issue: ParseResult.ParseIssue, path: ReadonlyArray<string>): Leaf => {
   switch (issue._tag) {
     case "Pointer":
       return leaf(issue.issue, [...path, ...[issue.path].flat().map(String)])
-    case "Composite":
-      return composite(issue, path)
+    case "Composite": {
+      const leaves = [issue.issues].flat().map((part) => leaf(part, path))
+      return (SchemaAST.isUnion(issue.ast) ? meant(leaves) : leaves[0]) ?? { path, wanted: expected(issue.ast) }
+    }
     case "Refinement":
     case "Transformation":
       return leaf(issue.issue, path)
     case "Missing":
-      return { path, detail: "it is missing" }
+      return { path, wanted: [], problem: "it is missing" }
     case "Unexpected":
-      return { path, detail: "there is no such option" }
+      return { path, wanted: [], problem: "there is no such option" }
     case "Type":
     case "Forbidden":
-      return { path, detail: `it ${issue.message ?? `must be ${expected(issue.ast)}`}` }
+      return issue.message === undefined
+        ? { path, wanted: expected(issue.ast) }
+        : { path, wanted: [], problem: `it ${issue.message}` }
   }
 }
 
-/** Of a union's members the one that the value came furthest into was meant; else all of them are named. */
-const composite = (issue: ParseResult.Composite, path: ReadonlyArray<string>): Leaf => {
-  const leaves = [issue.issues].flat().map((part) => leaf(part, path))
-  const [first, ...rest] = leaves
-  if (first === undefined) return { path, detail: `it must be ${expected(issue.ast)}` }
-  if (!SchemaAST.isUnion(issue.ast)) return first
-  const furthest = rest.reduce((best, next) => next.path.length > best.path.length ? next : best, first)
-  if (furthest.path.length > path.length) return furthest
-  const own = leaves.find(({ detail }) => !detail.startsWith("it must be "))
-  return own ?? { path, detail: `it must be ${expected(issue.ast)}` }
+/** Of a union's members the one that the value came furthest into; where all stop at one place, all that would do. */
+const meant = (leaves: ReadonlyArray<Leaf>): Leaf | undefined => {
+  const depth = Math.max(...leaves.map(({ path }) => path.length))
+  const furthest = leaves.filter(({ path }) => path.length === depth)
+  const problem = furthest.find((found) => found.problem !== undefined)
+  const [first] = furthest
+  return problem ?? (first && { path: first.path, wanted: furthest.flatMap(({ wanted }) => wanted) })
 }
 
-const expected = (ast: SchemaAST.AST): string => {
-  const named = SchemaAST.getDescriptionAnnotation(ast)
-  if (named._tag === "Some") return named.value
-  if (SchemaAST.isUnion(ast)) return [...new Set(ast.types.map(expected))].join(" or ")
-  if (SchemaAST.isTypeLiteral(ast)) return "an object"
-  if (SchemaAST.isTupleType(ast)) return "a list"
-  return SchemaAST.isRefinement(ast) ? expected(ast.from) : String(ast)
+const expected = (ast: SchemaAST.AST): ReadonlyArray<string> => {
+  const described = SchemaAST.getDescriptionAnnotation(ast)
+  if (Option.isSome(described)) return [described.value]
+  if (SchemaAST.isUnion(ast)) return ast.types.flatMap(expected)
+  if (SchemaAST.isRefinement(ast)) return expected(ast.from)
+  if (SchemaAST.isUndefinedKeyword(ast)) return []
+  if (SchemaAST.isTypeLiteral(ast)) return ["an object"]
+  if (SchemaAST.isTupleType(ast)) return ["a list"]
+  return [String(ast)]
 }
