@@ -13,7 +13,7 @@ export type RealCli =
 
 export const supportedVersions = ["2.1.330", "2.1.197"] as const
 
-const cache = fileURLToPath(new URL("../../.cache/claude/", import.meta.url))
+const cache = process.env["CCFLOW_TEST_CACHE"] ?? fileURLToPath(new URL("../../.cache/claude/", import.meta.url))
 const downloadLimitMs = 180_000
 const staleLockMs = 15_000
 
