@@ -1,0 +1,61 @@
+// `npm run bench`: what the library costs, as ratios to what it could cost at the least and to the official SDK.
+import { readFile, writeFile } from "node:fs/promises"
+import { cpus } from "node:os"
+import { fileURLToPath } from "node:url"
+import { cliVersion, provision, type Provisions, sdkVersion } from "./provision.js"
+import { type Section, table } from "./report.js"
+import { fake } from "./suite/fake.js"
+import { memory } from "./suite/memory.js"
+import { oneShot } from "./suite/oneShot.js"
+import { parse } from "./suite/parse.js"
+import { pipe } from "./suite/pipe.js"
+import { startUp } from "./suite/startUp.js"
+
+const benchmarks = [parse, oneShot, pipe, startUp, memory, fake]
+
+const args = process.argv.slice(2)
+const quick = args.includes("--quick")
+const fromSources = args.includes("--sources")
+const names = args.filter((arg) => !arg.startsWith("--"))
+const chosen = benchmarks.filter(({ name }) => names.length === 0 || names.includes(name))
+if (chosen.length < names.length) {
+  throw new Error(`No such benchmark; there are: ${benchmarks.map(({ name }) => name).join(", ")}`)
+}
+
+const facts = ({ library }: Provisions): string => {
+  const [cpu] = cpus()
+  return [
+    `${new Date().toISOString().slice(0, 10)}; ${cpus().length} cores (${cpu?.model.trim() ?? "unknown"})`,
+    `${process.platform} ${process.arch}, Node ${process.version}`,
+    `CLI ${cliVersion}, official SDK ${sdkVersion}`,
+    `library ${library}`
+  ].join("; ")
+}
+
+const begin = "<!-- figures -->"
+const end = "<!-- /figures -->"
+
+const save = async (figures: string): Promise<void> => {
+  const path = fileURLToPath(new URL("./README.md", import.meta.url))
+  const text = await readFile(path, "utf8")
+  const [before, rest] = text.split(begin)
+  const after = rest?.split(end)[1]
+  if (before === undefined || after === undefined) throw new Error("README.md has lost its markers")
+  await writeFile(path, `${before}${begin}\n${figures}\n${end}${after}`)
+}
+
+const startedAt = Date.now()
+const provisions = await provision(fromSources)
+const context = { ...provisions, quick, rounds: (full: number, few: number) => quick ? few : full }
+const sections: Array<Section> = []
+for (const { name, run } of chosen) {
+  const since = Date.now()
+  process.stderr.write(`${name} `)
+  sections.push(...await run(context))
+  process.stderr.write(` ${Math.round((Date.now() - since) / 1000)} s\n`)
+}
+const figures = `${facts(provisions)}.\n\n${table(sections)}`
+console.log(figures)
+// Figures of a few rounds, or of a part, do not go beside those of a whole run.
+if (!quick && names.length === 0) await save(figures)
+process.stderr.write(`${Math.round((Date.now() - startedAt) / 1000)} s in all\n`)

@@ -1,0 +1,13 @@
+import type { Provisions } from "../provision.js"
+import type { Section } from "../report.js"
+
+export interface Context extends Provisions {
+  readonly quick: boolean
+  /** So many rounds, or fewer when it must be quick. */
+  readonly rounds: (full: number, quick: number) => number
+}
+
+export interface Benchmark {
+  readonly name: string
+  readonly run: (context: Context) => Promise<ReadonlyArray<Section>>
+}
