@@ -130,7 +130,7 @@ export class CliTimeoutError extends Schema.TaggedError<CliTimeoutError>()("CliT
 /** Not logged in, a key or token that is refused, or an account that may not use what was asked for (401, 403). */
 export class AuthenticationError extends Schema.TaggedError<AuthenticationError>()("AuthenticationError", {
   /** `null` when the CLI refused without asking the API. */
-  status: Schema.NullOr(Schema.Int),
+  status: Schema.NullOr(Schema.Number),
   detail: Schema.String,
   facts: RunFacts,
   hint: Schema.String
@@ -144,7 +144,7 @@ export class AuthenticationError extends Schema.TaggedError<AuthenticationError>
 /** The API refused or failed in a way that has no error of its own; `type` is the API's own name for it. */
 export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
   /** `null` when no answer was received, as with a refused connection. */
-  status: Schema.NullOr(Schema.Int),
+  status: Schema.NullOr(Schema.Number),
   type: Schema.String,
   detail: Schema.String,
   facts: RunFacts,
@@ -224,7 +224,7 @@ export class ContextOverflowError extends Schema.TaggedError<ContextOverflowErro
 /** `maxTurns` was reached before the model was done. */
 export class MaxTurnsError extends Schema.TaggedError<MaxTurnsError>()("MaxTurnsError", {
   /** As the CLI counts them: each tool's result is one, too. */
-  numTurns: Schema.Int,
+  numTurns: Schema.Number,
   facts: RunFacts,
   hint: Schema.String
 }) {
