@@ -94,9 +94,10 @@ export class Child implements HostEnd.Guest {
     step([["SIGINT", graces.interrupt], ["SIGTERM", graces.terminate], ["SIGKILL", graces.kill]])
   }
 
-  dismiss(): void {
+  ask(signal: NodeJS.Signals): void {
     this.dismissed = true
-    this.group.signal("SIGTERM")
+    this.output.discard()
+    this.group.signal(signal)
   }
 
   gone(): boolean {

@@ -12,7 +12,7 @@ import { globalValue } from "effect/GlobalValue"
 /** @internal */
 export interface Guest {
   /** Asks it to go. From then on it tells the host's code nothing, which would take its end for a failure. */
-  readonly dismiss: () => void
+  readonly ask: (signal: NodeJS.Signals) => void
   /** Whether it has gone. Must also know it while no event can be received. */
   readonly gone: () => boolean
   /** Ends it at once. */
@@ -22,7 +22,7 @@ export interface Guest {
 const guests = new Set<Guest>()
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
-/** How long the host's end waits for those it has asked to go. The CLI was seen to take up to 1,700 ms. */
+/** How long the host's end waits for those it has asked to go before it removes them. */
 const leaveMs = 2000
 /** Elsewhere an ended process cannot be told from a living one while no event can be received. */
 const leaveAtExitMs = process.platform === "linux" ? leaveMs : 300
@@ -51,13 +51,20 @@ const detach = (): void => {
   for (const name of signals) process.off(name, onSignal)
 }
 
-const dismissAll = (): void => {
-  for (const guest of guests) guest.dismiss()
-}
-
-const allGone = (): boolean => {
-  for (const guest of guests) if (!guest.gone()) return false
-  return true
+/**
+ * Gives a function to call until it says that the wait is over. SIGINT comes first: at SIGTERM older versions of the CLI
+ * were seen to leave without their tools.
+ */
+const asking = (withinMs: number): () => boolean => {
+  const started = Date.now()
+  let asked: NodeJS.Signals | undefined
+  return () => {
+    const waited = Date.now() - started
+    const signal = waited < 0.75 * withinMs ? "SIGINT" : "SIGTERM"
+    if (signal !== asked) { for (const guest of guests) guest.ask(signal) }
+    asked = signal
+    return waited >= withinMs || [...guests].every((guest) => guest.gone())
+  }
 }
 
 const removeAll = (): void => {
@@ -71,20 +78,18 @@ const removeAll = (): void => {
 }
 
 const onExit = (): void => {
-  dismissAll()
-  const deadline = Date.now() + leaveAtExitMs
+  const over = asking(leaveAtExitMs)
   const cell = new Int32Array(new SharedArrayBuffer(4))
-  while (!allGone() && Date.now() < deadline) Atomics.wait(cell, 0, 0, 5)
+  while (!over()) Atomics.wait(cell, 0, 0, 5)
   removeAll()
 }
 
 const onSignal = (name: NodeJS.Signals): void => {
   if (ending || process.listenerCount(name) > listening.count + standBy()) return
   ending = true
-  dismissAll()
-  const deadline = Date.now() + leaveMs
+  const over = asking(leaveMs)
   const check = () => {
-    if (!allGone() && Date.now() < deadline) return void setTimeout(check, 10)
+    if (!over()) return void setTimeout(check, 10)
     removeAll()
     if (guests.size > 0) detach()
     guests.clear()

@@ -48,7 +48,7 @@ interface Folder {
 const makeFolder = async (): Promise<Folder> => {
   const path = await mkdtemp(join(tmpdir(), "ccflow-"))
   const guest: HostEnd.Guest = {
-    dismiss: () => {},
+    ask: () => {},
     gone: () => true,
     remove: () => rmSync(path, { recursive: true, force: true })
   }
