@@ -66,27 +66,50 @@ export const User = Schema.Struct({
 })
 export type User = typeof User.Type
 
-/** With `--include-partial-messages`: an event of the API's stream. */
+/**
+ * With `--include-partial-messages`: an event of the API's stream. The events that we read have a schema of their own,
+ * because a guard that looks at what a delta has is a third of one that looks at what any event may have.
+ */
 export const StreamEvent = Schema.Struct({
   type: Schema.Literal("stream_event"),
   ...threaded,
-  event: Schema.Struct({
-    type: Schema.String,
-    index: nullish(Schema.Number),
-    message: nullish(Schema.Struct({ id: Schema.String, model: nullish(Schema.String), usage: nullish(Usage) })),
-    content_block: nullish(Block),
-    delta: nullish(Schema.Struct({
-      type: nullish(Schema.String),
-      text: nullish(Schema.String),
-      thinking: nullish(Schema.String),
-      stop_reason: nullish(Schema.String)
-    })),
-    usage: nullish(Usage)
-  }),
-  api_message_id: nullish(Schema.String),
-  abandoned_blocks: nullish(Schema.Struct({ from_block_index: Schema.Number }))
+  event: Schema.Struct({ type: Schema.String })
 })
 export type StreamEvent = typeof StreamEvent.Type
+
+const streamEvent = <const Type extends string, const Fields extends Schema.Struct.Fields>(
+  type: Type,
+  fields: Fields
+) =>
+  Schema.Struct({
+    type: Schema.Literal("stream_event"),
+    ...threaded,
+    event: Schema.Struct({ type: Schema.Literal(type), ...fields })
+  })
+
+export const MessageStart = streamEvent("message_start", {
+  message: Schema.Struct({ id: Schema.String, model: nullish(Schema.String), usage: nullish(Usage) })
+})
+export type MessageStart = typeof MessageStart.Type
+
+export const BlockDelta = streamEvent("content_block_delta", {
+  index: nullish(Schema.Number),
+  delta: Schema.Struct({ text: nullish(Schema.String), thinking: nullish(Schema.String) })
+})
+export type BlockDelta = typeof BlockDelta.Type
+
+export const MessageDelta = streamEvent("message_delta", {
+  delta: nullish(Schema.Struct({ stop_reason: nullish(Schema.String) })),
+  usage: nullish(Usage)
+})
+export type MessageDelta = typeof MessageDelta.Type
+
+/** `abandoned_blocks`: the CLI has given up on the message from a block on, as when the connection was cut. */
+export const MessageStop = Schema.Struct({
+  ...streamEvent("message_stop", {}).fields,
+  abandoned_blocks: nullish(Schema.Struct({ from_block_index: Schema.Number }))
+})
+export type MessageStop = typeof MessageStop.Type
 
 const ModelUsage = Schema.Struct({
   inputTokens: nullish(Schema.Number),
@@ -172,6 +195,7 @@ export const ApiRetry = system("api_retry", {
 export type ApiRetry = typeof ApiRetry.Type
 
 export const PermissionDenied = system("permission_denied", {
+  parent_tool_use_id: nullish(Schema.String),
   tool_name: Schema.String,
   tool_use_id: Schema.String,
   message: nullish(Schema.String),

@@ -108,7 +108,10 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
 })
 export type ToolResult = typeof ToolResult.Type
 
-/** A whole message of the model, once per API message id, when it is complete. */
+/**
+ * A whole message of the model, once per API message id, when it is complete. With partial messages off only what
+ * follows tells that: the model's next message, or the turn's end. So it comes after the results of its tools.
+ */
 export const Assistant = Schema.TaggedStruct("Assistant", {
   ...common,
   messageId: Schema.String,

@@ -6,44 +6,52 @@ import { Thread } from "./thread.js"
 
 /**
  * What must be remembered between frames to tell them: the message that each thread is in, the names of tools by their
- * use, the cost so far.
+ * use, the cost so far. Nothing of it outlives its turn or its subagent.
+ *
+ * Messages are written out field by field: an object of many fields made by spreading costs fifty times as much.
  *
  * @internal
  */
 export class Conversation {
   sessionId = ""
   private cost = 0
-  private readonly tools = new Map<string, string>()
-  private readonly threads = new Map<string, Thread>()
+  private readonly main = new Thread(undefined)
+  private readonly subagents = new Map<string, Thread>()
 
   /** The output has ended: what was only begun is withdrawn, what was complete is told. */
   end(out: Array<Message>): void {
-    for (const thread of this.threads.values()) thread.close(out)
+    this.main.finish(out)
+    for (const thread of this.subagents.values()) thread.finish(out)
+    this.subagents.clear()
   }
 
   assistant(out: Array<Message>, frame: CliFrame.Assistant): void {
-    const thread = this.thread(frame)
+    const thread = this.thread(out, frame.parent_tool_use_id)
     thread.line(out, frame)
     for (const block of frame.message.content) {
-      if (block.type === "text" && typeof block.text === "string") thread.whole(out, "Text", block.text)
+      if (block.type === "text" && typeof block.text === "string") thread.whole(out, "Text", block.text, frame.uuid)
       else if (block.type === "thinking" && typeof block.thinking === "string") {
-        thread.whole(out, "Thinking", block.thinking)
+        thread.whole(out, "Thinking", block.thinking, frame.uuid)
       } else if (typeof block.id === "string" && typeof block.name === "string") {
-        this.tools.set(block.id, block.name)
+        thread.tools.set(block.id, block.name)
         out.push({
-          ...this.common(frame),
           _tag: "ToolUse",
+          sessionId: this.sessionId,
+          uuid: frame.uuid ?? undefined,
+          parentToolUseId: frame.parent_tool_use_id ?? undefined,
           messageId: frame.message.id,
           id: block.id,
           tool: block.name,
           input: block.input
         })
-      } else if (typeof block.tool_use_id === "string") this.toolResult(out, frame, block, undefined)
+      } else if (typeof block.tool_use_id === "string") this.toolResult(out, thread, frame, block, undefined)
     }
     if (typeof frame.error === "string") {
       out.push({
-        ...this.common(frame),
         _tag: "Error",
+        sessionId: this.sessionId,
+        uuid: frame.uuid ?? undefined,
+        parentToolUseId: frame.parent_tool_use_id ?? undefined,
         code: frame.error,
         content: textOf(frame.message.content),
         status: frame.api_error_status ?? undefined,
@@ -54,64 +62,63 @@ export class Conversation {
   }
 
   user(out: Array<Message>, frame: CliFrame.User): void {
-    this.threads.get(frame.parent_tool_use_id ?? "")?.next(out)
+    const thread = this.thread(out, frame.parent_tool_use_id)
     const { content } = frame.message
-    const rest: Array<CliFrame.Block> = []
+    let rest = content
     if (typeof content !== "string") {
-      const alone = content.length === 1
+      const details = content.length === 1 ? frame.tool_use_result : undefined
       for (const block of content) {
-        if (block.type === "tool_result") this.toolResult(out, frame, block, alone ? frame.tool_use_result : undefined)
-        else rest.push(block)
+        if (block.type === "tool_result") this.toolResult(out, thread, frame, block, details)
       }
+      rest = content.filter((block) => block.type !== "tool_result")
       if (rest.length === 0) return
     }
+    if (frame.isReplay !== true) thread.next(out)
     out.push({
-      ...this.common(frame),
       _tag: "User",
-      content: typeof content === "string" ? content : textOf(rest),
-      blocks: typeof content === "string" ? undefined : blocks(rest),
+      sessionId: this.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: frame.parent_tool_use_id ?? undefined,
+      content: typeof rest === "string" ? rest : textOf(rest),
+      blocks: typeof rest === "string" ? undefined : rest,
       synthetic: frame.isSynthetic === true,
       replay: frame.isReplay === true
     })
   }
 
-  streamEvent(out: Array<Message>, frame: CliFrame.StreamEvent): void {
-    const thread = this.thread(frame)
-    const { event } = frame
-    switch (event.type) {
-      case "message_start":
-        if (event.message != null) thread.start(out, event.message)
-        return
-      case "content_block_delta":
-        if (event.delta == null) return
-        if (typeof event.delta.text === "string") {
-          thread.delta(out, "Text", event.index ?? 0, event.delta.text, frame.uuid)
-        } else if (typeof event.delta.thinking === "string") {
-          thread.delta(out, "Thinking", event.index ?? 0, event.delta.thinking, frame.uuid)
-        }
-        return
-      case "message_delta":
-        return thread.ending(event.delta?.stop_reason ?? null, event.usage)
-      case "message_stop":
-        return thread.stop(out, frame.abandoned_blocks?.from_block_index)
-    }
+  messageStart(out: Array<Message>, frame: CliFrame.MessageStart): void {
+    this.thread(out, frame.parent_tool_use_id).start(out, frame.event.message)
+  }
+
+  blockDelta(out: Array<Message>, frame: CliFrame.BlockDelta): void {
+    const { delta, index } = frame.event
+    const thread = this.thread(out, frame.parent_tool_use_id)
+    if (typeof delta.text === "string") thread.delta(out, "Text", index ?? 0, delta.text, frame.uuid)
+    else if (typeof delta.thinking === "string") thread.delta(out, "Thinking", index ?? 0, delta.thinking, frame.uuid)
+  }
+
+  messageDelta(out: Array<Message>, frame: CliFrame.MessageDelta): void {
+    const { delta, usage } = frame.event
+    this.thread(out, frame.parent_tool_use_id).ending(delta?.stop_reason ?? null, usage)
+  }
+
+  messageStop(out: Array<Message>, frame: CliFrame.MessageStop): void {
+    this.thread(out, frame.parent_tool_use_id).stop(out, frame.abandoned_blocks?.from_block_index)
   }
 
   result(out: Array<Message>, frame: CliFrame.Result): void {
-    this.threads.get("")?.close(out)
-    const common = this.common(frame)
-    const total = frame.total_cost_usd ?? this.cost
-    const since = frame.model_usage_since_last_result
-    const cost = since == null
-      ? Math.max(0, total - this.cost)
-      : Object.values(since).reduce((sum, usage) => sum + (usage.costUSD ?? 0), 0)
-    this.cost = total
+    this.main.finish(out)
+    this.main.tools.clear()
+    const uuid = frame.uuid ?? undefined
     const stopReason = frame.stop_reason ?? null
     const usage = usageOf(frame.usage)
-    out.push({ ...common, _tag: "Stop", stopReason, usage })
+    const costUsd = this.turnCost(frame)
+    out.push({ _tag: "Stop", sessionId: this.sessionId, uuid, parentToolUseId: undefined, stopReason, usage })
     out.push({
-      ...common,
       _tag: "Result",
+      sessionId: this.sessionId,
+      uuid,
+      parentToolUseId: undefined,
       result: frame.result ?? (frame.errors ?? []).join("\n"),
       structuredOutput: frame.structured_output,
       subtype: frame.subtype,
@@ -119,8 +126,8 @@ export class Conversation {
       stopReason,
       terminalReason: frame.terminal_reason ?? undefined,
       usage,
-      costUsd: cost,
-      totalCostUsd: total,
+      costUsd,
+      totalCostUsd: this.cost,
       modelUsage: modelUsageOf(frame.modelUsage),
       numTurns: frame.num_turns ?? 0,
       durationMs: frame.duration_ms ?? 0,
@@ -140,10 +147,12 @@ export class Conversation {
   }
 
   init(out: Array<Message>, frame: CliFrame.Init): void {
-    this.threads.get("")?.close(out)
+    this.main.finish(out)
     out.push({
-      ...this.common(frame),
       _tag: "Init",
+      sessionId: this.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
       model: frame.model,
       cwd: frame.cwd ?? "",
       tools: frame.tools,
@@ -159,73 +168,85 @@ export class Conversation {
     })
   }
 
-  task(phase: "started" | "progress" | "updated" | "notification") {
-    return (out: Array<Message>, frame: CliFrame.Task): void => {
-      if (phase === "notification" && typeof frame.tool_use_id === "string") this.closeSubagent(out, frame.tool_use_id)
-      const message: Task = {
-        ...this.common(frame),
-        _tag: "Task",
-        phase,
-        taskId: frame.task_id,
-        toolUseId: frame.tool_use_id ?? undefined,
-        description: frame.summary ?? frame.description ?? "",
-        status: frame.status ?? frame.patch?.status ?? undefined,
-        background: frame.is_backgrounded === true,
-        live: [],
-        raw: frame
-      }
-      out.push(message)
-    }
-  }
-
-  common(frame: CliFrame.Notice | Record<string, unknown>) {
-    const { parent_tool_use_id: parent, uuid } = frame
-    return {
+  task(out: Array<Message>, phase: Task["phase"], frame: CliFrame.Task): void {
+    if (phase === "notification" && typeof frame.tool_use_id === "string") this.closeSubagent(out, frame.tool_use_id)
+    out.push({
+      _tag: "Task",
       sessionId: this.sessionId,
-      uuid: typeof uuid === "string" ? uuid : undefined,
-      parentToolUseId: typeof parent === "string" ? parent : undefined
-    }
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
+      phase,
+      taskId: frame.task_id,
+      toolUseId: frame.tool_use_id ?? undefined,
+      description: frame.summary ?? frame.description ?? "",
+      status: frame.status ?? frame.patch?.status ?? undefined,
+      background: frame.is_backgrounded === true,
+      live: [],
+      raw: frame
+    })
   }
 
-  private thread(frame: CliFrame.Assistant | CliFrame.StreamEvent): Thread {
-    const id = frame.parent_tool_use_id ?? ""
-    let thread = this.threads.get(id)
-    if (thread === undefined) {
-      thread = new Thread(frame.parent_tool_use_id ?? undefined)
-      this.threads.set(id, thread)
-    }
+  private thread(out: Array<Message>, parent: string | null | undefined): Thread {
+    const thread = parent == null ? this.main : this.subagents.get(parent) ?? this.openSubagent(out, parent)
     thread.sessionId = this.sessionId
     return thread
   }
 
+  /** Subagents whose end the CLI does not tell must not gather over a long session. */
+  private openSubagent(out: Array<Message>, toolUseId: string): Thread {
+    const [oldest] = this.subagents.keys()
+    if (oldest !== undefined && this.subagents.size >= maxSubagents) this.closeSubagent(out, oldest)
+    const thread = new Thread(toolUseId)
+    this.subagents.set(toolUseId, thread)
+    return thread
+  }
+
   private closeSubagent(out: Array<Message>, toolUseId: string): void {
-    this.threads.get(toolUseId)?.close(out)
-    this.threads.delete(toolUseId)
+    this.subagents.get(toolUseId)?.finish(out)
+    this.subagents.delete(toolUseId)
   }
 
   private toolResult(
     out: Array<Message>,
+    thread: Thread,
     frame: CliFrame.User | CliFrame.Assistant,
     block: CliFrame.Block,
     details: unknown
   ): void {
     const toolUseId = block.tool_use_id ?? ""
-    const content = block.content
-    const tool = this.tools.get(toolUseId) ?? ""
-    this.tools.delete(toolUseId)
+    const tool = thread.tools.get(toolUseId) ?? ""
+    thread.tools.delete(toolUseId)
     this.closeSubagent(out, toolUseId)
+    const { content } = block
+    const blocks = isBlocks(content) ? content : undefined
     out.push({
-      ...this.common(frame),
       _tag: "ToolResult",
+      sessionId: this.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: frame.parent_tool_use_id ?? undefined,
       toolUseId,
       tool,
-      content: typeof content === "string" ? content : isBlocks(content) ? textOf(content) : "",
+      content: typeof content === "string" ? content : blocks === undefined ? "" : textOf(blocks),
       isError: block.is_error === true,
-      blocks: isBlocks(content) ? blocks(content) : undefined,
+      blocks,
       details
     })
   }
+
+  /**
+   * The CLI's own difference where it has one. Its total goes on over turns, and starts again at zero when the
+   * conversation is cleared.
+   */
+  private turnCost(frame: CliFrame.Result): number {
+    const before = this.cost
+    this.cost = frame.total_cost_usd ?? before
+    const since = frame.model_usage_since_last_result
+    if (since == null) return this.cost < before ? this.cost : this.cost - before
+    return Object.values(since).reduce((sum, usage) => sum + (usage.costUSD ?? 0), 0)
+  }
 }
+
+const maxSubagents = 1000
 
 const usageOf = (usage: CliFrame.Usage | null | undefined): Usage => ({
   inputTokens: usage?.input_tokens ?? 0,
@@ -251,6 +272,3 @@ const isBlocks = guard(Schema.Array(CliFrame.Block))
 
 const textOf = (content: ReadonlyArray<CliFrame.Block>): string =>
   content.map((block) => block.type === "text" ? block.text ?? "" : "").join("")
-
-/** The blocks as the CLI gave them: the schema names a few fields, the object has them all. */
-const blocks = (content: ReadonlyArray<CliFrame.Block>) => content.map((block) => ({ ...block }))

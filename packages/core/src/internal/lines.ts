@@ -1,3 +1,5 @@
+import { ByteBuffer } from "./byteBuffer.js"
+
 const newline = 0x0a
 const headBytes = 1024
 
@@ -11,14 +13,19 @@ export interface LineHandler {
 
 /**
  * Bytes to lines. Splits on `\n` only, which no UTF-8 sequence contains, so that decoding whole lines is right wherever
- * the chunks were cut. Lines that lie within one chunk are decoded together: one decode a read, not one a line.
+ * the chunks were cut.
+ *
+ * Lines that lie within one chunk are decoded together as long as they are ASCII. Beyond it the decoder is ten times
+ * slower and makes strings of twice the size, so that then each line is decoded alone, until a chunk is ASCII again.
  *
  * @internal
  */
 export class LineSplitter {
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-  private carry: Array<Uint8Array> = []
-  private carried = 0
+  /** The beginning of a line whose end has not come; of an oversized one only its head. */
+  private readonly begun: ByteBuffer
+  private begunBytes = 0
+  private ascii = true
 
   private readonly maxLineBytes: number
   private readonly handler: LineHandler
@@ -26,11 +33,12 @@ export class LineSplitter {
   constructor(maxLineBytes: number, handler: LineHandler) {
     this.maxLineBytes = maxLineBytes
     this.handler = handler
+    this.begun = new ByteBuffer(maxLineBytes)
   }
 
   push(chunk: Uint8Array): void {
     let from = 0
-    if (this.carried > 0) {
+    if (this.begunBytes > 0) {
       const end = chunk.indexOf(newline)
       if (end < 0) return this.keep(chunk)
       this.keep(chunk.subarray(0, end))
@@ -40,24 +48,39 @@ export class LineSplitter {
     if (chunk.length > this.maxLineBytes) from = this.pushEach(chunk, from)
     const last = chunk.lastIndexOf(newline)
     if (last >= from) {
-      this.pushBlock(this.decoder.decode(chunk.subarray(from, last)))
+      if (this.ascii) this.pushBlock(chunk.subarray(from, last))
+      else this.pushLines(chunk.subarray(from, last + 1))
       from = last + 1
     }
     if (from < chunk.length) this.keep(chunk.subarray(from))
   }
 
   end(): void {
-    if (this.carried > 0) this.flush(this.handler.unterminated)
+    if (this.begunBytes > 0) this.flush(this.handler.unterminated)
   }
 
-  private pushBlock(text: string): void {
+  private pushBlock(bytes: Uint8Array): void {
+    const text = this.decoder.decode(bytes)
     const { line } = this.handler
+    this.ascii = text.length === bytes.length
     let from = 0
     for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", from)) {
       line(text.slice(from, end))
       from = end + 1
     }
     line(from === 0 ? text : text.slice(from))
+  }
+
+  private pushLines(bytes: Uint8Array): void {
+    const { line } = this.handler
+    this.ascii = true
+    let from = 0
+    for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
+      const text = this.decoder.decode(bytes.subarray(from, end))
+      if (text.length < end - from) this.ascii = false
+      line(text)
+      from = end + 1
+    }
   }
 
   /** A chunk longer than the limit may hold lines that are over it. */
@@ -72,32 +95,22 @@ export class LineSplitter {
   }
 
   private keep(part: Uint8Array): void {
-    const before = this.carried
-    this.carried += part.length
-    if (this.carried <= this.maxLineBytes) this.carry.push(part)
-    else if (before <= this.maxLineBytes) this.carry = [concat([...this.carry, part], headBytes)]
+    const before = this.begunBytes
+    this.begunBytes += part.length
+    if (this.begunBytes <= this.maxLineBytes) this.begun.append(part)
+    else if (before <= this.maxLineBytes) {
+      const head = Math.min(headBytes, this.maxLineBytes)
+      this.begun.append(part.subarray(0, Math.max(0, head - before)))
+      this.begun.truncate(head)
+    }
   }
 
   private flush(emit: (text: string) => void): void {
-    const bytes = this.carried
-    const whole = this.carry.length === 1 ? this.carry[0]! : concat(this.carry, bytes)
-    this.carry = []
-    this.carried = 0
-    const text = this.decoder.decode(whole)
+    const bytes = this.begunBytes
+    const text = this.decoder.decode(this.begun.bytes)
+    this.begunBytes = 0
+    this.begun.clear()
     if (bytes > this.maxLineBytes) this.handler.oversized(text, bytes)
     else emit(text)
   }
-}
-
-const concat = (parts: ReadonlyArray<Uint8Array>, limit: number): Uint8Array => {
-  const total = parts.reduce((sum, part) => sum + part.length, 0)
-  const whole = new Uint8Array(Math.min(total, limit))
-  let at = 0
-  for (const part of parts) {
-    if (at >= whole.length) break
-    const fitting = part.subarray(0, whole.length - at)
-    whole.set(fitting, at)
-    at += fitting.length
-  }
-  return whole
 }

@@ -1,5 +1,5 @@
-import type { Assistant as AssistantFrame, Block, StreamEvent, Usage as UsageFrame } from "../CliFrame.js"
-import type { Assistant, Message, Usage } from "../Message.js"
+import type { Assistant as AssistantFrame, Block, MessageStart, Usage as UsageFrame } from "../CliFrame.js"
+import type { Message, Usage } from "../Message.js"
 
 type Kind = "Text" | "Thinking"
 
@@ -9,6 +9,17 @@ interface Begun {
   readonly messageId: string
   readonly index: number
   text: string
+}
+
+/** A message of the model whose lines are still coming. */
+interface Open {
+  readonly id: string
+  model: string
+  readonly content: Array<Block>
+  stopReason: string | null
+  usage: Usage
+  aborted: boolean
+  uuid: string | undefined
 }
 
 /**
@@ -21,17 +32,11 @@ interface Begun {
  */
 export class Thread {
   sessionId = ""
+  /** The names of the tools whose results have not come, by the id of their use. */
+  readonly tools = new Map<string, string>()
   private begun: Array<Begun> = []
   private streaming: string | undefined
-  private message: {
-    readonly id: string
-    model: string
-    content: Array<Block>
-    stopReason: string | null
-    usage: Usage
-    aborted: boolean
-    uuid: string | undefined
-  } | undefined
+  private message: Open | undefined
 
   private readonly parentToolUseId: string | undefined
 
@@ -40,15 +45,18 @@ export class Thread {
   }
 
   /** `message_start`: the API begins a message, perhaps anew. */
-  start(out: Array<Message>, message: NonNullable<StreamEvent["event"]["message"]>): void {
-    this.withdraw(out, 0)
-    this.complete(out)
+  start(out: Array<Message>, message: MessageStart["event"]["message"]): void {
+    if (this.message?.id === message.id) this.withdraw(out, 0)
+    else {
+      this.finish(out)
+      this.message = open(message.id, message.model ?? "")
+    }
     this.streaming = message.id
-    this.message = this.fresh(message.id, message.model ?? "")
     this.count(message.usage)
   }
 
   delta(out: Array<Message>, kind: Kind, index: number, content: string, uuid: string | null | undefined): void {
+    if (content === "") return
     const messageId = this.streaming ?? ""
     const last = this.begun[this.begun.length - 1]
     if (last !== undefined && last.index === index && last.kind === kind && last.messageId === messageId) {
@@ -67,60 +75,58 @@ export class Thread {
   /** `message_stop`: the message is complete, or the CLI gave up on its blocks from an index on. */
   stop(out: Array<Message>, abandonedFrom: number | undefined): void {
     if (abandonedFrom !== undefined) this.withdraw(out, abandonedFrom)
-    this.streaming = undefined
     this.complete(out)
   }
 
   /** An assistant line: one more block, or several, of a message. */
   line(out: Array<Message>, frame: AssistantFrame): void {
     const { content, id, model, stop_reason: stopReason, usage } = frame.message
-    if (this.message !== undefined && this.message.id !== id) {
-      this.complete(out)
-      this.streaming = undefined
-    }
     if (this.begun.some((begun) => begun.messageId !== id)) this.withdraw(out, 0)
-    this.message ??= this.fresh(id, model)
-    this.message.model = model
-    this.message.content.push(...content)
-    this.message.uuid = frame.uuid ?? undefined
-    if (stopReason != null) this.message.stopReason = stopReason
-    if (frame.aborted === true) this.message.aborted = true
+    if (this.message?.id !== id) this.complete(out)
+    const message = this.message ??= open(id, model)
+    message.model = model
+    for (const block of content) message.content.push(block)
+    message.uuid = frame.uuid ?? undefined
+    if (stopReason != null) message.stopReason = stopReason
+    if (frame.aborted === true) message.aborted = true
     this.count(usage)
   }
 
   /** A whole block of text: tells what the deltas have not told, and corrects what they told otherwise. */
-  whole(out: Array<Message>, kind: Kind, text: string): void {
+  whole(out: Array<Message>, kind: Kind, text: string, uuid: string | null | undefined): void {
     const messageId = this.message?.id ?? ""
     const at = this.begun.findIndex((begun) => begun.kind === kind)
-    if (at < 0) return this.tell(out, kind, messageId, text, false)
-    const told = this.begun[at]!.text
-    if (text === told) this.begun.splice(at, 1)
-    else if (text.startsWith(told) && this.begun.findLastIndex((begun) => begun.kind === kind) === at) {
-      this.begun.splice(at, 1)
-      this.tell(out, kind, messageId, text.slice(told.length), true)
+    const told = this.begun[at]?.text ?? ""
+    const last = this.begun.findLastIndex((begun) => begun.kind === kind) === at
+    if (text === told || (last && text.startsWith(told))) {
+      if (at >= 0) this.begun.splice(at, 1)
+      this.tell(out, kind, messageId, text.slice(told.length), at >= 0, undefined, uuid ?? undefined)
     } else {
       this.withdraw(out, 0, kind)
-      this.tell(out, kind, messageId, text, false)
+      this.tell(out, kind, messageId, text, false, undefined, uuid ?? undefined)
     }
   }
 
-  /** The conversation goes on after the message: it is complete unless its stream still runs. */
+  /**
+   * The conversation goes on after the message: it is complete, unless its stream still runs. Results of its tools do
+   * not say so: the CLI runs a tool, and prints its result, while the model still writes the rest of the message.
+   */
   next(out: Array<Message>): void {
     if (this.streaming === undefined) this.complete(out)
   }
 
-  /** The turn or the output has ended. */
-  close(out: Array<Message>): void {
+  /** The turn or the output has ended, or a new message begins: what is only begun is withdrawn. */
+  finish(out: Array<Message>): void {
     this.withdraw(out, 0)
-    this.streaming = undefined
     this.complete(out)
   }
 
   private complete(out: Array<Message>): void {
     const message = this.message
     this.message = undefined
+    this.streaming = undefined
     if (message === undefined || message.content.length === 0) return
-    const assistant: Assistant = {
+    out.push({
       _tag: "Assistant",
       sessionId: this.sessionId,
       uuid: message.uuid,
@@ -131,19 +137,25 @@ export class Thread {
       stopReason: message.stopReason,
       usage: message.usage,
       aborted: message.aborted
-    }
-    out.push(assistant)
+    })
   }
 
+  /** Only an end can be taken off: what was told after a withdrawn block goes with it, to be told again if it stays. */
   private withdraw(out: Array<Message>, fromIndex: number, only?: Kind): void {
     if (this.begun.length === 0) return
-    const goes = (begun: Begun) => begun.index >= fromIndex && (only === undefined || begun.kind === only)
-    for (const kind of ["Text", "Thinking"] as const) {
-      const gone = this.begun.filter((begun) => begun.kind === kind && goes(begun))
-      const length = gone.reduce((sum, begun) => sum + begun.text.length, 0)
-      if (length > 0) this.tell(out, kind, gone[0]!.messageId, "", true, length)
+    const kept: Array<Begun> = []
+    const gone = { Text: 0, Thinking: 0 }
+    let messageId = ""
+    for (const begun of this.begun) {
+      const goes = begun.index >= fromIndex && (only === undefined || begun.kind === only)
+      if (goes || gone[begun.kind] > 0) {
+        gone[begun.kind] += begun.text.length
+        messageId = begun.messageId
+      } else kept.push(begun)
     }
-    this.begun = this.begun.filter((begun) => !goes(begun))
+    this.begun = kept
+    if (gone.Text > 0) this.tell(out, "Text", messageId, "", true, gone.Text, undefined)
+    if (gone.Thinking > 0) this.tell(out, "Thinking", messageId, "", true, gone.Thinking, undefined)
   }
 
   private tell(
@@ -152,8 +164,8 @@ export class Thread {
     messageId: string,
     content: string,
     delta: boolean,
-    retract?: number,
-    uuid?: string
+    retract: number | undefined,
+    uuid: string | undefined
   ): void {
     if (content === "" && retract === undefined) return
     out.push({
@@ -168,18 +180,6 @@ export class Thread {
     })
   }
 
-  private fresh(id: string, model: string) {
-    return {
-      id,
-      model,
-      content: [],
-      stopReason: null,
-      aborted: false,
-      uuid: undefined,
-      usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 }
-    }
-  }
-
   /** The CLI repeats a message's usage on every block, so figures are replaced by larger ones and never added up. */
   private count(usage: UsageFrame | null | undefined): void {
     if (usage == null || this.message === undefined) return
@@ -192,3 +192,13 @@ export class Thread {
     }
   }
 }
+
+const open = (id: string, model: string): Open => ({
+  id,
+  model,
+  content: [],
+  stopReason: null,
+  usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+  aborted: false,
+  uuid: undefined
+})

@@ -1,10 +1,10 @@
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as CliFrame from "../CliFrame.js"
-import type { Message } from "../Message.js"
+import type { Message, Unknown } from "../Message.js"
 import { Conversation } from "./conversation.js"
-import { guard } from "./guard.js"
+import { guard, isRecord } from "./guard.js"
+import { complaintOf } from "./schemaIssue.js"
 
 /**
  * Frames to messages: finds the kind of each frame, checks it, and has the conversation tell it. Control frames are put
@@ -26,43 +26,104 @@ export class Translator {
   frame(out: Array<Message>, raw: Record<string, unknown>): void {
     const { session_id: sessionId, subtype, type } = raw
     if (typeof sessionId === "string") this.conversation.sessionId = sessionId
+    if (type === "stream_event") return this.translate(out, eventKind(raw["event"]), raw)
     if (type === "system" && typeof subtype === "string") {
-      const known = system.get(subtype) ?? (CliFrame.systemNotices.has(subtype) ? notice : undefined)
-      if (known !== undefined) return this.translate(out, known, raw)
-      out.push({ ...this.conversation.common(raw), _tag: "UnknownSystem", subtype, raw })
-      return
+      const known = system.get(subtype)
+      return known === undefined ? this.unknownSystem(out, subtype, raw) : this.translate(out, known, raw)
     }
     const name = typeof type === "string" ? type : ""
-    const known = kinds.get(name) ?? (CliFrame.notices.has(name) ? notice : undefined)
+    const known = kinds.get(name)
     if (known !== undefined) return this.translate(out, known, raw)
-    if (controls.has(name)) return this.addControl(out, name, raw)
-    if (name !== "keep_alive") {
-      out.push({ ...this.conversation.common(raw), _tag: "Unknown", reason: "kind", type: name, raw })
-    }
+    const isControl = controls.get(name)
+    if (isControl !== undefined) this.addControl(out, name, isControl, raw)
+    else if (name !== "keep_alive") out.push(this.unknown("kind", name, raw))
   }
 
   damaged(out: Array<Message>, reason: "malformed" | "oversized" | "truncated", raw: string, bytes?: number): void {
-    out.push({ _tag: "Unknown", sessionId: this.conversation.sessionId, reason, type: "", raw, bytes })
+    const { sessionId } = this.conversation
+    out.push({
+      _tag: "Unknown",
+      sessionId,
+      uuid: undefined,
+      parentToolUseId: undefined,
+      reason,
+      type: "",
+      raw,
+      issues: undefined,
+      bytes
+    })
   }
 
   end(out: Array<Message>): void {
     this.conversation.end(out)
   }
 
-  private addControl(out: Array<Message>, name: string, raw: Record<string, unknown>): void {
-    if (isControl(raw)) this.control.push(raw)
-    else out.push({ ...this.conversation.common(raw), _tag: "Unknown", reason: "changed", type: name, raw })
+  private addControl(out: Array<Message>, name: string, kind: ControlKind, raw: Record<string, unknown>): void {
+    if (kind.fits(raw)) this.control.push(raw)
+    else out.push(this.unknown("changed", name, raw, kind.issues(raw)))
   }
 
   private translate(out: Array<Message>, kind: Kind, raw: Record<string, unknown>): void {
     const issues = kind.accept(this.conversation, out, raw)
-    if (issues === undefined) return
-    out.push({ ...this.conversation.common(raw), _tag: "Unknown", reason: "changed", type: kind.name, raw, issues })
+    if (issues !== undefined) out.push(this.unknown("changed", kind.name, raw, issues))
+  }
+
+  private unknown(reason: "kind" | "changed", type: string, raw: Record<string, unknown>, issues?: string): Unknown {
+    return {
+      _tag: "Unknown",
+      sessionId: this.conversation.sessionId,
+      uuid: text(raw["uuid"]),
+      parentToolUseId: text(raw["parent_tool_use_id"]),
+      reason,
+      type,
+      raw,
+      issues,
+      bytes: undefined
+    }
+  }
+
+  private unknownSystem(out: Array<Message>, subtype: string, raw: Record<string, unknown>): void {
+    out.push({
+      _tag: "UnknownSystem",
+      sessionId: this.conversation.sessionId,
+      uuid: text(raw["uuid"]),
+      parentToolUseId: text(raw["parent_tool_use_id"]),
+      subtype,
+      raw
+    })
   }
 }
 
-const isControl = guard(Schema.Union(CliFrame.ControlRequest, CliFrame.ControlResponse, CliFrame.ControlCancel))
-const controls = new Set(["control_request", "control_response", "control_cancel_request"])
+const text = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
+
+/** Why a frame does not fit. The values are not shown: they are in `raw`, and may be megabytes. */
+const issuesOf = <A>(schema: Schema.Schema<A>) => {
+  const decode = Schema.decodeUnknownEither(schema)
+  return (raw: unknown): string =>
+    Either.match(decode(raw), {
+      onLeft: (error) => {
+        const { detail, field } = complaintOf(error)
+        return `${field}: ${detail}`
+      },
+      onRight: () => "the guard refused it"
+    })
+}
+
+interface ControlKind {
+  readonly fits: (raw: unknown) => raw is CliFrame.Control
+  readonly issues: (raw: unknown) => string
+}
+
+const control = <A extends CliFrame.Control>(schema: Schema.Schema<A>): ControlKind => ({
+  fits: guard(schema),
+  issues: issuesOf(schema)
+})
+
+const controls: ReadonlyMap<string, ControlKind> = new Map([
+  ["control_request", control(CliFrame.ControlRequest)],
+  ["control_response", control(CliFrame.ControlResponse)],
+  ["control_cancel_request", control(CliFrame.ControlCancel)]
+])
 
 /** How frames of one type are checked and told. Gives the issues of a frame that does not fit. */
 interface Kind {
@@ -76,142 +137,150 @@ const kind = <A>(
   tell: (self: Conversation, out: Array<Message>, frame: A) => void
 ): Kind => {
   const fits = guard(schema)
-  const decode = Schema.decodeUnknownEither(schema)
+  const issues = issuesOf(schema)
   return {
     name,
     accept: (self, out, raw) => {
-      if (fits(raw)) {
-        tell(self, out, raw)
-        return undefined
-      }
-      const decoded = decode(raw)
-      return Either.isLeft(decoded) ? ParseResult.TreeFormatter.formatErrorSync(decoded.left) : "the guard refused it"
+      if (!fits(raw)) return issues(raw)
+      tell(self, out, raw)
+      return undefined
     }
   }
 }
 
-const kinds: ReadonlyMap<string, Kind> = new Map([
+/** A frame that only tells how things stand. */
+const notice = (name: string): Kind =>
+  kind(name, CliFrame.Notice, (self, out, frame) => {
+    const raw: Record<string, unknown> = frame
+    const said = raw["status"] ?? raw["state"] ?? raw["content"] ?? raw["text"] ?? raw["title"] ?? raw["suggestion"]
+    out.push({
+      _tag: "Status",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: frame.parent_tool_use_id ?? undefined,
+      kind: frame.subtype ?? frame.type,
+      content: text(said) ?? "",
+      raw
+    })
+  })
+
+/** What an event of another type holds is of no interest: a block's start, its end, a ping. */
+const otherEvent = kind("stream_event", CliFrame.StreamEvent, () => {})
+
+const events: ReadonlyMap<unknown, Kind> = new Map([
+  ["message_start", kind("stream_event", CliFrame.MessageStart, (self, out, frame) => self.messageStart(out, frame))],
+  ["content_block_delta", kind("stream_event", CliFrame.BlockDelta, (self, out, frame) => self.blockDelta(out, frame))],
+  ["message_delta", kind("stream_event", CliFrame.MessageDelta, (self, out, frame) => self.messageDelta(out, frame))],
+  ["message_stop", kind("stream_event", CliFrame.MessageStop, (self, out, frame) => self.messageStop(out, frame))]
+])
+
+const eventKind = (event: unknown): Kind => isRecord(event) ? events.get(event["type"]) ?? otherEvent : otherEvent
+
+const byName = (entries: Iterable<Kind>): ReadonlyMap<string, Kind> =>
+  new Map(Array.from(entries, (entry) => [entry.name.replace("system/", ""), entry]))
+
+const kinds = byName([
   kind("assistant", CliFrame.Assistant, (self, out, frame) => self.assistant(out, frame)),
   kind("user", CliFrame.User, (self, out, frame) => self.user(out, frame)),
-  kind("stream_event", CliFrame.StreamEvent, (self, out, frame) => self.streamEvent(out, frame)),
   kind("result", CliFrame.Result, (self, out, frame) => self.result(out, frame)),
   kind("rate_limit_event", CliFrame.RateLimitEvent, (self, out, frame) => {
     const info = frame.rate_limit_info
     out.push({
-      ...self.common(frame),
       _tag: "RateLimit",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
       status: info.status,
       limit: info.rateLimitType ?? "",
       resetsAt: info.resetsAt == null ? undefined : info.resetsAt * 1000,
       utilization: info.utilization ?? undefined,
       raw: info
     })
-  })
-].map((entry) => [entry.name, entry]))
+  }),
+  ...Array.from(CliFrame.notices, notice)
+])
 
-const hook = kind("system/hook", CliFrame.Hook, (self, out, frame) => {
-  out.push({
-    ...self.common(frame),
-    _tag: "Hook",
-    phase: frame.subtype.slice("hook_".length),
-    hookId: frame.hook_id ?? "",
-    name: frame.hook_name ?? "",
-    event: frame.hook_event ?? "",
-    output: frame.output ?? undefined,
-    exitCode: frame.exit_code ?? undefined,
-    outcome: frame.outcome ?? undefined
+const hook = (phase: "started" | "progress" | "response"): Kind =>
+  kind(`system/hook_${phase}`, CliFrame.Hook, (self, out, frame) => {
+    out.push({
+      _tag: "Hook",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
+      phase,
+      hookId: frame.hook_id ?? "",
+      name: frame.hook_name ?? "",
+      event: frame.hook_event ?? "",
+      output: frame.output ?? undefined,
+      exitCode: frame.exit_code ?? undefined,
+      outcome: frame.outcome ?? undefined
+    })
   })
-})
 
-const notice = kind("notice", CliFrame.Notice, (self, out, frame) => {
-  const raw: Record<string, unknown> = frame
-  const said = raw["status"] ?? raw["state"] ?? raw["content"] ?? raw["text"] ?? raw["title"] ?? raw["suggestion"]
-  out.push({
-    ...self.common(raw),
-    _tag: "Status",
-    kind: frame.subtype ?? frame.type,
-    content: typeof said === "string" ? said : "",
-    raw
-  })
-})
-
-const system: ReadonlyMap<string, Kind> = new Map<string, Kind>([
-  ["init", kind("system/init", CliFrame.Init, (self, out, frame) => self.init(out, frame))],
-  [
-    "api_retry",
-    kind("system/api_retry", CliFrame.ApiRetry, (self, out, frame) => {
-      out.push({
-        ...self.common(frame),
-        _tag: "ApiRetry",
-        attempt: frame.attempt,
-        maxRetries: frame.max_retries,
-        delayMs: frame.retry_delay_ms,
-        status: frame.error_status ?? null,
-        error: frame.error ?? ""
-      })
+const system = byName([
+  kind("system/init", CliFrame.Init, (self, out, frame) => self.init(out, frame)),
+  kind("system/api_retry", CliFrame.ApiRetry, (self, out, frame) => {
+    out.push({
+      _tag: "ApiRetry",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
+      attempt: frame.attempt,
+      maxRetries: frame.max_retries,
+      delayMs: frame.retry_delay_ms,
+      status: frame.error_status ?? null,
+      error: frame.error ?? ""
     })
-  ],
-  [
-    "permission_denied",
-    kind("system/permission_denied", CliFrame.PermissionDenied, (self, out, frame) => {
-      out.push({
-        ...self.common(frame),
-        _tag: "PermissionDenied",
-        tool: frame.tool_name,
-        toolUseId: frame.tool_use_id,
-        content: frame.message ?? "",
-        reason: frame.decision_reason ?? undefined
-      })
+  }),
+  kind("system/permission_denied", CliFrame.PermissionDenied, (self, out, frame) => {
+    out.push({
+      _tag: "PermissionDenied",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: frame.parent_tool_use_id ?? undefined,
+      tool: frame.tool_name,
+      toolUseId: frame.tool_use_id,
+      content: frame.message ?? "",
+      reason: frame.decision_reason ?? undefined
     })
-  ],
-  [
-    "task_started",
-    kind("system/task_started", CliFrame.TaskStarted, (self, out, frame) => self.task("started")(out, frame))
-  ],
-  [
-    "task_progress",
-    kind("system/task_progress", CliFrame.TaskProgress, (self, out, frame) => self.task("progress")(out, frame))
-  ],
-  [
-    "task_updated",
-    kind("system/task_updated", CliFrame.TaskUpdated, (self, out, frame) => self.task("updated")(out, frame))
-  ],
-  [
-    "task_notification",
-    kind(
-      "system/task_notification",
-      CliFrame.TaskNotification,
-      (self, out, frame) => self.task("notification")(out, frame)
-    )
-  ],
-  [
-    "background_tasks_changed",
-    kind("system/background_tasks_changed", CliFrame.BackgroundTasks, (self, out, frame) => {
-      out.push({
-        ...self.common(frame),
-        _tag: "Task",
-        phase: "background",
-        taskId: "",
-        description: "",
-        background: true,
-        live: frame.tasks.map((task) => task.task_id),
-        raw: frame
-      })
+  }),
+  kind("system/task_started", CliFrame.TaskStarted, (self, out, frame) => self.task(out, "started", frame)),
+  kind("system/task_progress", CliFrame.TaskProgress, (self, out, frame) => self.task(out, "progress", frame)),
+  kind("system/task_updated", CliFrame.TaskUpdated, (self, out, frame) => self.task(out, "updated", frame)),
+  kind(
+    "system/task_notification",
+    CliFrame.TaskNotification,
+    (self, out, frame) => self.task(out, "notification", frame)
+  ),
+  kind("system/background_tasks_changed", CliFrame.BackgroundTasks, (self, out, frame) => {
+    out.push({
+      _tag: "Task",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
+      phase: "background",
+      taskId: "",
+      toolUseId: undefined,
+      description: "",
+      status: undefined,
+      background: true,
+      live: frame.tasks.map((task) => task.task_id),
+      raw: frame
     })
-  ],
-  [
-    "compact_boundary",
-    kind("system/compact_boundary", CliFrame.CompactBoundary, (self, out, frame) => {
-      out.push({
-        ...self.common(frame),
-        _tag: "Compact",
-        trigger: frame.compact_metadata?.trigger ?? undefined,
-        preTokens: frame.compact_metadata?.pre_tokens ?? undefined,
-        raw: frame
-      })
+  }),
+  kind("system/compact_boundary", CliFrame.CompactBoundary, (self, out, frame) => {
+    out.push({
+      _tag: "Compact",
+      sessionId: self.sessionId,
+      uuid: frame.uuid ?? undefined,
+      parentToolUseId: undefined,
+      trigger: frame.compact_metadata?.trigger ?? undefined,
+      preTokens: frame.compact_metadata?.pre_tokens ?? undefined,
+      raw: frame
     })
-  ],
-  ["hook_started", hook],
-  ["hook_progress", hook],
-  ["hook_response", hook]
+  }),
+  hook("started"),
+  hook("progress"),
+  hook("response"),
+  ...Array.from(CliFrame.systemNotices, (subtype) => notice(`system/${subtype}`))
 ])
