@@ -380,6 +380,7 @@ const prose: ReadonlyArray<readonly [words: string, verdict: string]> = [
     "InvalidOptionsError permissionMode"
   ],
   ["Configuration error in /home/user/.claude.json: JSON Parse error", "CliExitError ConfigInvalid"],
+  ["ENOENT: Bun could not find a file, and the code that produces this error is missing", "InvalidOptionsError cwd"],
   ["Not logged in · Please run /login", "AuthenticationError null"],
   ["Invalid API key · Fix external API key", "AuthenticationError null"]
 ]

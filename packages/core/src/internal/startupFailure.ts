@@ -69,6 +69,11 @@ const known: ReadonlyArray<readonly [RegExp, (facts: RunFacts, first: string, se
   ],
   [/cannot be used with root\/sudo privileges/, rootBypass],
   [/Configuration error in (.*)/, (facts, what) => configInvalid(`configuration error in ${what}`, facts)],
+  // All that an older version says when its working directory is gone.
+  [
+    /^ENOENT: Bun could not find a file/m,
+    (facts) => refused(facts, "cwd", "it was deleted, or cannot be read", "Give a directory that exists.")
+  ],
   [
     /unknown option '--?([^'=]+)/,
     (facts, flag) =>
