@@ -5,11 +5,10 @@ import type { Claude } from "@ccflow/core/Claude"
 import type { ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Cause from "effect/Cause"
-import type * as Chunk from "effect/Chunk"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 /** The result of a query whose `outputSchema` is an Effect Schema has its output decoded and typed. */
@@ -64,27 +63,39 @@ export interface Source {
 // internal
 // ---------------------------------------------------------------------------
 
-type Pull = Effect.Effect<Chunk.Chunk<Message>, Option.Option<ClaudeError>, Claude>
 type Next = IteratorResult<Message, undefined>
 
 const done: Next = { done: true, value: undefined }
 
+/** A call of `next()` that has no message yet. */
+interface Waiting {
+  readonly resolve: (next: Next) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * One fiber reads the messages, a batch whenever one is wanted, and ends with its process gone. A fiber for each batch
+ * would cost more than the batch, and keep garbage collection from it.
+ */
 class QueryHandle<Output> implements Query<Output> {
   readonly interrupt: () => void
   private readonly owner: Owner
   private readonly source: Source
-  private readonly pulling = new AbortController()
+  private readonly reading = new AbortController()
   private readonly answer = withResolvers<ResultOf<Output>>()
-  private batch: Iterator<Message> | undefined
-  private started: Promise<Pull> | undefined
-  private scope: Scope.CloseableScope | undefined
-  private tail: Promise<unknown> = Promise.resolve()
-  private waiting = 0
+  private readonly waiting: Array<Waiting> = []
+  private batch: ReadonlyArray<Message> = []
+  private at = 0
   private iterated = false
+  /** Nobody iterates: messages are passed over. */
+  private passing = false
+  private running: Promise<void> | undefined
+  private wanted = false
+  private want: (() => void) | undefined
   private ending: Promise<void> | undefined
   private found: ResultOf<Output> | undefined
   /** Thrown by the next `next()`, once. */
-  private abortion: DOMException | undefined
+  private thrown: { readonly error: unknown } | undefined
 
   constructor(owner: Owner, source: Source) {
     this.owner = owner
@@ -95,7 +106,7 @@ class QueryHandle<Output> implements Query<Output> {
 
   get result(): Promise<ResultOf<Output>> {
     // An iteration that begins in the same tick comes first.
-    if (!this.iterated && this.started === undefined) setImmediate(() => this.iterated ? undefined : this.drain())
+    if (!this.iterated && this.running === undefined) setImmediate(() => this.iterated ? undefined : this.pass())
     return this.answer.promise
   }
 
@@ -110,16 +121,12 @@ class QueryHandle<Output> implements Query<Output> {
 
   readonly next = (): Promise<Next> => {
     this.iterated = true
-    if (this.waiting === 0) {
-      const buffered = this.batch?.next()
-      if (buffered !== undefined && buffered.done !== true) {
-        return Promise.resolve({ done: false, value: buffered.value })
-      }
-    }
-    this.waiting++
-    const turn = this.tail.then(() => this.advance())
-    this.tail = turn.then(this.served, this.served)
-    return turn
+    if (this.at < this.batch.length) return Promise.resolve({ done: false, value: this.batch[this.at++]! })
+    if (this.ending !== undefined) return this.ending.then(this.ended)
+    return new Promise<Next>((resolve, reject) => {
+      this.waiting.push({ resolve, reject })
+      this.more()
+    })
   }
 
   readonly return = async (): Promise<Next> => {
@@ -134,80 +141,70 @@ class QueryHandle<Output> implements Query<Output> {
 
   readonly close = (): Promise<void> => this.end(() => this.answer.reject(abortError()))
 
-  private readonly onAbort = (): void => {
-    const abortion = abortError(this.source.signal?.reason)
-    this.abortion = abortion
-    void this.end(() => this.answer.reject(abortion))
+  private pass(): void {
+    this.passing = true
+    this.more()
   }
 
-  private readonly served = (): void => {
-    this.waiting--
+  private more(): void {
+    if (this.running === undefined && this.source.signal?.aborted === true) return this.onAbort()
+    this.wanted = true
+    this.want?.()
+    this.running ??= this.run()
   }
 
-  private async drain(): Promise<void> {
-    try {
-      while ((await this.next()).done !== true) this.batch = undefined
-    } catch {
-      // The result has it.
-    }
+  private async run(): Promise<void> {
+    this.source.signal?.addEventListener("abort", this.onAbort, { once: true })
+    this.owner.open.add(this)
+    const exit = await this.owner.run(this.read, { signal: this.reading.signal })
+    if (this.ending !== undefined || Exit.isSuccess(exit)) return
+    this.ending = Promise.resolve()
+    this.leave(() => this.conclude(exit.cause))
   }
 
-  /** One call at a time: takes the next message, from the batch or from the CLI. */
-  private async advance(): Promise<Next> {
+  /** Ends by failing: with `None` when all went well. */
+  private readonly read = Effect.scoped(Effect.gen(this, function*() {
+    const pull = yield* Stream.toPull(this.source.messages)
+    const demand = Effect.async<void>((resume) => {
+      this.want = () => resume(Effect.void)
+    })
     for (;;) {
-      const buffered = this.batch?.next()
-      if (buffered !== undefined && buffered.done !== true) return { done: false, value: buffered.value }
-      if (this.ending !== undefined) return this.ended()
-      const pull = await (this.started ??= this.start())
-      if (this.ending !== undefined) return this.ended()
-      const exit = await this.owner.run(pull, { signal: this.pulling.signal })
-      if (this.ending !== undefined) return this.ended()
-      if (Exit.isSuccess(exit)) this.take(exit.value)
-      else await this.fail(exit.cause)
+      if (!this.wanted) yield* demand
+      this.want = undefined
+      this.wanted = false
+      this.take(Chunk.toReadonlyArray(yield* pull))
     }
+  }))
+
+  private take(batch: ReadonlyArray<Message>): void {
+    if (this.found === undefined) {
+      for (const message of batch) {
+        if (message._tag === "Result" && message.origin === undefined) this.found = message as ResultOf<Output>
+      }
+    }
+    this.batch = batch
+    this.at = 0
+    while (this.at < batch.length && this.waiting.length > 0) {
+      this.waiting.shift()!.resolve({ done: false, value: batch[this.at++]! })
+    }
+    if (this.passing) this.at = batch.length
+    if (this.passing || this.waiting.length > 0) this.more()
   }
 
-  private take(chunk: Chunk.Chunk<Message>): void {
-    this.batch = chunk[Symbol.iterator]()
-    if (this.found !== undefined) return
-    for (const message of chunk) {
-      if (message._tag === "Result" && message.origin === undefined) this.found = message as ResultOf<Output>
-    }
-  }
-
-  /** The stream's end, good or bad: first everything is given back, then it is told. */
-  private async fail(cause: Cause.Cause<Option.Option<ClaudeError> | InvalidOptionsError>): Promise<void> {
+  private conclude(cause: Cause.Cause<Option.Option<ClaudeError> | InvalidOptionsError>): void {
     const failure = Cause.squash(cause)
-    const { found } = this
-    if (Option.isOption(failure) && Option.isNone(failure) && found !== undefined) {
-      return this.end(() => this.answer.resolve(found))
+    if (Option.isOption(failure) && Option.isNone(failure) && this.found !== undefined) {
+      return this.answer.resolve(this.found)
     }
     const error = Option.isOption(failure) && Option.isSome(failure) ? failure.value : failure
-    await this.end(() => this.answer.reject(error))
-    throw error
+    this.thrown = { error }
+    this.answer.reject(error)
   }
 
-  private async ended(): Promise<Next> {
-    await this.ending
-    const { abortion } = this
-    this.abortion = undefined
-    if (abortion !== undefined) throw abortion
-    return done
-  }
-
-  private async start(): Promise<Pull> {
-    const { signal } = this.source
-    if (signal?.aborted === true) {
-      this.onAbort()
-      return Effect.interrupt
-    }
-    signal?.addEventListener("abort", this.onAbort, { once: true })
-    this.owner.open.add(this)
-    const opening = Effect.gen(this, function*() {
-      const scope = this.scope = yield* Scope.make()
-      return yield* Scope.extend(Stream.toPull(this.source.messages), scope)
-    })
-    return Exit.getOrElse(await this.owner.run(opening), (cause) => Effect.failCause(Cause.map(cause, Option.some)))
+  private readonly onAbort = (): void => {
+    const error = abortError(this.source.signal?.reason)
+    if (this.ending === undefined) this.thrown = { error }
+    void this.end(() => this.answer.reject(error))
   }
 
   /** Once: the process is gone when this has settled, whatever called it. */
@@ -216,13 +213,30 @@ class QueryHandle<Output> implements Query<Output> {
   }
 
   private async stop(settle: () => void): Promise<void> {
+    this.at = this.batch.length
+    this.reading.abort()
+    await this.running
+    this.leave(settle)
+  }
+
+  private leave(settle: () => void): void {
     this.source.signal?.removeEventListener("abort", this.onAbort)
-    this.batch = undefined
-    this.pulling.abort()
-    if (this.scope !== undefined || this.owner.open.has(this)) await this.started
-    if (this.scope !== undefined) await this.owner.run(Scope.close(this.scope, Exit.void))
     this.owner.open.delete(this)
     settle()
+    for (const { reject, resolve } of this.waiting.splice(0)) {
+      try {
+        resolve(this.ended())
+      } catch (error) {
+        reject(error)
+      }
+    }
+  }
+
+  private readonly ended = (): Next => {
+    const { thrown } = this
+    this.thrown = undefined
+    if (thrown !== undefined) throw thrown.error
+    return done
   }
 }
 

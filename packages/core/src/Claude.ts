@@ -1,11 +1,14 @@
 /**
  * Ask Claude Code, get a typed stream. The service that everything else is for.
  */
+import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { decode, merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
@@ -39,12 +42,11 @@ export const make: Effect.Effect<Claude["Type"], never, CliProcess | MessagePars
     const { defaults } = yield* ClaudeConfig
 
     const run = (prompt: Prompt, { interruptWhen, ...given }: ClaudeOptions): Stream.Stream<Message, ClaudeError> =>
-      Stream.unwrapScoped(Effect.gen(function*() {
+      streamOf(Effect.gen(function*() {
         yield* checkPrompt(prompt)
         const current = yield* CurrentOptions
         const options = yield* decode(merge(defaults, current, given))
-        const pull = yield* Run.open({ cliProcess, messageParser }, prompt, options, interruptWhen)
-        return Stream.repeatEffectChunkOption(Effect.map(pull, Chunk.unsafeFromArray))
+        return yield* Run.open({ cliProcess, messageParser }, prompt, options, interruptWhen)
       }))
 
     return {
@@ -58,15 +60,13 @@ export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | Clau
 
 /** The messages of one prompt, as they come. Fails after the last message when the run has failed. */
 export const query = (prompt: Prompt, options?: ClaudeOptions): Stream.Stream<Message, ClaudeError, Claude> =>
-  Stream.unwrap(Effect.map(Claude, (claude) => claude.query(prompt, options)))
+  Stream.fromChannel(
+    Channel.flatMap(Channel.fromEffect(Claude), (claude) => Stream.toChannel(claude.query(prompt, options)))
+  )
 
 /** The result of one prompt: the answer, what it cost, what was denied. */
 export const result = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<Result, ClaudeError, Claude> =>
-  Stream.runFold(query(prompt, options), undefined as Result | undefined, answerOf).pipe(
-    Effect.flatMap((answer) =>
-      answer === undefined ? Effect.dieMessage("a run that ended well has a result") : Effect.succeed(answer)
-    )
-  )
+  Effect.scoped(Effect.flatMap(Stream.toPull(query(prompt, options)), (pull) => lastAnswer(pull, undefined)))
 
 /** The answer's text, as the result has it: never joined from deltas. */
 export const text = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<string, ClaudeError, Claude> =>
@@ -83,6 +83,50 @@ export const structured = <A, I>(
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+/**
+ * What `Stream.unwrapScoped` of a repeated pull would be, from the channel's own parts: a query is short, and more than
+ * half of what it costs besides the process would be this.
+ */
+const streamOf = (open: Effect.Effect<Run.Pull, ClaudeError, Scope.Scope>): Stream.Stream<Message, ClaudeError> => {
+  const from = (pull: Run.Pull) => {
+    const take = Effect.catchAll(pull, Effect.succeed)
+    const next: Channel.Channel<Chunk.Chunk<Message>, unknown, ClaudeError> = Channel.flatMap(
+      Channel.fromEffect(take),
+      (taken) => isEnd(taken) ? ending(taken) : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(taken)), () => next)
+    )
+    return next
+  }
+  return Stream.fromChannel(
+    Channel.flatMap(Channel.fromEffect(Scope.make()), (scope) =>
+      Channel.ensuringWith(
+        Channel.flatMap(Channel.fromEffect(Scope.extend(open, scope)), from),
+        (exit) => Scope.close(scope, exit)
+      ))
+  )
+}
+
+type End = Option.Option<ClaudeError>
+
+const isEnd = (taken: ReadonlyArray<Message> | End): taken is End => !Array.isArray(taken)
+
+const ending = (end: End): Channel.Channel<never, unknown, ClaudeError> =>
+  Option.isSome(end) ? Channel.fail(end.value) : Channel.void
+
+/** Reads to the end, and not only to the answer: a run can still fail after it. */
+const lastAnswer = <R>(
+  pull: Effect.Effect<Chunk.Chunk<Message>, End, R>,
+  found: Result | undefined
+): Effect.Effect<Result, ClaudeError, R> =>
+  Effect.matchEffect(pull, {
+    onSuccess: (messages) => lastAnswer(pull, Chunk.reduce(messages, found, answerOf)),
+    onFailure: (end) =>
+      Option.isSome(end)
+        ? Effect.fail(end.value)
+        : found === undefined
+        ? Effect.dieMessage("a run that ended well has a result")
+        : Effect.succeed(found)
+  })
 
 const answerOf = (found: Result | undefined, message: Message): Result | undefined =>
   found === undefined && message._tag === "Result" && message.origin === undefined ? message : found

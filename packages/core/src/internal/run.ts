@@ -46,18 +46,18 @@ export const open = (
     const cli = yield* services.cliProcess.open(invocation)
     const parser = yield* services.messageParser.make
     const control = yield* ControlProtocol.make(cli)
+    const scope = yield* Effect.scope
     const clock = yield* Effect.clock
     const inbox = new Inbox<Message, ClaudeError>(maxHeld)
     const seen = new Seen(options)
     const now = () => clock.unsafeCurrentTimeMillis()
     const limits = limitsOf(options)
     let lastFrameAt = now()
+    let answeredAt = lastFrameAt
+    let endedAt: number | undefined
     const startedAt = lastFrameAt
 
-    const facts = (
-      stderrTail: string,
-      exit?: { readonly code: number | null; readonly signal: string | null }
-    ): RunFacts => ({
+    const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
       argv: redactedArgv(invocation),
@@ -67,44 +67,25 @@ export const open = (
     })
 
     /** A fiber of the run. What kills it is told to the consumer, who would else wait for ever. */
-    const fork = <E>(effect: Effect.Effect<void, E, Scope.Scope>) =>
+    const fork = <E>(effect: Effect.Effect<void, E>) =>
       effect.pipe(
         Effect.tapErrorCause((cause) => Effect.sync(() => inbox.end(Effect.die(Cause.squash(cause))))),
-        Effect.forkScoped
+        Effect.forkIn(scope)
       )
 
     const fail = (error: ClaudeError) => inbox.end(Effect.fail(Option.some(error)))
 
-    /** The verdict, with what is known of the exit by then. */
-    const finish = (exit: Option.Option<CliExit>) =>
-      Effect.gen(function*() {
-        const stderrTail = seen.answered ? "" : yield* cli.stderrTail
-        Either.match(seen.outcome(facts(stderrTail, Option.getOrUndefined(exit))), {
-          onLeft: fail,
-          onRight: () => inbox.end(Effect.fail(Option.none()))
-        })
+    const decide = (stderrTail: string, exit: CliExit | undefined) =>
+      Either.match(seen.outcome(facts(stderrTail, exit)), {
+        onLeft: fail,
+        onRight: () => inbox.end(Effect.fail(Option.none()))
       })
 
-    /** Nothing more is asked of the CLI: it may end what it is in, but not stay. */
-    const leave = Effect.gen(function*() {
-      yield* cli.closeInput
-      for (;;) {
-        const patience = seen.inTurn ? limits.stall : limits.leaving
-        const left = lastFrameAt + patience - now()
-        if (left <= 0) return yield* finish(Option.none())
-        yield* Effect.sleep(left)
-      }
-    })
-
-    const giveUpBackground = Effect.andThen(Effect.sleep(limits.background), finish(Option.none()))
-
-    /** What follows from a batch, beside handing it on. */
-    const onBatch = Effect.gen(function*() {
-      for (const frame of parser.takeControl()) yield* control.accept(frame)
-      const next = seen.step()
-      if (next === "leave") yield* fork(leave)
-      if (next === "awaitBackground") yield* fork(giveUpBackground)
-    })
+    /** The verdict, with what is known of the exit by then. */
+    const finish = (exit?: CliExit): Effect.Effect<void> =>
+      seen.answered
+        ? Effect.sync(() => decide("", exit))
+        : Effect.map(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
 
     const read = Effect.gen(function*() {
       for (;;) {
@@ -112,20 +93,26 @@ export const open = (
         if (chunks.length === 0) break
         lastFrameAt = now()
         inbox.offer(seen.all(parser.push(chunks)))
-        yield* onBatch
+        for (const frame of parser.takeControl()) yield* control.accept(frame)
+        const next = seen.step()
+        if (next !== undefined) answeredAt = lastFrameAt
+        if (next === "leave") yield* cli.closeInput
+        if (next !== undefined) yield* fork(watch)
         if (inbox.full) {
           yield* inbox.room
           lastFrameAt = now()
         }
       }
       inbox.offer(seen.all(parser.end()))
-      yield* finish(yield* Effect.timeoutOption(cli.exit, limits.leaving))
+      endedAt = now()
+      if (!seen.leaving) yield* fork(watch)
+      yield* finish(yield* cli.exit)
       yield* control.close
     })
 
     /** Interrupts first, so that the CLI stops spending, then fails; the scope does the rest. */
     const expire = (phase: "startup" | "stall" | "total", timeoutMs: number) =>
-      seen.answered ? finish(Option.none()) : Effect.andThen(
+      Effect.andThen(
         cli.interrupt,
         Effect.sync(() =>
           fail(
@@ -140,18 +127,30 @@ export const open = (
         )
       )
 
-    const watch = Effect.gen(function*() {
+    /** The first deadline, as things are: of what the run waits for, and of the run. */
+    const deadline = (): readonly [at: number, phase: "startup" | "stall" | "total" | "end", timeoutMs: number] => {
+      const total = startedAt + limits.total
+      const [at, phase, timeoutMs] = endedAt !== undefined
+        ? [endedAt + leaving, "end", 0] as const
+        : seen.leaving
+        // Nothing more is asked of the CLI: it may end what it is in, but not stay.
+        ? [lastFrameAt + (seen.inTurn ? limits.stall : leaving), "end", 0] as const
+        : seen.answered
+        ? [answeredAt + limits.background, "end", 0] as const
+        : parser.counts.frames === 0
+        ? [lastFrameAt + limits.startup, "startup", limits.startup] as const
+        : [seen.toolRuns || inbox.full ? Infinity : lastFrameAt + limits.stall, "stall", limits.stall] as const
+      if (at <= total) return [at, phase, timeoutMs]
+      return [total, seen.answered ? "end" : "total", limits.total]
+    }
+
+    /** Looks again in time for what a line can bring. The rarer and shorter deadlines of the end get a watch of their own. */
+    const watch: Effect.Effect<void> = Effect.gen(function*() {
       for (;;) {
-        const at = now()
-        if (at - startedAt >= limits.total) return yield* expire("total", limits.total)
-        const starting = parser.counts.frames === 0
-        const [phase, limit] = starting ? ["startup", limits.startup] as const : ["stall", limits.stall] as const
-        const quiet = at - lastFrameAt
-        const excused = !starting && (seen.toolRuns || seen.answered || inbox.full)
-        if (quiet >= limit && !excused) return yield* expire(phase, limit)
-        const next = Math.min(startedAt + limits.total - at, excused ? limit : limit - quiet)
-        if (next === Infinity) return
-        yield* Effect.sleep(next)
+        const [at, phase, timeoutMs] = deadline()
+        const left = at - now()
+        if (left <= 0) return yield* phase === "end" ? finish() : expire(phase, timeoutMs)
+        yield* clock.sleep(Duration.millis(Math.min(left, Math.max(1, limits.stall))))
       }
     })
 
@@ -182,13 +181,14 @@ const maxHeld = 1024
 const millis = (input: Duration.DurationInput | undefined, fallback: Duration.DurationInput) =>
   Duration.toMillis(input ?? fallback)
 
+/** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
+const leaving = 5000
+
 const limitsOf = (options: QueryOptions) => ({
   startup: millis(options.startupTimeout, "1 minute"),
   stall: millis(options.stallTimeout, "6 minutes"),
   total: millis(options.timeout, Duration.infinity),
-  background: millis(options.backgroundTimeout, "10 minutes"),
-  /** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
-  leaving: 5000
+  background: millis(options.backgroundTimeout, "10 minutes")
 })
 
 const timeoutHints = {
@@ -233,6 +233,11 @@ class Seen {
   /** The user's turn has its result. */
   get answered(): boolean {
     return this.result !== undefined
+  }
+
+  /** It was asked to leave. */
+  get leaving(): boolean {
+    return this.stepped === "leave"
   }
 
   get toolRuns(): boolean {
