@@ -2,6 +2,7 @@ import { CliProcess } from "@ccflow/core/CliProcess"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
 import { join } from "node:path"
+import { ProcessGroup } from "../src/internal/processGroup.js"
 import {
   folder,
   graces,
@@ -105,6 +106,18 @@ describe("closing the scope of a process", () => {
       yield* cli.closeInput
       assert.isFalse(yield* cli.send("late"))
       assert.strictEqual((yield* readAll(cli)).length, 0)
+    }).pipe(Effect.provide(layer)))
+
+  it.scopedLive("touches nobody who has got the number of a group that is gone", () =>
+    Effect.gen(function*() {
+      const { cli } = yield* opened(yield* shell(loop))
+      const another = new ProcessGroup(cli.pid)
+      assert.isTrue(another.signal(0))
+      // As it is when the leader of a group has been reaped, and another process starts with its number.
+      another.leaderExited()
+      assert.isFalse(another.signal("SIGKILL"))
+      assert.isFalse(another.signal(0))
+      assert.isTrue(lives(cli.pid))
     }).pipe(Effect.provide(layer)))
 
   it.scopedLive("lets a process go whose full output nobody reads", () =>

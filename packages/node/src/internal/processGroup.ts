@@ -1,10 +1,6 @@
 import { readFileSync } from "node:fs"
 
-/**
- * The processes that a child leads, itself included. Where there are no groups it is the child alone.
- *
- * @internal
- */
+/** The processes that a child leads, itself included. Where there are no groups it is the child alone. */
 export class ProcessGroup {
   readonly pid: number
   private leaderReaped = false
