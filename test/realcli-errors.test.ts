@@ -1,5 +1,5 @@
 import * as ClaudeError from "@ccflow/core/ClaudeError"
-import type { Client, QueryOptions } from "ccflow"
+import type { QueryOptions } from "ccflow"
 import { Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { chmod, writeFile } from "node:fs/promises"
@@ -7,8 +7,8 @@ import { join } from "node:path"
 import { afterAll, assert, beforeAll, it } from "vitest"
 import * as Api from "./support/MessagesApi.js"
 import type { SandboxHome, SandboxOptions } from "./support/RealCli.js"
-import { sandboxHome, supportedVersions } from "./support/RealCli.js"
-import { describeRealCli, throughLibrary } from "./support/throughLibrary.js"
+import { supportedVersions } from "./support/RealCli.js"
+import { type Asked, type Bench, describeRealCli, startBench } from "./support/realCliBench.js"
 
 const unknownId = "99999999-2222-4333-8444-555555555555"
 const takenId = "11111111-2222-4333-8444-555555555555"
@@ -23,11 +23,11 @@ const person = {
 
 interface Case {
   /** What the API answers each time. Left out, a good answer. */
-  readonly reply?: Api.Reply
+  readonly reply?: Api.Reply | ((home: SandboxHome) => () => Api.Reply)
   readonly options?: QueryOptions
   readonly credentials?: SandboxOptions["credentials"]
+  readonly env?: Readonly<Record<string, string>>
   readonly url?: string
-  readonly prompt?: string
   /** A folder of its own as home, prepared. */
   readonly home?: (home: SandboxHome) => Promise<void>
   /** Commands of a shell around the CLI, which is `"$REAL" "$@"`. */
@@ -208,7 +208,8 @@ const cases: Readonly<Record<string, Case>> = {
     fields: { reason: "ConfigInvalid" }
   },
   "a sandbox that is missing": {
-    options: { sandbox: { enabled: true }, env: { PATH: "/nonexistent" } },
+    options: { sandbox: { enabled: true } },
+    env: { PATH: "/nonexistent" },
     skip: process.platform !== "linux" && "only Linux needs a program for it",
     ends: "CliExitError",
     fields: { reason: "StartupFailed" }
@@ -242,9 +243,11 @@ const cases: Readonly<Record<string, Case>> = {
   "exit 1 after a good result": { around: "\"$REAL\" \"$@\"; exit 1", skip: posix, ends: "ok" },
   "a signal after a good result": { around: "\"$REAL\" \"$@\"; kill -9 $$", skip: posix, ends: "ok" },
   "a signal before the answer": {
-    reply: { _tag: "silent" },
+    reply: (home) => () => {
+      process.kill(Number(readFileSync(join(home.path, "pid"), "utf8")), "SIGKILL")
+      return { _tag: "silent" }
+    },
     around: "echo $$ > \"$HOME/pid\"; exec \"$REAL\" \"$@\"",
-    home: () => Promise.resolve(),
     skip: posix,
     ends: "CliExitError",
     fields: { reason: "Killed" }
@@ -275,87 +278,60 @@ const recorded: ReadonlySet<string> = new Set([
   "an unknown flag"
 ])
 
-const numbered = Object.entries(cases).map(([name, given], index) => ({ name, given, mark: `case${index}.` }))
-
 await describeRealCli("a query ends in its own error", ({ path, version }) => {
-  let api: Api.MessagesApi
-  let shared: SandboxHome
-  const homes: Array<SandboxHome> = []
-  const clients: Array<Client> = []
-  const ownHomes = new Map<string, SandboxHome>()
-
-  const newHome = async () => {
-    const home = await sandboxHome()
-    homes.push(home)
-    return home
-  }
-
-  /** One stand-in for all: the prompt says which case it is. */
-  const answer: Api.Script = (request) => {
-    const found = numbered.find(({ mark }) => request.userTexts.some((text) => text.includes(mark)))
-    const pid = found?.given.reply?._tag === "silent" ? ownHomes.get(found.name) : undefined
-    if (pid !== undefined) process.kill(Number(readFileSync(join(pid.path, "pid"), "utf8")), "SIGKILL")
-    return found?.given.reply ?? Api.text("ok")
-  }
-
+  let bench: Bench
   beforeAll(async () => {
-    api = await Api.startMessagesApi(answer)
-    shared = await newHome()
+    bench = await startBench(path)
   })
-  afterAll(async () => {
-    await Promise.all(clients.map((client) => client.close()))
-    await api.close()
-    await Promise.all(homes.map((home) => home[Symbol.asyncDispose]()))
-  })
+  afterAll(() => bench[Symbol.asyncDispose]())
 
-  const executable = async (given: Case, home: SandboxHome, mark: string): Promise<string> => {
-    if (given.around === undefined) return path
-    const script = join(home.path, `${mark}sh`)
-    await writeFile(script, `#!/bin/sh\nREAL='${path}'\n${given.around}\n`)
+  /** A shell script that runs the CLI in its own way. */
+  const around = async (commands: string, home: SandboxHome): Promise<string> => {
+    const script = join(home.path, "around.sh")
+    await writeFile(script, `#!/bin/sh\nREAL='${path}'\n${commands}\n`)
     await chmod(script, 0o700)
     return script
   }
 
-  const run = async ({ given, mark, name }: typeof numbered[number]): Promise<unknown> => {
-    const home = given.home === undefined ? shared : await newHome()
-    if (given.home !== undefined) ownHomes.set(name, home)
+  const run = async (given: Case): Promise<Asked> => {
+    const own = given.home !== undefined || given.around !== undefined
+    const home = own ? await bench.newHome() : bench.home
     await given.home?.(home)
-    const { env, ...options } = given.options ?? {}
-    const client = throughLibrary({
-      path: await executable(given, home, mark),
-      url: given.url ?? api.url,
-      home: home.path,
+    const options = given.options ?? {}
+    if (given.first !== undefined) await bench.ask(options, { prompt: given.first })
+    return bench.ask(options, {
+      prompt: "S3CRET",
+      home,
+      ...(given.around === undefined ? {} : { path: await around(given.around, home) }),
       ...(given.credentials === undefined ? {} : { credentials: given.credentials }),
-      extra: { CLAUDE_CODE_MAX_RETRIES: "0" },
-      config: { cwd: home.project, timeout: "30 seconds", ...(env === undefined ? {} : { env }) }
+      ...(given.env === undefined ? {} : { env: given.env }),
+      ...(given.url === undefined ? {} : { url: given.url }),
+      ...(given.reply === undefined
+        ? {}
+        : { reply: typeof given.reply === "function" ? given.reply(home) : given.reply })
     })
-    clients.push(client)
-    if (given.first !== undefined) await client.querySimple(given.first, options)
-    return client.query(given.prompt ?? `${mark} S3CRET`, options).result.catch((error: unknown) => error)
   }
 
-  const check = (ended: unknown, { ends, fields = {} }: Pick<Case, "ends" | "fields">) => {
-    if (ended instanceof ClaudeError.CCFlowError) {
-      assert.strictEqual(ended._tag, ends, ended.message)
-      assert.deepInclude(ended, fields)
-      const told = JSON.stringify(ended, (key, value: unknown) => key === "stderrTail" ? "" : value)
-      assert.match(ended.message, /^[^\n]+[.!?…] [^\n]+[.?]$/u)
-      assert.notMatch(`${ended.message} ${told}`, /S3CRET|sk-ant|\.\. /)
-      assert.deepEqual(
-        Schema.encodeUnknownSync(ClaudeError.ClaudeError)(ended),
-        JSON.parse(JSON.stringify(Schema.encodeUnknownSync(ClaudeError.ClaudeError)(ended)))
-      )
+  const check = ({ error, messages }: Asked, { ends, fields = {} }: Pick<Case, "ends" | "fields">) => {
+    if (error instanceof ClaudeError.CCFlowError) {
+      assert.strictEqual(error._tag, ends, error.message)
+      assert.deepInclude(error, fields)
+      const told = JSON.stringify(error, (key, value: unknown) => key === "stderrTail" ? "" : value)
+      assert.match(error.message, /^[^\n]+[.!?…] [^\n]+[.?]$/u)
+      assert.notMatch(`${error.message} ${told}`, /S3CRET|sk-ant|\.\. /)
+      const json: unknown = JSON.parse(JSON.stringify(Schema.encodeUnknownSync(ClaudeError.ClaudeError)(error)))
+      assert.deepStrictEqual(Schema.decodeUnknownSync(ClaudeError.ClaudeError)(json).message, error.message)
     } else {
-      assert.deepInclude(ended, { _tag: "Result", result: ends })
+      assert.isUndefined(error)
+      assert.deepInclude(messages.at(-1), { _tag: "Result", result: ends })
     }
   }
 
-  for (const row of numbered) {
-    const { given, name } = row
+  for (const [name, given] of Object.entries(cases)) {
     if (version !== supportedVersions[0] && recorded.has(name)) continue
     const wanted = version === "2.1.197" ? given.in197 ?? given : given
     const title = `${name}: ${/Error$/.test(wanted.ends) ? wanted.ends : "a result"}`
     if (given.skip) it.skip(`${title} (skipped: ${given.skip})`, () => {})
-    else it.concurrent(title, async () => check(await run(row), wanted))
+    else it.concurrent(title, async () => check(await run(given), wanted))
   }
 })

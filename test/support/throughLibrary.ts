@@ -1,6 +1,4 @@
 import { type Client, type ClientConfig, createClient } from "ccflow"
-import { describe, it } from "vitest"
-import { realCli, supportedVersions } from "./RealCli.js"
 import type { SandboxOptions } from "./Sandbox.js"
 import { sandboxEnvironment } from "./Sandbox.js"
 
@@ -23,20 +21,6 @@ export const sandboxedOptions = ({ config, path, ...sandbox }: ThroughLibrary): 
 
 /** The library's own client, on the real CLI in the sandbox. */
 export const throughLibrary = (options: ThroughLibrary): Client => createClient(sandboxedOptions(options))
-
-/** One block of tests for each version of the real CLI; a version that cannot be had is skipped, and says why. */
-export const describeRealCli = async (
-  title: string,
-  tests: (cli: { readonly path: string; readonly version: string }) => void
-): Promise<void> => {
-  for (const version of supportedVersions) {
-    const cli = await realCli(version)
-    describe(`${title}, claude ${version}`, () => {
-      if (cli._tag === "found") tests(cli)
-      else it.skip(`all of it (skipped: ${cli.reason})`, () => {})
-    })
-  }
-}
 
 const definedOf = (env: ClientConfig["env"]): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(env ?? {}).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]))
