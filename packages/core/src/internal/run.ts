@@ -13,6 +13,7 @@ import type { ErrorMessage, Message, RateLimit, Result } from "../Message.js"
 import type { MessageParser } from "../MessageParser.js"
 import * as Outcome from "../Outcome.js"
 import { Inbox } from "./inbox.js"
+import { complaintOf } from "./schemaIssue.js"
 
 /** A prompt: text, or blocks of the API such as pictures. @internal */
 export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
@@ -337,7 +338,8 @@ class Seen {
     if (message.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return message
     return Either.match(Schema.decodeUnknownEither(outputSchema)(message.structuredOutput), {
       onLeft: (error) => {
-        this.undecodable = error.message
+        const { detail, field } = complaintOf(error)
+        this.undecodable = `${field === "" ? "" : `${field}: `}${detail}`
         return message
       },
       onRight: (structuredOutput) => ({ ...message, structuredOutput })
