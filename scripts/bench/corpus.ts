@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import { createWriteStream } from "node:fs"
-import { mkdir, rename, stat } from "node:fs/promises"
+import { mkdir, readFile, rename, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import { finished } from "node:stream/promises"
 
@@ -118,6 +118,14 @@ export function* mixed(): Generator<string, never> {
       tool_use_result: { stdout: output, stderr: "", interrupted: false, isImage: false, noOutputExpected: false }
     })
   }
+}
+
+/** How many lines a file has. */
+export const linesOf = async (path: string): Promise<number> => {
+  const bytes = await readFile(path)
+  let lines = 0
+  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) lines++
+  return lines
 }
 
 /** Writes lines to a file until it has at least so many bytes; what is there already is taken. */

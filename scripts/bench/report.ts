@@ -57,8 +57,8 @@ interface Compared {
   /** `speed` turns the ratio over: so many times as fast as the base. */
   readonly as?: "cost" | "speed" | "added"
   readonly budget?: Budget
-  /** Which of the two the budget is for. */
-  readonly judged?: "cpu" | "wall"
+  /** What the budget is for: one of the ratios, or the wall time itself. */
+  readonly judged?: "cpu" | "wall" | "time"
 }
 
 /** A variant's figures, and how they stand to those of another one in the same rounds. */
@@ -97,7 +97,7 @@ export const compare = (
   const shownRatio = ({ ratio }: { readonly ratio?: Spread }) =>
     ratio === undefined ? {} : { text: as === "added" ? `+${show(ratio, unit)}` : show(ratio) }
   const ratios = { cpu: shownRatio(of.cpu).text, wall: shownRatio(of.wall).text }
-  const decisive = of[judged].ratio
+  const decisive = judged === "time" ? spread(column(samples, wall ?? "")) : of[judged].ratio
   return {
     what,
     ...definedOnly({ cpu: of.cpu.text, wall: of.wall.text, cpuRatio: ratios.cpu, wallRatio: ratios.wall }),

@@ -4,13 +4,15 @@ import { rawQuery } from "./raw.js"
 import { loadSdk } from "./sdk.js"
 
 interface Parameters {
-  readonly variant: "bare" | "raw" | "facade" | "effect" | "sdk"
+  readonly variant: "bare" | "raw" | "rawEffect" | "facade" | "effect" | "sdk"
   readonly cli: string
   /** Asked first, so that the measured queries find compiled code. */
   readonly warmCli: string
   readonly warmup: number
   readonly count: number
 }
+
+const { cli, count, variant, warmCli, warmup } = parametersOf<Parameters>()
 
 /** Asks once, and calls back at the first message that says the CLI is there. */
 type Ask = (cli: string, onInit: () => void) => Promise<unknown>
@@ -53,26 +55,28 @@ const sdk = async (): Promise<Ask> => {
 }
 
 /** A raw spawn where the library is loaded too: what its memory alone costs is a price of loading it, not of asking. */
-const loaded = async (): Promise<Ask> => {
-  await (await facade())(warmCli, () => {})
+const loaded = (library: () => Promise<Ask>) => async (): Promise<Ask> => {
+  await (await library())(warmCli, () => {})
   return raw
 }
 
-const { cli, count, variant, warmCli, warmup } = parametersOf<Parameters>()
-const ask = await { bare: async () => raw, raw: loaded, facade, effect, sdk }[variant]()
-for (let i = 0; i < warmup; i++) await ask(warmCli, () => {})
-
-const first: Array<number> = []
-const settled: Array<number> = []
-const passed = stopwatch()
-for (let i = 0; i < count; i++) {
-  const startedAt = performance.now()
-  await ask(cli, () => first.push(performance.now() - startedAt))
-  settled.push(performance.now() - startedAt)
+const measure = async (ask: Ask): Promise<void> => {
+  for (let i = 0; i < warmup; i++) await ask(warmCli, () => {})
+  const first: Array<number> = []
+  const settled: Array<number> = []
+  const passed = stopwatch()
+  for (let i = 0; i < count; i++) {
+    const startedAt = performance.now()
+    await ask(cli, () => first.push(performance.now() - startedAt))
+    settled.push(performance.now() - startedAt)
+  }
+  report({
+    cpuMs: passed().cpuMs / count,
+    firstMs: median(first),
+    settledMs: median(settled),
+    rssMib: process.memoryUsage.rss() / 1024 / 1024
+  })
 }
-report({
-  cpuMs: passed().cpuMs / count,
-  firstMs: median(first),
-  settledMs: median(settled),
-  rssMib: process.memoryUsage.rss() / 1024 / 1024
-})
+
+const variants = { bare: async () => raw, raw: loaded(facade), rawEffect: loaded(effect), facade, effect, sdk }
+await measure(await variants[variant]())

@@ -13,12 +13,19 @@ export const fake: Benchmark = {
       rounds(9, 3),
       (variant) => runChild(program("fake"), { variant, count }, childEnvironment())
     )
+    const budget = { must: 1000, aim: 500, better: "lower", unit: " ms" } as const
     const common = { base: all.script, against: "the bare script", cpu: "cpuMs", wall: "wallMs" } as const
     return [{
       title: "1,000 queries on a fake CLI in memory, one after the other",
       rows: [
         compare({ ...common, what: "bare script: frames written and read back", samples: all.script }),
-        compare({ ...common, what: "`Claude.text` over `FakeClaude.layer`", samples: all.effect }),
+        compare({
+          ...common,
+          what: "`Claude.text` over `FakeClaude.layer`",
+          samples: all.effect,
+          budget,
+          judged: "time"
+        }),
         compare({ ...common, what: "facade, `fakeClient`, `querySimple`", samples: all.facade })
       ]
     }]

@@ -1,4 +1,5 @@
-import { readFileSync, statSync } from "node:fs"
+import { stat } from "node:fs/promises"
+import { linesOf } from "../corpus.js"
 import { interleave, leftOut, runChild } from "../harness.js"
 import { childEnvironment, program } from "../provision.js"
 import { compare, type Section } from "../report.js"
@@ -60,15 +61,15 @@ const measure = async ({ sdk }: Context, { chunk, file, rate, rounds, title, uni
 export const parse: Benchmark = {
   name: "parse",
   run: async (context) => {
-    const bytes = statSync(context.mixed).size
-    const lines = readFileSync(context.events).reduce((count, byte) => byte === 0x0a ? count + 1 : count, 0)
+    const { size } = await stat(context.mixed)
+    const lines = await linesOf(context.events)
     return [
       await measure(context, {
         title: "Parsing: 64 MiB, mixed, in reads of 64 KiB",
         file: context.mixed,
         chunk: 65_536,
         rounds: context.rounds(9, 3),
-        rate: (ms) => bytes / megabyte / (ms / 1000),
+        rate: (ms) => size / megabyte / (ms / 1000),
         unit: " MB/s"
       }),
       await measure(context, {

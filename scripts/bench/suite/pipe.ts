@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { linesOf } from "../corpus.js"
 import { interleave, leftOut, runChild } from "../harness.js"
 import { childEnvironment, program } from "../provision.js"
 import { compare, leftOutRow, type Section } from "../report.js"
@@ -6,13 +6,10 @@ import type { Benchmark, Context } from "./benchmark.js"
 
 const names = ["floor", "facade", "effect", "sdk"] as const
 
-const linesOf = (file: string): number =>
-  readFileSync(file).reduce((count, byte) => byte === 0x0a ? count + 1 : count, 0)
-
 const measure = async (context: Context, title: string, file: string, rounds: number): Promise<Section> => {
   const { fastFake, sdk } = context
   if (fastFake._tag === "missing") return { title, rows: [leftOutRow("all", fastFake.reason)] }
-  const lines = linesOf(file)
+  const lines = await linesOf(file)
   const wanted = names.filter((name) => name !== "sdk" || sdk._tag === "found")
   const measured = await interleave(
     wanted,
@@ -46,7 +43,7 @@ const measure = async (context: Context, title: string, file: string, rounds: nu
 export const pipe: Benchmark = {
   name: "pipe",
   run: async (context) => [
-    await measure(context, "Per line of the CLI, over a pipe: 64 MiB, mixed", context.mixed, context.rounds(9, 3)),
-    await measure(context, "Per line of the CLI, over a pipe: 16 MiB of events", context.events, context.rounds(7, 2))
+    await measure(context, "Per line of the CLI, over a pipe: 256 MiB, mixed", context.large, context.rounds(7, 2)),
+    await measure(context, "Per line of the CLI, over a pipe: 16 MiB of events", context.events, context.rounds(9, 3))
   ]
 }

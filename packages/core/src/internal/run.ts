@@ -179,17 +179,19 @@ export const open = (
 /** Messages that may wait for the consumer before the CLI has to. */
 const maxHeld = 1024
 
-const millis = (input: Duration.DurationInput | undefined, fallback: Duration.DurationInput) =>
-  Duration.toMillis(input ?? fallback)
+const minute = 60_000
+
+const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
+  input === undefined ? fallback : Duration.toMillis(input)
 
 /** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
 const leaving = 5000
 
 const limitsOf = (options: QueryOptions) => ({
-  startup: millis(options.startupTimeout, "1 minute"),
-  stall: millis(options.stallTimeout, "6 minutes"),
-  total: millis(options.timeout, Duration.infinity),
-  background: millis(options.backgroundTimeout, "10 minutes")
+  startup: millis(options.startupTimeout, minute),
+  stall: millis(options.stallTimeout, 6 * minute),
+  total: millis(options.timeout, Infinity),
+  background: millis(options.backgroundTimeout, 10 * minute)
 })
 
 const timeoutHints = {
