@@ -50,6 +50,7 @@ export const make: Effect.Effect<Claude["Type"], never, CliProcess | MessagePars
       }))
 
     return {
+      // Policies are put around the run here, in one pipe, and nowhere else.
       query: (prompt, options = {}) => run(prompt, options)
     }
   }

@@ -215,6 +215,8 @@ describe("the end of a run", () => {
       const { error, seen } = yield* Fiber.join(fiber)
       assert.isUndefined(error)
       assert.deepStrictEqual(tags(seen), ["Init", "Text", "Assistant", "Stop", "Result"])
+      const last = seen.at(-1)
+      assert.strictEqual(last?._tag === "Result" && last.result, "", "a diagnostic is no answer")
     }).pipe(Effect.provide(FakeClaude.layer([[FakeCli.init(), FakeCli.text("half"), FakeCli.hang]]))))
 })
 

@@ -119,7 +119,7 @@ export class Conversation {
       sessionId: this.sessionId,
       uuid,
       parentToolUseId: undefined,
-      result: frame.result ?? (frame.errors ?? []).join("\n"),
+      result: frame.result ?? (frame.errors ?? []).filter((error) => !error.startsWith(diagnostic)).join("\n"),
       structuredOutput: frame.structured_output,
       subtype: frame.subtype,
       isError: frame.is_error,
@@ -180,7 +180,8 @@ export class Conversation {
       toolUseId: frame.tool_use_id ?? undefined,
       description: frame.summary ?? frame.description ?? "",
       status: frame.status ?? frame.patch?.status ?? undefined,
-      background: frame.is_backgrounded === true,
+      // 2.1.197 does not say: what has been started and not ended lives.
+      background: frame.is_backgrounded ?? phase === "started",
       live: [],
       raw: frame
     })
@@ -267,6 +268,9 @@ const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<string, Mod
       contextWindow: usage.contextWindow ?? undefined
     }])
   )
+
+/** What an interrupted turn has in place of an error: for the CLI's makers, not for people. */
+const diagnostic = "[ede_diagnostic]"
 
 const isBlocks = guard(Schema.Array(CliFrame.Block))
 
