@@ -38,7 +38,9 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
   // Some of what the command uses is CommonJS and asks for Node's modules by `require`.
-  banner: { js: `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);` }
+  banner: {
+    js: `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);`
+  }
 })
 chmodSync(join(ccflow, "dist", "bundle", "main.js"), 0o755)
 
@@ -49,6 +51,8 @@ const bundled = new Set(
 const licences = [...bundled].filter((name) => !name.startsWith("@ccflow/")).sort().map((name) => {
   const folder = join(root, "node_modules", name)
   const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
-  return `${name}\n\n${file === undefined ? "See its package.json." : readFileSync(join(folder, file), "utf8").trim()}\n`
+  return `${name}\n\n${
+    file === undefined ? "See its package.json." : readFileSync(join(folder, file), "utf8").trim()
+  }\n`
 })
 writeFileSync(join(ccflow, "dist", "bundle", "THIRD-PARTY-LICENSES.txt"), licences.join("\n---\n\n"))
