@@ -1,6 +1,9 @@
 /**
- * Bytes that come in parts and are wanted whole. What a long line has taken is given back the moment it is read, without
- * waiting for the collector: a line of many megabytes is in memory as bytes and text, then as text and value.
+ * Bytes that come in parts and are wanted whole.
+ *
+ * A line of many megabytes should be in memory twice at a time: as bytes and text, then as text and value. So a long one
+ * grows in place, is given back the moment it is read, without waiting for the collector, and reminds the collector of
+ * the reads that it was copied from.
  *
  * @internal
  */
@@ -39,11 +42,14 @@ export class ByteBuffer {
 
   private grow(needed: number): void {
     const { buffer } = this.storage
+    if (isResizable(buffer)) {
+      collectReads()
+      return buffer.resize(Math.min(this.maxBytes, needed + longStep))
+    }
     const size = Math.min(this.maxBytes, Math.max(needed, 2 * buffer.byteLength, smallestBytes))
-    if (isResizable(buffer)) return buffer.resize(size)
-    const larger = new Uint8Array(needed > ordinaryBytes ? resizable(size, this.maxBytes) : new ArrayBuffer(size))
+    const larger = new Uint8Array(needed > longBytes ? resizable(size, this.maxBytes) : new ArrayBuffer(size))
     larger.set(this.bytes)
-    this.storage = larger
+    this.replace(larger)
   }
 
   private replace(storage: Uint8Array<ArrayBuffer>): void {
@@ -53,28 +59,35 @@ export class ByteBuffer {
   }
 }
 
+const MiB = 1024 * 1024
 const smallestBytes = 1024
 /** A buffer up to this size stays for the next line. */
 const keptBytes = 64 * 1024
-/** Longer lines are worth a buffer that can be given back. */
-const ordinaryBytes = 1024 * 1024
-/** No more address space than this is reserved for one. */
-const reservableBytes = 1024 * 1024 * 1024
+const longBytes = MiB
+const longStep = 4 * MiB
+/** No more address space than this is reserved for a line. */
+const reservableBytes = 1024 * MiB
+
+/**
+ * What has been read and copied is garbage outside of V8's heap, and V8 lets it gather: as much as the line itself was
+ * seen. A request that is larger than it lets pass has it collect what is young; the bytes are never touched.
+ */
+const collectReads = (): void => {
+  new Uint8Array(32 * MiB)
+}
 
 type Resizable = ArrayBuffer & { readonly resize: (bytes: number) => void }
 
 const isResizable = (buffer: ArrayBufferLike): buffer is Resizable => "resizable" in buffer && buffer.resizable === true
 
-/** Newer engines have such buffers, and their decoders may refuse them: an ordinary one serves as well. */
+/** Older engines have no such buffers, a decoder may refuse them, and there may be no address space to reserve. */
 const resizable = (bytes: number, maxBytes: number): ArrayBuffer => {
-  if (decodesResizable && maxBytes <= reservableBytes) {
-    try {
-      return construct(bytes, maxBytes)
-    } catch {
-      // No address space to reserve.
-    }
+  if (!decodesResizable || maxBytes > reservableBytes) return new ArrayBuffer(bytes)
+  try {
+    return construct(bytes, maxBytes)
+  } catch {
+    return new ArrayBuffer(bytes)
   }
-  return new ArrayBuffer(bytes)
 }
 
 const construct = (bytes: number, maxByteLength: number): ArrayBuffer =>

@@ -65,9 +65,12 @@ export class Thread {
     this.tell(out, kind, messageId, content, true, undefined, uuid ?? undefined)
   }
 
-  /** `message_delta`: the message's stop reason and final count of tokens. */
+  /**
+   * `message_delta`: the message's stop reason and final count of tokens. Of a cut message it was seen to come after the
+   * next one had begun, which it does not concern.
+   */
   ending(stopReason: string | null, usage: UsageFrame | null | undefined): void {
-    if (this.message === undefined) return
+    if (this.message === undefined || this.streaming === undefined) return
     if (stopReason !== null) this.message.stopReason = stopReason
     this.count(usage)
   }
@@ -75,7 +78,7 @@ export class Thread {
   /** `message_stop`: the message is complete, or the CLI gave up on its blocks from an index on. */
   stop(out: Array<Message>, abandonedFrom: number | undefined): void {
     if (abandonedFrom !== undefined) this.withdraw(out, abandonedFrom)
-    this.complete(out)
+    if (this.streaming !== undefined) this.complete(out)
   }
 
   /** An assistant line: one more block, or several, of a message. */
