@@ -1,15 +1,14 @@
 /**
  * A running query in plain TypeScript: iterate it for the messages, or await its `result`, or both.
  */
-import type { Claude } from "@ccflow/core/Claude"
+import * as Claude from "@ccflow/core/Claude"
 import type { ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 
 /** The result of a query whose `outputSchema` is an Effect Schema has its output decoded and typed. */
 export type ResultOf<Output> = Omit<Result, "structuredOutput"> & { readonly structuredOutput?: Output }
@@ -32,7 +31,7 @@ export interface Query<Output = unknown> extends AsyncIterableIterator<Message>,
 
 /** How effects are run here: by the client's runtime. */
 export type Run = <A, E>(
-  effect: Effect.Effect<A, E, Claude>,
+  effect: Effect.Effect<A, E, Claude.Claude>,
   options?: { readonly signal?: AbortSignal }
 ) => Promise<Exit.Exit<A, E | InvalidOptionsError>>
 
@@ -54,7 +53,7 @@ export const make = <Output>(owner: Owner, source: Source): Query<Output> => new
 
 /** What a query is made of. */
 export interface Source {
-  readonly messages: Stream.Stream<Message, ClaudeError, Claude>
+  readonly messages: Stream.Stream<Message, ClaudeError, Claude.Claude>
   readonly interrupt: () => void
   readonly signal: AbortSignal | undefined
 }
@@ -164,7 +163,7 @@ class QueryHandle<Output> implements Query<Output> {
 
   /** Ends by failing: with `None` when all went well. */
   private readonly read = Effect.scoped(Effect.gen(this, function*() {
-    const pull = yield* Stream.toPull(this.source.messages)
+    const pull = yield* Claude.toPull(this.source.messages)
     const demand = Effect.async<void>((resume) => {
       this.want = () => resume(Effect.void)
     })
@@ -172,7 +171,7 @@ class QueryHandle<Output> implements Query<Output> {
       if (!this.wanted) yield* demand
       this.want = undefined
       this.wanted = false
-      this.take(Chunk.toReadonlyArray(yield* pull))
+      this.take(yield* pull)
     }
   }))
 
@@ -191,7 +190,7 @@ class QueryHandle<Output> implements Query<Output> {
     if (this.passing || this.waiting.length > 0) this.more()
   }
 
-  private conclude(cause: Cause.Cause<Option.Option<ClaudeError> | InvalidOptionsError>): void {
+  private conclude(cause: Cause.Cause<ClaudeError | Option.Option<ClaudeError>>): void {
     const failure = Cause.squash(cause)
     if (Option.isOption(failure) && Option.isNone(failure) && this.found !== undefined) {
       return this.answer.resolve(this.found)
