@@ -56,6 +56,7 @@ export const open = (
     let lastFrameAt = now()
     let answeredAt = lastFrameAt
     let endedAt: number | undefined
+    let lookAt = Infinity
     const startedAt = lastFrameAt
 
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
@@ -88,7 +89,17 @@ export const open = (
         ? Effect.sync(() => decide("", exit))
         : Effect.map(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
 
+    const initialize = toInitialize(options)
+    const firstLine = userLine(prompt)
+    const ask = Effect.gen(function*() {
+      if (initialize !== undefined) yield* control.request({ subtype: "initialize", ...initialize }, limits.startup)
+      yield* cli.send(firstLine)
+    })
+    /** Takes a pipe's room at once, so that it cannot wait for a CLI that waits for us to read. */
+    const asksAtOnce = initialize === undefined && firstLine.length < pipeRoom
+
     const read = Effect.gen(function*() {
+      if (asksAtOnce) yield* cli.send(firstLine)
       for (;;) {
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
@@ -98,7 +109,7 @@ export const open = (
         const next = seen.step()
         if (next !== undefined) answeredAt = lastFrameAt
         if (next === "leave") yield* cli.closeInput
-        if (next !== undefined) yield* fork(watch)
+        if (next !== undefined && deadline()[0] < lookAt) yield* fork(watch)
         if (inbox.full) {
           yield* inbox.room
           lastFrameAt = now()
@@ -106,7 +117,7 @@ export const open = (
       }
       inbox.offer(seen.all(parser.end()))
       endedAt = now()
-      if (!seen.leaving) yield* fork(watch)
+      if (deadline()[0] < lookAt) yield* fork(watch)
       yield* finish(yield* cli.exit)
       yield* control.close
     })
@@ -145,24 +156,21 @@ export const open = (
       return [total, seen.answered ? "end" : "total", limits.total]
     }
 
-    /** Looks again in time for what a line can bring. The rarer and shorter deadlines of the end get a watch of their own. */
+    /** Looks again in time for what a line can bring. A sooner deadline of the end gets a watch of its own. */
     const watch: Effect.Effect<void> = Effect.gen(function*() {
       for (;;) {
         const [at, phase, timeoutMs] = deadline()
-        const left = at - now()
-        if (left <= 0) return yield* phase === "end" ? finish() : expire(phase, timeoutMs)
-        yield* clock.sleep(Duration.millis(Math.min(left, Math.max(1, limits.stall))))
+        const from = now()
+        if (at <= from) return yield* phase === "end" ? finish() : expire(phase, timeoutMs)
+        // Soon at first, so that a short run needs this one alone.
+        const pause = Math.min(at - from, Math.max(1, limits.stall), Math.max(leaving, from - startedAt))
+        lookAt = from + pause
+        yield* clock.sleep(Duration.millis(pause))
       }
     })
 
-    const ask = Effect.gen(function*() {
-      const fields = toInitialize(options)
-      if (fields !== undefined) yield* control.request({ subtype: "initialize", ...fields }, limits.startup)
-      yield* cli.send(userLine(prompt))
-    })
-
     yield* fork(read)
-    yield* fork(Effect.catchAll(ask, (error) => Effect.sync(() => fail(error))))
+    if (!asksAtOnce) yield* fork(Effect.catchAll(ask, (error) => Effect.sync(() => fail(error))))
     yield* fork(watch)
     if (interruptWhen !== undefined) {
       yield* fork(interruptWhen.pipe(
@@ -183,6 +191,9 @@ const minute = 60_000
 
 const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
   input === undefined ? fallback : Duration.toMillis(input)
+
+/** Less than any system's pipe holds. */
+const pipeRoom = 16 * 1024
 
 /** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
 const leaving = 5000
