@@ -6,7 +6,7 @@ import { floorParser } from "./raw.js"
 import { loadSdk, type SdkProcess } from "./sdk.js"
 
 interface Parameters {
-  readonly variant: "floor" | "parser" | "stream" | "readline" | "sdk"
+  readonly variant: "floor" | "parser" | "pull" | "stream" | "readline" | "sdk"
   readonly file: string
   /** Bytes of a read, or one line in each. */
   readonly chunk: number | "line"
@@ -111,6 +111,61 @@ const sdkProcess = (): SdkProcess => {
   return process
 }
 
+/** The Effect modules, and a layer whose process lies in memory. */
+const library = async () => {
+  const Claude = await import("@ccflow/core/Claude")
+  const ClaudeConfig = await import("@ccflow/core/ClaudeConfig")
+  const CliProcess = await import("@ccflow/core/CliProcess")
+  const MessageParser = await import("@ccflow/core/MessageParser")
+  const Effect = await import("effect/Effect")
+  const Layer = await import("effect/Layer")
+  const Stream = await import("effect/Stream")
+  const open = Effect.sync(() => {
+    const stream = pipe()
+    let held: Array<Buffer> = []
+    let over: "no" | "result" | "yes" = "no"
+    let waiting: (() => void) | undefined
+    const wake = () => {
+      waiting?.()
+      waiting = undefined
+    }
+    stream.on("data", (part: Buffer) => {
+      held.push(part)
+      wake()
+    })
+    stream.on("end", () => {
+      held.push(result)
+      over = "result"
+      wake()
+    })
+    const take = () => {
+      const taken = held
+      held = []
+      if (over === "result") over = "yes"
+      return taken
+    }
+    return {
+      pid: 1,
+      stdout: Effect.async<ReadonlyArray<Uint8Array>>((resume) => {
+        const answer = () => resume(Effect.succeed(take()))
+        if (held.length > 0 || over === "yes") answer()
+        else waiting = answer
+      }),
+      send: () => Effect.succeed(true),
+      closeInput: Effect.void,
+      interrupt: Effect.void,
+      exit: Effect.succeed({ code: 0, signal: null }),
+      stderrTail: Effect.succeed("")
+    }
+  })
+  const layer = Claude.layer.pipe(Layer.provide([
+    Layer.succeed(CliProcess.CliProcess, { open: () => open }),
+    Layer.succeed(ClaudeConfig.ClaudeConfig, { defaults: {} }),
+    MessageParser.layer
+  ]))
+  return { Claude, Effect, Stream, layer }
+}
+
 /** Reads everything and gives the number of messages handed out. */
 const variants: Record<Parameters["variant"], () => Promise<() => Promise<number>>> = {
   floor: async () => async () => {
@@ -131,57 +186,20 @@ const variants: Record<Parameters["variant"], () => Promise<() => Promise<number
       return messages + parser.end().length
     }
   },
-  stream: async () => {
-    const Claude = await import("@ccflow/core/Claude")
-    const ClaudeConfig = await import("@ccflow/core/ClaudeConfig")
-    const CliProcess = await import("@ccflow/core/CliProcess")
-    const MessageParser = await import("@ccflow/core/MessageParser")
-    const Effect = await import("effect/Effect")
-    const Layer = await import("effect/Layer")
-    const Stream = await import("effect/Stream")
-    const open = Effect.sync(() => {
-      const stream = pipe()
-      let held: Array<Buffer> = []
-      let over: "no" | "result" | "yes" = "no"
-      let waiting: (() => void) | undefined
-      const wake = () => {
-        waiting?.()
-        waiting = undefined
-      }
-      stream.on("data", (part: Buffer) => {
-        held.push(part)
-        wake()
-      })
-      stream.on("end", () => {
-        held.push(result)
-        over = "result"
-        wake()
-      })
-      const take = () => {
-        const taken = held
-        held = []
-        if (over === "result") over = "yes"
-        return taken
-      }
-      return {
-        pid: 1,
-        stdout: Effect.async<ReadonlyArray<Uint8Array>>((resume) => {
-          const answer = () => resume(Effect.succeed(take()))
-          if (held.length > 0 || over === "yes") answer()
-          else waiting = answer
-        }),
-        send: () => Effect.succeed(true),
-        closeInput: Effect.void,
-        interrupt: Effect.void,
-        exit: Effect.succeed({ code: 0, signal: null }),
-        stderrTail: Effect.succeed("")
-      }
+  pull: async () => {
+    const { Claude, Effect, layer } = await library()
+    let messages = 0
+    const read = Effect.gen(function*() {
+      const pull = yield* Claude.toPull(Claude.query("go"))
+      for (;;) messages += (yield* pull).length
     })
-    const layer = Claude.layer.pipe(Layer.provide([
-      Layer.succeed(CliProcess.CliProcess, { open: () => open }),
-      Layer.succeed(ClaudeConfig.ClaudeConfig, { defaults: {} }),
-      MessageParser.layer
-    ]))
+    return async () => {
+      await Effect.runPromiseExit(Effect.provide(Effect.scoped(read), layer))
+      return messages
+    }
+  },
+  stream: async () => {
+    const { Claude, Effect, layer, Stream } = await library()
     return async () => {
       let messages = 0
       await Effect.runPromise(

@@ -111,18 +111,30 @@ export const oneShot: Benchmark = {
       rounds: context.rounds(9, 3),
       env: childEnvironment()
     })
+    const warm = await measure(context, {
+      cli: context.fake,
+      warmup: 800,
+      count: native ? 400 : 10,
+      rounds: context.rounds(5, 1),
+      env: childEnvironment()
+    })
     const slow = await real(context)
+    const rows = (all: Measured<Name>) => [
+      ...cpuRows(all, native),
+      ...wallRows(all, "firstMs", "time to the first message", native ? [1.5, 0.5] : undefined),
+      ...wallRows(all, "settledMs", "time to settled", native ? [2, 0.7] : undefined)
+    ]
     const fakeName = context.fastFake._tag === "found"
       ? "a native fake CLI"
       : `fake-claude.mjs (${context.fastFake.reason})`
     return [
       {
-        title: `One prompt on ${fakeName}`,
-        rows: [
-          ...cpuRows(fast, native),
-          ...wallRows(fast, "firstMs", "time to the first message", [1.5, 0.5]),
-          ...wallRows(fast, "settledMs", "time to settled", [2, 0.7])
-        ]
+        title: `One prompt on ${fakeName}: the first 250 of a process`,
+        rows: rows(fast)
+      },
+      {
+        title: "The same in a process that has asked 800 times before",
+        rows: rows(warm)
       },
       {
         title: "One prompt on the real CLI, against a stand-in of the API",

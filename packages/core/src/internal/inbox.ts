@@ -12,7 +12,7 @@ type Taken<A, E> = Effect.Effect<ReadonlyArray<A>, Option.Option<E>>
 export class Inbox<A, E> {
   private held: ReadonlyArray<A> = []
   private ended: Taken<A, E> | undefined
-  private taker: ((batch: Taken<A, E>) => void) | undefined
+  private taker: (() => void) | undefined
   private waiting: (() => void) | undefined
   private readonly limit: number
 
@@ -20,15 +20,17 @@ export class Inbox<A, E> {
     this.limit = limit
   }
 
+  /**
+   * What it is woken to is to look again: a consumer that was interrupted meanwhile leaves what has come to the next. So
+   * nothing need be called off, which would cost as much again as the waiting, and hold messages past their time.
+   */
   readonly take: Taken<A, E> = Effect.suspend(() => {
     if (this.held.length > 0) return Effect.succeed(this.empty())
-    if (this.ended !== undefined) return this.ended
-    return Effect.async<ReadonlyArray<A>, Option.Option<E>>((resume) => {
-      this.taker = resume
-      return Effect.sync(() => {
-        this.taker = undefined
-      })
-    })
+    return this.ended ?? this.arrival
+  })
+
+  private readonly arrival: Taken<A, E> = Effect.async((resume) => {
+    this.taker = () => resume(this.take)
   })
 
   /** Waits until the consumer has taken what is here, when that is more than the limit. */
@@ -44,19 +46,20 @@ export class Inbox<A, E> {
   offer(batch: ReadonlyArray<A>): void {
     if (batch.length === 0 || this.ended !== undefined) return
     this.held = this.held.length === 0 ? batch : [...this.held, ...batch]
-    const { taker } = this
-    if (taker === undefined) return
-    this.taker = undefined
-    taker(Effect.succeed(this.empty()))
+    this.wake()
   }
 
   /** The first end counts. */
   end(end: Effect.Effect<never, Option.Option<E>>): void {
     if (this.ended !== undefined) return
     this.ended = end
+    this.wake()
+  }
+
+  private wake(): void {
     const { taker } = this
     this.taker = undefined
-    taker?.(end)
+    taker?.()
   }
 
   private empty(): ReadonlyArray<A> {
