@@ -41,6 +41,8 @@ describe("a frame of each kind that the CLI is known to print", () => {
       "Task",
       { phase: "started", taskId: "t1", toolUseId: "tu1", background: true, description: "Count" }
     ],
+    // 2.1.197 does not say whether a task is in the background.
+    [f.system("task_started", { task_id: "t1" }), "Task", { phase: "started", background: true }],
     [f.system("task_progress", { ...task, summary: "at 3" }), "Task", { phase: "progress", description: "at 3" }],
     [f.system("task_updated", { task_id: "t1", patch: { status: "completed" } }), "Task", { status: "completed" }],
     [f.system("task_notification", { ...task, status: "failed" }), "Task", { phase: "notification", status: "failed" }],

@@ -126,6 +126,19 @@ describe("the joined text", () => {
     assert.strictEqual(f.joined(messages), "Color")
   })
 
+  it("loses what was told after a withdrawn block, until a line says it: only an end can be taken off", () => {
+    const messages = f.parse(
+      f.starts("m1"),
+      f.delta("later", 1),
+      f.delta("first", 0),
+      f.abandons("m1", 1),
+      f.assistant("m1", [f.says("first")]),
+      f.result("")
+    )
+    assert.strictEqual(f.joined(messages), "first")
+    assert.deepStrictEqual(screens(messages).slice(0, 4), ["later", "laterfirst", "", "first"])
+  })
+
   it("of each thread is its own, while the threads speak at the same time", () => {
     const messages = f.parse(
       f.starts("m1"),
@@ -190,6 +203,26 @@ describe("Assistant", () => {
     ])
   })
 
+  it("comes once though a prompt is echoed, or the message starts anew, while it is being written", () => {
+    const echoed = f.parse(
+      f.assistant("m1", [f.uses("tu1", "Bash")]),
+      f.user("and another thing", { isReplay: true }),
+      f.assistant("m1", [f.says("more")]),
+      f.result("")
+    )
+    const anew = f.parse(
+      f.starts("m1"),
+      f.assistant("m1", [f.says("kept")]),
+      f.starts("m1"),
+      f.assistant("m1", [f.says("more")]),
+      f.stops(),
+      f.result("")
+    )
+    for (const messages of [echoed, anew]) {
+      assert.deepStrictEqual(only(messages, "Assistant").map(({ content }) => content.length), [2])
+    }
+  })
+
   it("counts usage once, and the last count with partial messages on", () => {
     const plain = f.parse(f.assistant("m1", [f.says("a")]), f.assistant("m1", [f.says("b")]), f.result("ab"))
     assert.deepStrictEqual(only(plain, "Assistant").map(({ usage }) => usage), [
@@ -213,14 +246,19 @@ describe("Assistant", () => {
       f.assistant("e1", [f.says("Connection lost.")], { error: "server_error" }),
       f.ends("tool_use", 99),
       f.stops(),
+      f.assistant("e1", [f.says("Go on?")]),
       f.result("")
     )
-    assert.deepStrictEqual(
-      only(messages, "Assistant").map((
-        { messageId, stopReason, usage }
-      ) => [messageId, stopReason, usage.outputTokens]),
-      [["m1", null, 1], ["e1", null, 1]]
-    )
+    const told = only(messages, "Assistant").map(({ content, messageId, stopReason, usage }) => ({
+      messageId,
+      blocks: content.length,
+      stopReason,
+      outputTokens: usage.outputTokens
+    }))
+    assert.deepStrictEqual(told, [
+      { messageId: "m1", blocks: 1, stopReason: null, outputTokens: 1 },
+      { messageId: "e1", blocks: 2, stopReason: null, outputTokens: 1 }
+    ])
   })
 
   it("of a message without content never comes", () => {

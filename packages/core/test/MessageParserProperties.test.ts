@@ -227,9 +227,9 @@ const blocksOf = ({ message }: f.Frame): ReadonlyArray<object> => {
 describe("the joined text is that of the assistant lines", () => {
   const sub = { parent_tool_use_id: "toolu_agent" }
   const step = (beside: f.Frame): fc.Arbitrary<f.Frame> => {
-    const id = fc.constantFrom("m1", "m2", "m3")
-    const text = fc.constantFrom("", "a", "ab", "abc", "b", "😀", "\ud83d", "\ude00")
-    const index = fc.nat(2)
+    const id = fc.constantFrom("m1", "m2")
+    const text = fc.constantFrom("", "a", "ab", "b", "😀", "\ud83d")
+    const index = fc.nat(1)
     return fc.oneof(
       { weight: 2, arbitrary: id.map((id) => f.starts(id, beside)) },
       { weight: 6, arbitrary: fc.tuple(text, index).map(([text, index]) => f.delta(text, index, beside)) },
