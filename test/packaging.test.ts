@@ -80,7 +80,7 @@ describe("a program in an empty folder with the packed packages", () => {
     const { version } = JSON.parse(await readFile(join(root, "packages/ccflow/package.json"), "utf8")) as {
       readonly version: string
     }
-    assert.strictEqual((await node("node_modules/ccflow/dist/bundle/main.js", "--version")).stdout, `${version}\n`)
+    assert.strictEqual((await node("node_modules/ccflow/dist/bundle/main.js", "--version")).stdout.trim(), version)
   })
 
   it("cannot reach what is internal", async () => {

@@ -18,7 +18,7 @@ import type { Message, Result } from "./Message.js"
 import { MessageParser } from "./MessageParser.js"
 
 /** A prompt: text, or blocks of the API (text, pictures, documents). Text that begins with `/` is a slash command. */
-export type Prompt = Run.Prompt
+export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
 
 /** The options of a query in an Effect program. */
 export interface ClaudeOptions extends QueryOptions {

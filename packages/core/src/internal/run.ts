@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
+import type { Prompt } from "../Claude.js"
 import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
 import type { CliExit, CliProcess, Invocation } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
@@ -14,9 +15,6 @@ import type { MessageParser } from "../MessageParser.js"
 import * as Outcome from "../Outcome.js"
 import { Inbox } from "./inbox.js"
 import { complaintOf } from "./schemaIssue.js"
-
-/** A prompt: text, or blocks of the API such as pictures. @internal */
-export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
 
 /** @internal */
 export interface Services {
