@@ -24,7 +24,7 @@ const areSound = (messages: ReadonlyArray<Message>): void => {
   }
 }
 
-describe("any re-chunking of the bytes gives the same messages", () => {
+describe("any re-chunking of the bytes gives the same messages", { timeout: 60_000 }, () => {
   const tricky: ReadonlyArray<Uint8Array> = [
     ...[
       "\ufeff" + JSON.stringify(f.init),
@@ -115,7 +115,7 @@ const anything = fc.constantFrom<unknown>(
   Array.from({ length: 5000 }, (_, id) => ({ id }))
 )
 
-describe("no field of any line", () => {
+describe("no field of any line", { timeout: 60_000 }, () => {
   const mutation = fc.record({ run: fc.constantFrom(...recordedRuns), frame: fc.nat(), path: fc.nat(), by: anything })
 
   it("can break the parser by being deleted or changed, at any depth", () =>
@@ -142,7 +142,7 @@ describe("no field of any line", () => {
         }
       }
     }
-  }, 60_000)
+  })
 
   it("can by being nested deeper than any stack", () => {
     const depth = 200_000
@@ -157,7 +157,7 @@ describe("no field of any line", () => {
   })
 })
 
-describe("noise between the frames", () => {
+describe("noise between the frames", { timeout: 60_000 }, () => {
   const noise = fc.oneof(
     fc.string().map((text) => text.replaceAll(/[\n{]/g, "")),
     fc.constantFrom("[]", "[{\"type\":\"result\"}]", "42", "null", "\"{}\"", "{".padStart(2, "x"), "\ufeff", "\u2028")
@@ -224,7 +224,7 @@ const blocksOf = ({ message }: f.Frame): ReadonlyArray<object> => {
   return Array.isArray(content) ? content : []
 }
 
-describe("the joined text is that of the assistant lines", () => {
+describe("the joined text is that of the assistant lines", { timeout: 60_000 }, () => {
   const sub = { parent_tool_use_id: "toolu_agent" }
   const step = (beside: f.Frame): fc.Arbitrary<f.Frame> => {
     const id = fc.constantFrom("m1", "m2")
