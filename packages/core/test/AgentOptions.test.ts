@@ -166,7 +166,7 @@ const table: { readonly [F in Field]-?: ReadonlyArray<readonly [Options, Transla
     [{ debug: false }, {}],
     [{ debug: "api,!mcp" }, { args: ["--debug=api,!mcp"] }]
   ],
-  debugFile: [[{ debugFile: "/tmp/log" }, { args: ["--debug-file=/tmp/log"] }]],
+  debugFile: [[{ debugFile: "logs/run.log" }, { args: ["--debug-file=logs/run.log"] }]],
   extraArgs: [[{ extraArgs: { bare: null, name: "-x", brief: "" } }, { args: ["--bare", "--name=-x", "--brief="] }]]
 }
 
