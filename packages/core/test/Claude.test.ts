@@ -137,6 +137,14 @@ describe("the answer", () => {
       FakeCli.result({ structured_output: { at: "2026-01-01T00:00:00.000Z" } })
     ]]))))
 
+  it.effect("survives a CLI that has changed what it says beside it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.text("x"), "4")
+    }).pipe(Effect.provide(FakeClaude.layer([[
+      FakeCli.init({ tools: [{ name: "Bash" }] }),
+      FakeCli.result({ result: "4", usage: "much", permission_denials: [{ tool: "Bash" }], modelUsage: [] })
+    ]]))))
+
   it.effect("stays good when the process ends badly after it", () =>
     Effect.gen(function*() {
       const { error, seen } = yield* collect()

@@ -153,7 +153,6 @@ describe("what the CLI may print tomorrow", () => {
   })
 
   it.each([
-    ["result", f.result("4", { total_cost_usd: "0.25" }), "total_cost_usd"],
     [
       "assistant",
       f.assistant("m1", [f.says("a")], { message: { id: "m1", model: "x", content: "a" } }),
@@ -175,6 +174,18 @@ describe("what the CLI may print tomorrow", () => {
     assert.strictEqual(message?._tag, "Unknown")
     assert.deepStrictEqual<unknown>(message, { ...message, reason: "changed", type, raw: frame })
     assert.match(only(messages, "Unknown")[0]?.issues ?? "", new RegExp(`^${field}: `))
+  })
+
+  it("a result with changed figures arrives as Unknown, and what of it fits as the result that the run needs", () => {
+    const frame = f.result("4", { total_cost_usd: "0.25", permission_denials: [{ tool: "Bash" }] })
+    const messages = f.parse(frame)
+    assert.deepStrictEqual(f.tags(messages), ["Unknown", "Stop", "Result"])
+    assert.deepInclude({ ...only(messages, "Unknown")[0] }, { reason: "changed", type: "result", raw: frame })
+    assert.deepInclude({ ...only(messages, "Result")[0] }, { result: "4", isError: false, permissionDenials: [] })
+  })
+
+  it("a result that does not say whether it is an error is none", () => {
+    assert.deepStrictEqual(f.tags(f.parse(f.result("4", { is_error: "no" }))), ["Unknown"])
   })
 
   it("an issue names the place, not the megabytes or secrets in it", () => {

@@ -65,7 +65,9 @@ export class Translator {
 
   private translate(out: Array<Message>, kind: Kind, raw: Record<string, unknown>): void {
     const issues = kind.accept(this.conversation, out, raw)
-    if (issues !== undefined) out.push(this.unknown("changed", kind.name, raw, issues))
+    if (issues === undefined) return
+    out.push(this.unknown("changed", kind.name, raw, issues))
+    if (kind.reduce !== undefined) kind.accept(this.conversation, out, kind.reduce(raw))
   }
 
   private unknown(reason: "kind" | "changed", type: string, raw: Record<string, unknown>, issues?: string): Unknown {
@@ -129,6 +131,8 @@ const controls: ReadonlyMap<string, ControlKind> = new Map([
 interface Kind {
   readonly name: string
   readonly accept: (self: Conversation, out: Array<Message>, raw: unknown) => string | undefined
+  /** What of a frame that does not fit may still be told beside it. */
+  readonly reduce?: (raw: Record<string, unknown>) => Record<string, unknown>
 }
 
 const kind = <A>(
@@ -147,6 +151,15 @@ const kind = <A>(
     }
   }
 }
+
+/** The fields that are as they should be, and those that nobody knows. */
+const fittingFields = (fields: Schema.Struct.Fields) => (raw: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(raw).filter(([name, value]) => {
+      const field = fields[name]
+      return field === undefined || Schema.is(Schema.Struct({ [name]: field }))({ [name]: value })
+    })
+  )
 
 /** A frame that only tells how things stand. */
 const notice = (name: string): Kind =>
@@ -182,7 +195,11 @@ const byName = (entries: Iterable<Kind>): ReadonlyMap<string, Kind> =>
 const kinds = byName([
   kind("assistant", CliFrame.Assistant, (self, out, frame) => self.assistant(out, frame)),
   kind("user", CliFrame.User, (self, out, frame) => self.user(out, frame)),
-  kind("result", CliFrame.Result, (self, out, frame) => self.result(out, frame)),
+  {
+    ...kind("result", CliFrame.Result, (self, out, frame) => self.result(out, frame)),
+    // Without its result the run would fail: a changed figure must not take the answer along.
+    reduce: fittingFields(CliFrame.Result.fields)
+  },
   kind("rate_limit_event", CliFrame.RateLimitEvent, (self, out, frame) => {
     const info = frame.rate_limit_info
     out.push({
