@@ -1,6 +1,6 @@
 import { once } from "node:events"
-import { createWriteStream } from "node:fs"
-import { mkdir, readFile, rename, stat } from "node:fs/promises"
+import { createReadStream, createWriteStream } from "node:fs"
+import { mkdir, rename, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import { finished } from "node:stream/promises"
 
@@ -122,9 +122,11 @@ export function* mixed(): Generator<string, never> {
 
 /** How many lines a file has. */
 export const linesOf = async (path: string): Promise<number> => {
-  const bytes = await readFile(path)
   let lines = 0
-  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) lines++
+  for await (const part of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    const bytes = Buffer.from(part)
+    for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) lines++
+  }
   return lines
 }
 

@@ -95,7 +95,7 @@ const real = async (context: Context): Promise<Measured<Name>> => {
     cli: context.realCli.path,
     warmup: 10,
     count: 3,
-    rounds: context.rounds(8, 2),
+    rounds: context.rounds(6, 2),
     env: { ...sandboxEnvironment({ url: api.url, home: home.path }) }
   })
 }
@@ -107,14 +107,14 @@ export const oneShot: Benchmark = {
     const fast = await measure(context, {
       cli: context.fake,
       warmup: 50,
-      count: native ? context.quick ? 150 : 250 : 10,
-      rounds: context.rounds(9, 3),
+      count: native ? 250 : 10,
+      rounds: context.rounds(7, 3),
       env: childEnvironment()
     })
     const warm = await measure(context, {
       cli: context.fake,
       warmup: 800,
-      count: native ? 400 : 10,
+      count: native ? 300 : 10,
       rounds: context.rounds(5, 1),
       env: childEnvironment()
     })

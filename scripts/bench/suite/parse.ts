@@ -74,7 +74,7 @@ export const parse: Benchmark = {
         title: "Parsing: 64 MiB, mixed, in reads of 64 KiB",
         file: context.mixed,
         chunk: 65_536,
-        rounds: context.rounds(9, 3),
+        rounds: context.rounds(7, 3),
         rate: (ms) => size / megabyte / (ms / 1000),
         unit: " MB/s"
       }),
@@ -82,7 +82,7 @@ export const parse: Benchmark = {
         title: "Parsing: 16 MiB of events, one line in each read, as from a live CLI",
         file: context.events,
         chunk: "line",
-        rounds: context.rounds(7, 2),
+        rounds: context.rounds(5, 2),
         rate: (ms) => ms * 1000 / lines,
         unit: " µs/line"
       })
