@@ -95,7 +95,9 @@ export const compare = (
   }
   const of = { cpu: value(cpu), wall: value(wall) }
   const shownRatio = ({ ratio }: { readonly ratio?: Spread }) =>
-    ratio === undefined ? {} : { text: as === "added" ? `+${show(ratio, unit)}` : show(ratio) }
+    ratio === undefined
+      ? {}
+      : { text: as === "added" ? `${ratio.median < 0 ? "" : "+"}${show(ratio, unit)}` : show(ratio) }
   const ratios = { cpu: shownRatio(of.cpu).text, wall: shownRatio(of.wall).text }
   const decisive = judged === "time" ? spread(column(samples, wall ?? "")) : of[judged].ratio
   return {
