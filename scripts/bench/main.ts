@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises"
 import { cpus } from "node:os"
 import { fileURLToPath } from "node:url"
-import { cliVersion, provision, type Provisions, sdkVersion } from "./provision.js"
+import { cliVersion, provision, sdkVersion } from "./provision.js"
 import { type Section, table } from "./report.js"
 import { fake } from "./suite/fake.js"
 import { memory } from "./suite/memory.js"
@@ -15,20 +15,19 @@ const benchmarks = [parse, oneShot, pipe, startUp, memory, fake]
 
 const args = process.argv.slice(2)
 const quick = args.includes("--quick")
-const fromSources = args.includes("--sources")
 const names = args.filter((arg) => !arg.startsWith("--"))
 const chosen = benchmarks.filter(({ name }) => names.length === 0 || names.includes(name))
 if (chosen.length < names.length) {
   throw new Error(`No such benchmark; there are: ${benchmarks.map(({ name }) => name).join(", ")}`)
 }
 
-const facts = ({ library }: Provisions): string => {
+const facts = (): string => {
   const [cpu] = cpus()
   return [
     `${new Date().toISOString().slice(0, 10)}; ${cpus().length} cores (${cpu?.model.trim() ?? "unknown"})`,
     `${process.platform} ${process.arch}, Node ${process.version}`,
     `CLI ${cliVersion}, official SDK ${sdkVersion}`,
-    `library ${library}`
+    "library as built by npm run build"
   ].join("; ")
 }
 
@@ -45,7 +44,7 @@ const save = async (figures: string): Promise<void> => {
 }
 
 const startedAt = Date.now()
-const provisions = await provision(fromSources)
+const provisions = await provision()
 const context = { ...provisions, quick, rounds: (full: number, few: number) => quick ? few : full }
 const sections: Array<Section> = []
 for (const { name, run } of chosen) {
@@ -54,7 +53,7 @@ for (const { name, run } of chosen) {
   sections.push(...await run(context))
   process.stderr.write(` ${Math.round((Date.now() - since) / 1000)} s\n`)
 }
-const figures = `${facts(provisions)}.\n\n${table(sections)}`
+const figures = `${facts()}.\n\n${table(sections)}`
 console.log(figures)
 // Figures of a few rounds, or of a part, do not go beside those of a whole run.
 if (!quick && names.length === 0) await save(figures)

@@ -1,7 +1,7 @@
 import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
-import { chmod, cp, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises"
+import { chmod, cp, mkdir, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { realCli } from "../../test/support/RealCli.js"
@@ -45,56 +45,16 @@ const copyPackage = async (name: string, target: string): Promise<void> => {
   await cp(join(from, "dist"), join(target, "dist"), { recursive: true })
 }
 
-/** What `npm run build` would make, but for the types: for a tree that does not type-check just now. */
-const transpilePackages = async (): Promise<void> => {
-  for (const name of libraries) {
-    const source = join(root, "packages", name, "src")
-    const files = (await readdir(source, { recursive: true })).filter((file) => file.endsWith(".ts"))
-    const target = join(modules, "@ccflow", name)
-    await build({
-      entryPoints: files.map((file) => join(source, file)),
-      outdir: join(target, "dist"),
-      outbase: source,
-      format: "esm",
-      target: "es2022",
-      logLevel: "error"
-    })
-    await cp(join(root, "packages", name, "package.json"), join(target, "package.json"))
-  }
-  const ccflow = join(modules, "ccflow")
-  await build({
-    absWorkingDir: join(root, "packages", "ccflow"),
-    entryPoints: { index: "src/index.ts", testing: "src/testing.ts", main: "src/main.ts" },
-    outdir: join(ccflow, "dist", "bundle"),
-    conditions: ["@ccflow/source"],
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    minifySyntax: true,
-    minifyWhitespace: true,
-    logLevel: "error",
-    banner: {
-      js: `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);`
-    }
+/** The library as it is published, or nothing: figures of another build would be another library's. */
+const installLibrary = async (): Promise<void> => {
+  const { status } = spawnSync(process.execPath, [join(root, "scripts", "build.mjs")], {
+    cwd: root,
+    stdio: ["ignore", 2, 2]
   })
-  await cp(join(root, "packages", "ccflow", "package.json"), join(ccflow, "package.json"))
-}
-
-/** Gives how the packages were made. */
-const installLibrary = async (fromSources: boolean): Promise<string> => {
-  const built = fromSources
-    ? undefined
-    : spawnSync(process.execPath, [join(root, "scripts", "build.mjs")], { cwd: root, stdio: ["ignore", 2, 2] }).status
+  if (status !== 0) throw new Error("npm run build failed")
   await rm(modules, { recursive: true, force: true })
-  if (built !== 0) {
-    await transpilePackages()
-    return "sources by esbuild"
-  }
   for (const name of libraries) await copyPackage(name, join(modules, "@ccflow", name))
   await copyPackage("ccflow", join(modules, "ccflow"))
-  return "as built by npm run build"
 }
 
 /** The official SDK: to compare with, never a dependency of ours, and without the CLI that it would bring along. */
@@ -170,7 +130,6 @@ const cpuHook = async (): Promise<string> => {
 const mib = 1024 * 1024
 
 export interface Provisions {
-  readonly library: string
   readonly sdk: Need
   readonly fastFake: Need
   /** The native fake, or the one in Node where there is no compiler. */
@@ -185,9 +144,9 @@ export interface Provisions {
   readonly events: string
 }
 
-export const provision = async (fromSources: boolean): Promise<Provisions> => {
+export const provision = async (): Promise<Provisions> => {
   await rm(installed, { recursive: true, force: true })
-  const library = await installLibrary(fromSources)
+  await installLibrary()
   const sdk = await installSdk()
   await compileChildren()
   const fastFake = await compileFake()
@@ -198,7 +157,6 @@ export const provision = async (fromSources: boolean): Promise<Provisions> => {
     return path
   }
   return {
-    library,
     sdk,
     fastFake,
     fake: fastFake._tag === "found" ? fastFake.path : await slowFake(),
