@@ -272,16 +272,47 @@ export class SessionNotFoundError extends Schema.TaggedError<SessionNotFoundErro
   }
 }
 
-/** The session id is already taken by an earlier conversation. */
+/** The session id is taken by an earlier conversation, or another process is working on the session. */
 export class SessionBusyError extends Schema.TaggedError<SessionBusyError>()("SessionBusyError", {
   sessionId: Schema.String,
+  /** Who has the session's lease. Absent when the CLI itself refused the id. */
+  holder: Schema.optional(Schema.String),
+  /** Until when the lease runs, if its holder does not renew it. UTC epoch milliseconds. */
+  until: Schema.optional(Schema.Number),
   /** Only when the CLI said so. */
   facts: Schema.optional(RunFacts),
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    return say(`Session id "${this.sessionId}" is already in use`, this.hint)
+    const by = this.holder === undefined ? "" : ` by ${this.holder}`
+    const until = this.until === undefined ? "" : ` until ${new Date(this.until).toISOString()}`
+    return say(`Session id "${this.sessionId}" is already in use${by}${until}`, this.hint)
+  }
+}
+
+/** The session has been closed: it takes no more turns. */
+export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()("SessionClosedError", {
+  sessionId: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(`Session "${this.sessionId}" is closed`, this.hint)
+  }
+}
+
+/** The durable records could not be read or written. */
+export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("SessionStoreError", {
+  /** What was being done, such as `open` or `endTurn`. */
+  operation: Schema.String,
+  reason: Schema.Literal("NotAFile", "ReadOnly", "Corrupt", "NewerVersion", "DiskFull", "Unavailable", "Other"),
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(`The session store failed (${this.operation}, ${this.reason}): ${this.detail}`, this.hint)
   }
 }
 
@@ -305,7 +336,9 @@ export const ClaudeError = Schema.Union(
   BudgetExceededError,
   StructuredOutputError,
   SessionNotFoundError,
-  SessionBusyError
+  SessionBusyError,
+  SessionClosedError,
+  SessionStoreError
 )
 export type ClaudeError = typeof ClaudeError.Type
 

@@ -91,7 +91,16 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
     new ClaudeError.SessionNotFoundError({ sessionId: "abc", facts, hint }),
     "No conversation with session id \"abc\". Do this."
   ],
-  [new ClaudeError.SessionBusyError({ sessionId: "abc", hint }), "Session id \"abc\" is already in use. Do this."]
+  [new ClaudeError.SessionBusyError({ sessionId: "abc", hint }), "Session id \"abc\" is already in use. Do this."],
+  [
+    new ClaudeError.SessionBusyError({ sessionId: "abc", holder: "4711@host", until: 1_800_000_000_000, hint }),
+    "Session id \"abc\" is already in use by 4711@host until 2027-01-15T08:00:00.000Z. Do this."
+  ],
+  [new ClaudeError.SessionClosedError({ sessionId: "abc", hint }), "Session \"abc\" is closed. Do this."],
+  [
+    new ClaudeError.SessionStoreError({ operation: "open", reason: "Corrupt", detail: "not a database", hint }),
+    "The session store failed (open, Corrupt): not a database. Do this."
+  ]
 ]
 
 const rows = samples.map(([error, message], index) => ({ name: `${error._tag} ${index}`, error, message }))
