@@ -12,6 +12,7 @@ import { decode, merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
 import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
 import { CliProcess } from "./CliProcess.js"
+import * as Host from "./internal/host.js"
 import * as Run from "./internal/run.js"
 import { type Pull, pullOf, streamed } from "./internal/streamed.js"
 import type { Message, Result } from "./Message.js"
@@ -45,7 +46,7 @@ export const make: Effect.Effect<Claude["Type"], never, CliProcess | MessagePars
         yield* checkPrompt(prompt)
         const current = yield* CurrentOptions
         const options = yield* decode(merge(defaults, current, given))
-        return yield* Run.open({ cliProcess, messageParser }, prompt, options, interruptWhen)
+        return yield* Run.open({ cliProcess, messageParser }, prompt, options, Host.none, interruptWhen)
       }))
 
     return {

@@ -77,6 +77,8 @@ export class CliExitError extends Schema.TaggedError<CliExitError>()("CliExitErr
 export class CliProtocolError extends Schema.TaggedError<CliProtocolError>()("CliProtocolError", {
   request: Schema.String,
   detail: Schema.String,
+  /** The CLI's word for it, such as `bypass_not_launched` or `unsupported_request`. */
+  code: Schema.optional(Schema.String),
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId

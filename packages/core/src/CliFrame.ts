@@ -287,7 +287,7 @@ export const notices: ReadonlySet<string> = new Set([
 export const ControlRequest = Schema.Struct({
   type: Schema.Literal("control_request"),
   request_id: Schema.String,
-  request: Schema.Struct({ subtype: Schema.String })
+  request: Schema.Struct({ subtype: Schema.String }, { key: Schema.String, value: Schema.Unknown })
 })
 export type ControlRequest = typeof ControlRequest.Type
 

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
@@ -13,6 +14,7 @@ import * as ControlProtocol from "../ControlProtocol.js"
 import type { ErrorMessage, Message, RateLimit, Result } from "../Message.js"
 import type { MessageParser } from "../MessageParser.js"
 import * as Outcome from "../Outcome.js"
+import type { Host } from "./host.js"
 import { Inbox } from "./inbox.js"
 import { complaintOf } from "./schemaIssue.js"
 
@@ -38,20 +40,31 @@ export const open = (
   services: Services,
   prompt: Prompt,
   options: QueryOptions,
+  host: Host,
   interruptWhen: Effect.Effect<unknown> | undefined
 ): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
   Effect.gen(function*() {
-    const invocation = toInvocation(options)
+    const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
+    let lastFrameAt = now()
+    /** While we are asked, the silence is ours. */
+    const answering = (handler: ControlProtocol.Handler): ControlProtocol.Handler => (request) =>
+      Effect.ensuring(
+        handler(request),
+        Effect.sync(() => {
+          lastFrameAt = now()
+        })
+      )
+    const invocation = invocationOf(options, host)
     const cli = yield* services.cliProcess.open(invocation)
     const parser = yield* services.messageParser.make
-    const control = yield* ControlProtocol.make(cli)
+    const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
     const scope = yield* Effect.scope
-    const clock = yield* Effect.clock
     const inbox = new Inbox<Message, ClaudeError>(maxHeld)
     const seen = new Seen(options)
-    const now = () => clock.unsafeCurrentTimeMillis()
     const limits = limitsOf(options)
-    let lastFrameAt = now()
+    // A program that is asked must be heard, however slow it is to take messages.
+    const pauses = Object.keys(host.handlers).length === 0
     let answeredAt = lastFrameAt
     let endedAt: number | undefined
     let lookAt = Infinity
@@ -87,7 +100,7 @@ export const open = (
         ? Effect.sync(() => decide("", exit))
         : Effect.map(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
 
-    const initialize = toInitialize(options)
+    const initialize = initializeOf(options, host)
     const firstLine = userLine(prompt)
     const ask = Effect.gen(function*() {
       if (initialize !== undefined) yield* control.request({ subtype: "initialize", ...initialize }, limits.startup)
@@ -108,7 +121,7 @@ export const open = (
         if (next !== undefined) answeredAt = lastFrameAt
         if (next === "leave") yield* cli.closeInput
         if (next !== undefined && deadline()[0] < lookAt) yield* fork(watch)
-        if (inbox.full) {
+        if (pauses && inbox.full) {
           yield* inbox.room
           lastFrameAt = now()
         }
@@ -149,7 +162,7 @@ export const open = (
         ? [answeredAt + limits.background, "end", 0] as const
         : parser.counts.frames === 0
         ? [lastFrameAt + limits.startup, "startup", limits.startup] as const
-        : [seen.toolRuns || inbox.full ? Infinity : lastFrameAt + limits.stall, "stall", limits.stall] as const
+        : [seen.toolRuns || control.asked() || inbox.full ? Infinity : lastFrameAt + limits.stall, "stall", limits.stall] as const
       if (at <= total) return [at, phase, timeoutMs]
       return [total, seen.answered ? "end" : "total", limits.total]
     }
@@ -216,6 +229,18 @@ const userLine = (prompt: Prompt): string =>
     parent_tool_use_id: null,
     session_id: ""
   })
+
+/** @internal */
+export const invocationOf = (options: QueryOptions, host: Host): Invocation => {
+  const invocation = toInvocation(options)
+  return host.args.length === 0 ? invocation : { ...invocation, args: [...invocation.args, ...host.args] }
+}
+
+/** `undefined` when there is nothing to say. @internal */
+export const initializeOf = (options: QueryOptions, host: Host): Readonly<Record<string, unknown>> | undefined => {
+  const said = toInitialize(options)
+  return Object.keys(host.initialize).length === 0 ? said : { ...said, ...host.initialize }
+}
 
 const redactedArgv = (
   invocation: Invocation
