@@ -1,0 +1,50 @@
+// Makes better-sqlite3's addon for the Node that runs this. Its own install script is not run (`allowScripts`): that one
+// fails the whole installation where neither a prebuilt addon nor Node's headers can be downloaded.
+import { spawnSync } from "node:child_process"
+import { existsSync } from "node:fs"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const driver = join(root, "node_modules", "better-sqlite3")
+const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, encoding: "utf8" })
+
+/** In a process of its own, since an addon made for another Node can end the one that loads it. */
+const loads = () => node(root, "-e", "new (require('better-sqlite3'))(':memory:').close()").status === 0
+
+const prebuilt = () => {
+  const from = createRequire(join(driver, "package.json"))
+  return node(driver, from.resolve("prebuild-install/bin.js"))
+}
+
+/** npm brings node-gyp along; Node's own installation has the headers more often than not. */
+const compiled = () => {
+  const prefix = dirname(dirname(process.execPath))
+  const nodeGyp = [
+    process.env.npm_config_node_gyp,
+    ...[join(prefix, "lib"), prefix, join(prefix, "share")].map((folder) =>
+      join(folder, ...(folder.endsWith("share") ? ["nodejs"] : ["node_modules"]), "npm/node_modules/node-gyp/bin/node-gyp.js")
+    )
+  ].find((path) => path !== undefined && existsSync(path))
+  if (nodeGyp === undefined) return { status: 1, stdout: "", stderr: "npm's node-gyp was not found\n" }
+  const headers = existsSync(join(prefix, "include", "node")) ? [`--nodedir=${prefix}`] : []
+  return node(driver, nodeGyp, "rebuild", "--release", ...headers)
+}
+
+if (existsSync(driver) && !loads()) {
+  const attempts = []
+  const made = [prebuilt, compiled].some((attempt) => {
+    const result = attempt()
+    attempts.push(result)
+    return result.status === 0 && loads()
+  })
+  // The rest of the workspace works without: no reason to fail its installation.
+  if (!made) {
+    for (const { stderr, stdout } of attempts) console.error(`${stdout}${stderr}`.trimEnd())
+    console.error(
+      "better-sqlite3 could not be made, so sessions cannot be kept in SQLite here. It needs a C++ compiler, make and\n" +
+        "Python 3, and Node's headers or the network. Then: npm run postinstall"
+    )
+  }
+}
