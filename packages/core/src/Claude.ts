@@ -22,7 +22,7 @@ import { MessageParser } from "./MessageParser.js"
 export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
 
 /** The options of a query in an Effect program. */
-export interface ClaudeOptions extends QueryOptions {
+export interface ClaudeOptions extends QueryOptions, Host.HostOptions {
   /**
    * When this completes the CLI ends the turn. The stream then ends well, with a `Result` that has what there was.
    * Interrupting the fiber instead stops the CLI and gives nothing more.
@@ -41,12 +41,16 @@ export const make: Effect.Effect<Claude["Type"], never, CliProcess | MessagePars
     const messageParser = yield* MessageParser
     const { defaults } = yield* ClaudeConfig
 
-    const run = (prompt: Prompt, { interruptWhen, ...given }: ClaudeOptions): Stream.Stream<Message, ClaudeError> =>
+    const run = (
+      prompt: Prompt,
+      { hooks, interruptWhen, permissions, toolSets, ...given }: ClaudeOptions
+    ): Stream.Stream<Message, ClaudeError> =>
       streamed(Effect.gen(function*() {
         yield* checkPrompt(prompt)
         const current = yield* CurrentOptions
         const options = yield* decode(merge(defaults, current, given))
-        return yield* Run.open({ cliProcess, messageParser }, prompt, options, Host.none, interruptWhen)
+        const host = yield* Host.resolve({ hooks, permissions, toolSets }, options)
+        return yield* Run.open({ cliProcess, messageParser }, prompt, options, host, interruptWhen)
       }))
 
     return {

@@ -181,7 +181,8 @@ export const Init = system("init", {
   agents: strings,
   skills: strings,
   capabilities: strings,
-  output_style: nullish(Schema.String)
+  output_style: nullish(Schema.String),
+  user_message_uuids: strings
 })
 export type Init = typeof Init.Type
 

@@ -55,7 +55,9 @@ export const Init = Schema.TaggedStruct("Init", {
   agents: Schema.Array(Schema.String),
   skills: Schema.Array(Schema.String),
   capabilities: Schema.Array(Schema.String),
-  outputStyle: Schema.String
+  outputStyle: Schema.String,
+  /** The ids of the user's messages that this turn answers. Older CLIs do not say, nor where the messages have none. */
+  userMessageUuids: Schema.optional(Schema.Array(Schema.String))
 })
 export type Init = typeof Init.Type
 
@@ -147,7 +149,7 @@ export type Stop = typeof Stop.Type
 /** A turn's answer and account. A run whose `isError` is true fails after this message. */
 export const Result = Schema.TaggedStruct("Result", {
   ...common,
-  /** The answer's text. For a failed turn what the CLI says about it. */
+  /** The answer's text. Of an interrupted turn what there was of it; of a failed one what the CLI says about it. */
   result: Schema.String,
   structuredOutput: Schema.optional(Schema.Unknown),
   /** `success` says little: API errors have it too. Look at `isError`. */
@@ -155,6 +157,8 @@ export const Result = Schema.TaggedStruct("Result", {
   isError: Schema.Boolean,
   stopReason: Schema.NullOr(Schema.String),
   terminalReason: Schema.optional(Schema.String),
+  /** The turn was ended by an interrupt before the model was done. */
+  interrupted: Schema.Boolean,
   /** This turn's tokens of the main thread, without subagents. */
   usage: Usage,
   /** What this turn has cost, subagents included. */

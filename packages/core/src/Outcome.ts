@@ -44,7 +44,7 @@ export interface Observed {
 export const decide = (observed: Observed): Either.Either<Result, ClaudeError> => {
   const { result } = observed
   if (result === undefined) return Either.left(withoutResult(observed))
-  const aborted = result.terminalReason?.startsWith("aborted") === true
+  const aborted = result.interrupted
   if (aborted && observed.interrupted) return Either.right(result)
   if (result.isError || result.subtype !== "success") return Either.left(failed(observed, result, aborted))
   if (observed.wantsStructuredOutput && result.structuredOutput === undefined) {

@@ -14,6 +14,7 @@ const good: Result = {
   isError: false,
   stopReason: "end_turn",
   terminalReason: "completed",
+  interrupted: false,
   usage: { inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
   costUsd: 0.5,
   totalCostUsd: 0.5,
@@ -126,7 +127,13 @@ describe("a good result stays good", () => {
 })
 
 describe("an interrupted turn", () => {
-  const aborted = { ...bad, subtype: "error_during_execution", terminalReason: "aborted_streaming", result: "" }
+  const aborted = {
+    ...bad,
+    subtype: "error_during_execution",
+    terminalReason: "aborted_streaming",
+    interrupted: true,
+    result: ""
+  }
   check([
     ["by the caller", { result: aborted, interrupted: true, facts: factsOf({ exitCode: 0 }) }, "Result "],
     [

@@ -78,7 +78,7 @@ describe("whatever was observed", () => {
   it("a failed result is no success, unless the caller asked for the interrupt that ended it", () => {
     holds(({ interrupted, result }, verdict) => {
       if (result?.isError !== true) return
-      const asked = interrupted && result.terminalReason?.startsWith("aborted") === true
+      const asked = interrupted && result.interrupted
       assert.strictEqual(Either.isRight(verdict), asked)
     })
   })

@@ -125,6 +125,7 @@ export class Conversation {
       isError: frame.is_error,
       stopReason,
       terminalReason: frame.terminal_reason ?? undefined,
+      interrupted: frame.terminal_reason?.startsWith("aborted") === true,
       usage,
       costUsd,
       totalCostUsd: this.cost,
@@ -164,7 +165,8 @@ export class Conversation {
       agents: frame.agents ?? [],
       skills: frame.skills ?? [],
       capabilities: frame.capabilities ?? [],
-      outputStyle: frame.output_style ?? ""
+      outputStyle: frame.output_style ?? "",
+      userMessageUuids: frame.user_message_uuids ?? undefined
     })
   }
 

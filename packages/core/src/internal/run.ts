@@ -4,19 +4,17 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
+import { type ClaudeError, CliTimeoutError, type RunFacts } from "../ClaudeError.js"
 import type { CliExit, CliProcess, Invocation } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
-import type { ErrorMessage, Message, RateLimit, Result } from "../Message.js"
+import type { Message } from "../Message.js"
 import type { MessageParser } from "../MessageParser.js"
-import * as Outcome from "../Outcome.js"
 import type { Host } from "./host.js"
 import { Inbox } from "./inbox.js"
-import { complaintOf } from "./schemaIssue.js"
+import { Seen } from "./seen.js"
 
 /** @internal */
 export interface Services {
@@ -162,7 +160,11 @@ export const open = (
         ? [answeredAt + limits.background, "end", 0] as const
         : parser.counts.frames === 0
         ? [lastFrameAt + limits.startup, "startup", limits.startup] as const
-        : [seen.toolRuns || control.asked() || inbox.full ? Infinity : lastFrameAt + limits.stall, "stall", limits.stall] as const
+        : [
+          seen.toolRuns || control.asked() || inbox.full ? Infinity : lastFrameAt + limits.stall,
+          "stall",
+          limits.stall
+        ] as const
       if (at <= total) return [at, phase, timeoutMs]
       return [total, seen.answered ? "end" : "total", limits.total]
     }
@@ -245,140 +247,3 @@ export const initializeOf = (options: QueryOptions, host: Host): Readonly<Record
 const redactedArgv = (
   invocation: Invocation
 ): ReadonlyArray<string> => [invocation.command, ...redactArgs(invocation.args)]
-
-/** The states of a task from which it does not return. */
-const ended: ReadonlySet<string> = new Set(["completed", "failed", "killed", "stopped"])
-
-/** What the messages have told about the run. */
-class Seen {
-  sessionId = ""
-  inTurn = false
-  private result: Result | undefined
-  private error: ErrorMessage | undefined
-  private rejected: RateLimit | undefined
-  private interrupted = false
-  private undecodable: string | undefined
-  private stepped: "awaitBackground" | "leave" | undefined
-  private readonly options: QueryOptions
-  private readonly background = new Set<string>()
-  private readonly tools = new Set<string>()
-
-  constructor(options: QueryOptions) {
-    this.options = options
-  }
-
-  /** The user's turn has its result. */
-  get answered(): boolean {
-    return this.result !== undefined
-  }
-
-  /** It was asked to leave. */
-  get leaving(): boolean {
-    return this.stepped === "leave"
-  }
-
-  get toolRuns(): boolean {
-    return this.tools.size > 0
-  }
-
-  interrupt(): void {
-    this.interrupted = true
-  }
-
-  /** Looks at a batch, and decodes the structured output in it. */
-  all(batch: ReadonlyArray<Message>): ReadonlyArray<Message> {
-    let decoded: Array<Message> | undefined
-    for (let i = 0; i < batch.length; i++) {
-      const message = batch[i]!
-      if (message._tag === "Text") continue
-      const told = this.one(message)
-      if (told !== message) (decoded ??= [...batch])[i] = told
-    }
-    return decoded ?? batch
-  }
-
-  /** What is newly due, once each. */
-  step(): "awaitBackground" | "leave" | undefined {
-    if (!this.answered || this.stepped === "leave") return undefined
-    const due = this.background.size === 0 ? "leave" : "awaitBackground"
-    if (due === this.stepped) return undefined
-    return this.stepped = due
-  }
-
-  outcome(facts: RunFacts): Either.Either<Result, ClaudeError> {
-    return Either.filterOrLeft(
-      Outcome.decide({
-        facts,
-        result: this.result,
-        error: this.error,
-        rejected: this.rejected,
-        model: this.options.model ?? "",
-        wantsStructuredOutput: this.options.outputSchema !== undefined,
-        interrupted: this.interrupted
-      }),
-      () => this.undecodable === undefined,
-      () =>
-        new StructuredOutputError({
-          reason: "DoesNotDecode",
-          detail: this.undecodable ?? "",
-          facts,
-          hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
-        })
-    )
-  }
-
-  private one(message: Message): Message {
-    if (message.sessionId !== "") this.sessionId = message.sessionId
-    switch (message._tag) {
-      case "Init":
-        this.inTurn = true
-        break
-      case "ToolUse":
-        this.tools.add(message.id)
-        break
-      case "ToolResult":
-        this.tools.delete(message.toolUseId)
-        break
-      case "Error":
-        this.error = message
-        break
-      case "RateLimit":
-        this.rejected = message.status === "rejected" ? message : undefined
-        break
-      case "Task":
-        this.task(message)
-        break
-      case "Result":
-        return this.turnEnded(message)
-    }
-    return message
-  }
-
-  private task(message: Extract<Message, { _tag: "Task" }>): void {
-    if (message.phase === "background") {
-      this.background.clear()
-      for (const id of message.live) this.background.add(id)
-    } else if (message.phase === "started" && message.background) this.background.add(message.taskId)
-    else if (message.phase === "notification" || ended.has(message.status ?? "")) this.background.delete(message.taskId)
-  }
-
-  private turnEnded(message: Result): Result {
-    this.inTurn = false
-    this.tools.clear()
-    if (message.origin !== undefined || this.answered) return message
-    return this.result = this.decoded(message)
-  }
-
-  private decoded(message: Result): Result {
-    const { outputSchema } = this.options
-    if (message.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return message
-    return Either.match(Schema.decodeUnknownEither(outputSchema)(message.structuredOutput), {
-      onLeft: (error) => {
-        const { detail, field } = complaintOf(error)
-        this.undecodable = `${field === "" ? "" : `${field}: `}${detail}`
-        return message
-      },
-      onRight: (structuredOutput) => ({ ...message, structuredOutput })
-    })
-  }
-}

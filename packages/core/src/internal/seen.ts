@@ -1,0 +1,145 @@
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import type { QueryOptions } from "../AgentOptions.js"
+import { type ClaudeError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
+import type { Assistant, ErrorMessage, Message, RateLimit, Result } from "../Message.js"
+import * as Outcome from "../Outcome.js"
+import { BackgroundTasks } from "./backgroundTasks.js"
+import { complaintOf } from "./schemaIssue.js"
+
+/** What the messages have told about a turn of the user, and what that comes to. @internal */
+export class Seen {
+  sessionId = ""
+  inTurn = false
+  private result: Result | undefined
+  private error: ErrorMessage | undefined
+  private rejected: RateLimit | undefined
+  private interrupted = false
+  private undecodable: string | undefined
+  private last: Assistant | undefined
+  private stepped: "awaitBackground" | "leave" | undefined
+  readonly background = new BackgroundTasks()
+  private readonly options: QueryOptions
+  private readonly tools = new Set<string>()
+
+  constructor(options: QueryOptions) {
+    this.options = options
+  }
+
+  /** The user's turn has its result. */
+  get answered(): boolean {
+    return this.result !== undefined
+  }
+
+  /** It was asked to leave. */
+  get leaving(): boolean {
+    return this.stepped === "leave"
+  }
+
+  get toolRuns(): boolean {
+    return this.tools.size > 0
+  }
+
+  interrupt(): void {
+    this.interrupted = true
+  }
+
+  /** Looks at a batch, and decodes the structured output in it. */
+  all(batch: ReadonlyArray<Message>): ReadonlyArray<Message> {
+    let decoded: Array<Message> | undefined
+    for (let i = 0; i < batch.length; i++) {
+      const message = batch[i]!
+      if (message._tag === "Text") continue
+      const told = this.one(message)
+      if (told !== message) (decoded ??= [...batch])[i] = told
+    }
+    return decoded ?? batch
+  }
+
+  /** What is newly due, once each. */
+  step(): "awaitBackground" | "leave" | undefined {
+    if (!this.answered || this.stepped === "leave") return undefined
+    const due = this.background.size === 0 ? "leave" : "awaitBackground"
+    if (due === this.stepped) return undefined
+    return this.stepped = due
+  }
+
+  outcome(facts: RunFacts): Either.Either<Result, ClaudeError> {
+    return Either.filterOrLeft(
+      Outcome.decide({
+        facts,
+        result: this.result,
+        error: this.error,
+        rejected: this.rejected,
+        model: this.options.model ?? "",
+        wantsStructuredOutput: this.options.outputSchema !== undefined,
+        interrupted: this.interrupted
+      }),
+      () => this.undecodable === undefined,
+      () =>
+        new StructuredOutputError({
+          reason: "DoesNotDecode",
+          detail: this.undecodable ?? "",
+          facts,
+          hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
+        })
+    )
+  }
+
+  private one(message: Message): Message {
+    if (message.sessionId !== "") this.sessionId = message.sessionId
+    switch (message._tag) {
+      case "Init":
+        this.inTurn = true
+        break
+      case "Assistant":
+        if (message.parentToolUseId === undefined) this.last = message
+        break
+      case "ToolUse":
+        this.tools.add(message.id)
+        break
+      case "ToolResult":
+        this.tools.delete(message.toolUseId)
+        break
+      case "Error":
+        this.error = message
+        break
+      case "RateLimit":
+        this.rejected = message.status === "rejected" ? message : undefined
+        break
+      case "Task":
+        this.background.see(message)
+        break
+      case "Result":
+        return this.turnEnded(message)
+    }
+    return message
+  }
+
+  private turnEnded(message: Result): Result {
+    this.inTurn = false
+    this.tools.clear()
+    if (message.origin !== undefined || this.answered) return message
+    return this.result = this.withPartialText(this.decoded(message))
+  }
+
+  /** The CLI gives an interrupted turn no text: what the model had said until then is its answer. */
+  private withPartialText(message: Result): Result {
+    if (!message.interrupted || message.result !== "" || this.last === undefined) return message
+    const said = this.last.content.flatMap((block) => typeof block["text"] === "string" ? [block["text"]] : [])
+    return { ...message, result: said.join("") }
+  }
+
+  private decoded(message: Result): Result {
+    const { outputSchema } = this.options
+    if (message.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return message
+    return Either.match(Schema.decodeUnknownEither(outputSchema)(message.structuredOutput), {
+      onLeft: (error) => {
+        const { detail, field } = complaintOf(error)
+        this.undecodable = `${field === "" ? "" : `${field}: `}${detail}`
+        return message
+      },
+      onRight: (structuredOutput) => ({ ...message, structuredOutput })
+    })
+  }
+}
