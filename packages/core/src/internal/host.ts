@@ -1,10 +1,13 @@
 import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
-import type { InvalidOptionsError } from "../ClaudeError.js"
+import { InvalidOptionsError } from "../ClaudeError.js"
 import type { Handlers } from "../ControlProtocol.js"
 import * as Hooks from "../Hooks.js"
 import * as Permissions from "../Permissions.js"
 import * as Tools from "../Tools.js"
+import * as HookWire from "./hookWire.js"
+import * as McpServer from "./mcpServer.js"
+import * as PermissionWire from "./permissionWire.js"
 
 /** What a program decides within the CLI's loop, as the control protocol needs it. @internal */
 export interface Host {
@@ -29,11 +32,48 @@ export interface HostOptions {
 export const none: Host = { args: [], initialize: {}, handlers: {} }
 
 /** What the call gives, and what the fiber's references hold. The options are those of the query, all merged. @internal */
-export const resolve = (given: HostOptions, _options: QueryOptions): Effect.Effect<Host, InvalidOptionsError> =>
+export const resolve = (given: HostOptions, options: QueryOptions): Effect.Effect<Host, InvalidOptionsError> =>
   Effect.gen(function*() {
     const permissions = given.permissions ?? (yield* Permissions.Permissions)
     const hooks = [...yield* Hooks.Hooks, ...given.hooks ?? []]
     const toolSets = [...yield* Tools.Tools, ...given.toolSets ?? []]
     if (permissions === undefined && hooks.length === 0 && toolSets.length === 0) return none
-    return none
+    const conflict = (permissions === undefined ? undefined : shadowed(options)) ?? HookWire.conflictIn(hooks)
+    if (conflict !== undefined) return yield* conflict
+    const servers = yield* McpServer.make(toolSets, options)
+    return {
+      args: permissions === undefined ? [] : PermissionWire.args,
+      initialize: {
+        ...(hooks.length === 0 ? {} : { hooks: HookWire.initializeOf(hooks) }),
+        ...(toolSets.length === 0 ? {} : { sdkMcpServers: toolSets.map(({ name }) => name) })
+      },
+      handlers: {
+        ...(permissions === undefined ? {} : { can_use_tool: PermissionWire.handlerOf(permissions) }),
+        ...(hooks.length === 0 ? {} : { hook_callback: HookWire.handlerOf(hooks) }),
+        ...(toolSets.length === 0 ? {} : { mcp_message: servers })
+      }
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+/** A handler that would never be asked is a mistake, and a dangerous one. */
+const shadowed = (options: QueryOptions): InvalidOptionsError | undefined => {
+  const { dangerouslySkipPermissions, permissionMode, permissionPromptTool, permissionPrompts } = options
+  if (permissionPromptTool !== undefined || Object.hasOwn(options.extraArgs ?? {}, "permission-prompt-tool")) {
+    return shadow("permissionPromptTool", "it would be asked in place of the permission handler")
+  }
+  if (permissionPrompts === "none") return shadow("permissionPrompts", "\"none\" asks nobody")
+  if (permissionMode === "bypassPermissions" || permissionMode === "dontAsk") {
+    return shadow("permissionMode", `"${permissionMode}" asks nobody`)
+  }
+  if (dangerouslySkipPermissions === true) return shadow("dangerouslySkipPermissions", "nobody is asked then")
+  return undefined
+}
+
+const shadow = (field: string, detail: string) =>
+  new InvalidOptionsError({
+    field,
+    detail: `there is a permission handler, and ${detail}`,
+    hint: "Leave one of the two out. Permissions.layerNoop takes the handler away for a part of the program."
   })

@@ -1,0 +1,96 @@
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import type * as ControlProtocol from "../ControlProtocol.js"
+import type { Decision, Handler, PermissionRequest } from "../Permissions.js"
+import { causeText } from "./causeText.js"
+import { complaintOf } from "./schemaIssue.js"
+
+const nullish = <A>(schema: Schema.Schema<A>) => Schema.optional(Schema.NullOr(schema))
+const open = { key: Schema.String, value: Schema.Unknown }
+
+const CanUseTool = Schema.Struct({
+  tool_name: Schema.String,
+  input: Schema.Record(open),
+  tool_use_id: nullish(Schema.String),
+  agent_id: nullish(Schema.String),
+  permission_suggestions: nullish(Schema.Array(Schema.Struct({ type: Schema.String }, open))),
+  blocked_path: nullish(Schema.String),
+  decision_reason: nullish(Schema.String),
+  title: nullish(Schema.String),
+  display_name: nullish(Schema.String),
+  description: nullish(Schema.String),
+  mcp_server: nullish(Schema.Struct({ name: Schema.String, source: Schema.optional(Schema.String) })),
+  requires_user_interaction: nullish(Schema.Boolean)
+})
+
+const decode = Schema.decodeUnknownEither(CanUseTool)
+
+/** Without this the CLI never asks: it denies. @internal */
+export const args: ReadonlyArray<string> = ["--permission-prompt-tool=stdio"]
+
+/**
+ * The program's handler as the CLI asks it. It always gets an answer it understands: an error would deny, too, but leave
+ * the model without a reason.
+ *
+ * @internal
+ */
+export const handlerOf = (handler: Handler): ControlProtocol.Handler => (request) =>
+  Either.match(decode(request), {
+    onLeft: (error) => {
+      const { detail, field } = complaintOf(error)
+      return Effect.succeed(denial(`The question was not understood (${field}: ${detail}).`))
+    },
+    onRight: (asked) => {
+      const told = requestOf(asked, request)
+      return Effect.suspend(() => handler(told)).pipe(
+        Effect.map((decision) => ({ ...responseOf(told, decision), ...idOf(told) })),
+        Effect.catchAllCause((cause) =>
+          Effect.as(
+            Effect.logWarning("A permission handler failed, so the tool was denied", cause).pipe(
+              Effect.annotateLogs("tool", told.tool)
+            ),
+            { ...denial(`The permission handler failed: ${causeText(cause)}`), ...idOf(told) }
+          )
+        )
+      )
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+const requestOf = (asked: typeof CanUseTool.Type, raw: ControlProtocol.Request): PermissionRequest => ({
+  tool: asked.tool_name,
+  input: asked.input,
+  toolUseId: asked.tool_use_id ?? "",
+  agentId: asked.agent_id ?? undefined,
+  suggestions: asked.permission_suggestions ?? [],
+  blockedPath: asked.blocked_path ?? undefined,
+  reason: asked.decision_reason ?? undefined,
+  title: asked.title ?? undefined,
+  displayName: asked.display_name ?? undefined,
+  description: asked.description ?? undefined,
+  mcpServer: asked.mcp_server ?? undefined,
+  requiresUserInteraction: asked.requires_user_interaction ?? false,
+  raw
+})
+
+const denial = (message: string) => ({ behavior: "deny", message })
+
+const idOf = ({ toolUseId }: PermissionRequest) => toolUseId === "" ? {} : { toolUseID: toolUseId }
+
+const responseOf = (request: PermissionRequest, decision: Decision) => {
+  switch (decision._tag) {
+    case "Allow":
+      return {
+        behavior: "allow",
+        // Newer versions take no input for the same one; older ones insist.
+        updatedInput: decision.input ?? request.input,
+        ...(decision.rules === undefined ? {} : { updatedPermissions: decision.rules })
+      }
+    case "Deny":
+      return { ...denial(decision.message), ...(decision.interrupt === true ? { interrupt: true } : {}) }
+    case "Pass":
+      return denial("Nobody allowed it.")
+  }
+}
