@@ -70,6 +70,7 @@ export const resolve = (operation: string, filter: SessionFilter): Effect.Effect
     const { after, ...given } = yield* checked(operation, SessionFilter, filter)
     const listing = {
       ...given,
+      ...whole(given),
       tags: given.tags ?? [],
       search: fold(given.search ?? ""),
       orderBy: given.orderBy ?? "updatedAt",
@@ -113,3 +114,13 @@ const readCursor = Schema.decodeUnknownEither(
     Schema.Tuple(SessionOrder, Schema.Boolean, Schema.Union(Schema.String, Schema.Finite), Schema.String)
   )
 )
+
+/** Times and turns are whole numbers, in every database: a bound between two of them means the same as the one beside it. */
+const whole = ({ createdAfter, createdBefore, maxTurns, minTurns, updatedAfter, updatedBefore }: SessionFilter) => ({
+  createdAfter: createdAfter && Math.floor(createdAfter),
+  createdBefore: createdBefore && Math.ceil(createdBefore),
+  updatedAfter: updatedAfter && Math.floor(updatedAfter),
+  updatedBefore: updatedBefore && Math.ceil(updatedBefore),
+  minTurns: minTurns && Math.ceil(minTurns),
+  maxTurns: maxTurns && Math.floor(maxTurns)
+})

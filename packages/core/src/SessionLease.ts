@@ -2,6 +2,7 @@
  * The right to write to a session, which keeps two processes from working on one at a time. It runs out unless its holder
  * renews it, and can be taken from a holder that is known to be dead.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { SessionBusyError } from "./ClaudeError.js"
 
@@ -30,6 +31,10 @@ export const deadHolders = (
       })),
     (dead) => new Set(dead)
   )
+
+/** When a lease that is taken now runs out. One without end is for as long as a number can say. */
+export const expiry = (now: number, ttl: Duration.DurationInput): number =>
+  Math.min(Math.ceil(now + Duration.toMillis(ttl)), Number.MAX_SAFE_INTEGER)
 
 /** What everybody else gets while the lease lasts. */
 export const busy = ({ expiresAt, holder, sessionId }: Lease): SessionBusyError =>

@@ -22,10 +22,10 @@ export const SessionRecord = Schema.Struct({
   cwd: Schema.String,
   /** Sorted, each once. */
   tags: Schema.Array(Schema.String),
-  createdAt: Schema.Finite,
-  updatedAt: Schema.Finite,
+  createdAt: Schema.Int,
+  updatedAt: Schema.Int,
   /** Completed turns. */
-  turnCount: Schema.Finite,
+  turnCount: Schema.Int,
   usage: Usage,
   costUsd: Schema.Finite,
   /** From the beginning to the end of each turn, together. */

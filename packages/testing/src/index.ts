@@ -1,3 +1,4 @@
 // Written by scripts/barrels.mjs
 export * as FakeClaude from "./FakeClaude.js"
 export * as FakeCli from "./FakeCli.js"
+export * as SessionRepositorySuite from "./SessionRepositorySuite.js"

@@ -3,11 +3,11 @@
  * program behaves the same with either.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { cursorOf, type Listing, resolve, resolvePage } from "../SessionFilter.js"
-import { busy, deadHolders, type Lease } from "../SessionLease.js"
+import { busy, deadHolders, expiry, type Lease } from "../SessionLease.js"
 import { type SessionRecord, tidy, tidyTags, toJson, type TurnRecord, unknownSession } from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
 import { behind, compare, matches } from "./sessionOrder.js"
@@ -42,7 +42,7 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
   }
 
   const lend = (sessionId: string, holder: string, now: number, ttl: Duration.DurationInput): Lease => {
-    const lease = { sessionId, holder, expiresAt: now + Duration.toMillis(ttl) }
+    const lease = { sessionId, holder, expiresAt: expiry(now, ttl) }
     leases.set(sessionId, lease)
     return lease
   }

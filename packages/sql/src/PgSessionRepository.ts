@@ -1,0 +1,38 @@
+/**
+ * Session records in PostgreSQL, for sessions that several machines share. The driver is loaded when the layer is built.
+ */
+import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import { SessionRepository } from "@ccflow/core/SessionRepository"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import { storeError } from "./internal/failure.js"
+import * as SqlSessionRepository from "./SqlSessionRepository.js"
+
+/** The repository in the database at this URL. Its tables are made in the first schema of the user's search path. */
+export const layerUrl = (url: Redacted.Redacted): Layer.Layer<SessionRepository, SessionStoreError> =>
+  Layer.scoped(
+    SessionRepository,
+    Effect.gen(function*() {
+      const driver = yield* Effect.tryPromise({ try: () => import("@effect/sql-pg/PgClient"), catch: missing })
+      const client = yield* driver.make({ url, applicationName: "ccflow" }).pipe(
+        Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
+        Effect.mapError((error) => storeError("open", error))
+      )
+      return yield* Effect.provideService(SqlSessionRepository.make, SqlClient, client)
+    })
+  )
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const missing = (): SessionStoreError =>
+  new SessionStoreError({
+    operation: "open",
+    reason: "Unavailable",
+    detail: "PostgreSQL's driver is not installed",
+    hint: "Install it: npm install @effect/sql-pg@^0.53."
+  })

@@ -1,0 +1,95 @@
+/** Leases, by the repository's clock. */
+import { busy, deadHolders, expiry, type Lease } from "@ccflow/core/SessionLease"
+import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Whole } from "./rows.js"
+import type { Store } from "./store.js"
+
+/** @internal */
+export const make = (
+  { run, sql }: Store
+): Pick<SessionRepositoryService, "acquireLease" | "renewLease" | "releaseLease" | "lease"> => {
+  const current = (sessionId: string) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.map(
+        sql<LeaseRow>`SELECT * FROM ccflow_leases WHERE session_id = ${sessionId} AND expires_at > ${now}`,
+        (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
+      ))
+
+  /** Takes what is free, expired, the holder's own, or `from` a holder that is dead. */
+  const take = (sessionId: string, holder: string, expiresAt: number, now: number, from: string) =>
+    Effect.map(
+      sql<LeaseRow>`INSERT INTO ccflow_leases (session_id, holder, expires_at)
+        VALUES (${sessionId}, ${holder}, ${expiresAt})
+        ON CONFLICT (session_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+        WHERE ccflow_leases.expires_at <= ${now}
+          OR ccflow_leases.holder = excluded.holder OR ccflow_leases.holder = ${from}
+        RETURNING *`,
+      (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
+    )
+
+  return {
+    acquireLease: (sessionId, holder, ttl, holderIsAlive = () => true) => {
+      const attempt = (from: string) =>
+        Effect.gen(function*() {
+          const now = yield* Clock.currentTimeMillis
+          const taken = yield* take(sessionId, holder, expiry(now, ttl), now, from)
+          return Option.isSome(taken)
+            ? { taken, other: Option.none<Lease>() }
+            : { taken, other: yield* current(sessionId) }
+        })
+      return Effect.gen(function*() {
+        let from = holder
+        // Whoever has it may change while it is asked for: each round ends with the lease, or with a live holder.
+        while (true) {
+          const { other, taken } = yield* run("acquireLease", attempt(from))
+          if (Option.isSome(taken)) return taken.value
+          if (Option.isNone(other)) continue
+          const dead = yield* deadHolders([other.value.holder], holderIsAlive)
+          if (dead.size === 0) return yield* Effect.fail(busy(other.value))
+          from = other.value.holder
+        }
+      })
+    },
+
+    renewLease: (sessionId, holder, ttl) =>
+      run(
+        "renewLease",
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.map(
+            sql`UPDATE ccflow_leases SET expires_at = ${expiry(now, ttl)}
+              WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`,
+            (rows) => rows.length > 0
+          ))
+      ),
+
+    releaseLease: (sessionId, holder) =>
+      Effect.map(
+        run(
+          "releaseLease",
+          sql`DELETE FROM ccflow_leases WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`
+        ),
+        (rows) => rows.length > 0
+      ),
+
+    lease: (sessionId) => run("lease", current(sessionId))
+  }
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+interface LeaseRow {
+  readonly session_id: string
+  readonly holder: string
+  readonly expires_at: Whole
+}
+
+const readLease = ({ expires_at: expiresAt, holder, session_id: sessionId }: LeaseRow): Lease => ({
+  sessionId,
+  holder,
+  expiresAt: Number(expiresAt)
+})

@@ -1,0 +1,164 @@
+/**
+ * The schema, as the steps that led to it. A released step is never changed: a database goes through those it has not
+ * seen. `@effect/sql`'s own migrator takes a lock it cannot get for work that is done, and so may leave no tables.
+ */
+import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Store } from "./store.js"
+
+/**
+ * By number and name, such as `0001_sessions`.
+ *
+ * @internal
+ */
+export type Migrations = Readonly<Record<string, (sql: SqlClient) => Effect.Effect<unknown, SqlError>>>
+
+/**
+ * Brings a database up to date. One that a newer version has made is left as it is.
+ *
+ * @internal
+ */
+export const migrate = (store: Store, known: Migrations): Effect.Effect<void, SessionStoreError> => {
+  const { sql } = store
+  const lock = sql.onDialectOrElse({
+    pg: () => Effect.asVoid(sql`SELECT pg_advisory_xact_lock(hashtext('ccflow_migrations'))`),
+    orElse: () => Effect.void
+  })
+  const advance = Effect.gen(function*() {
+    yield* lock
+    yield* sql`CREATE TABLE IF NOT EXISTS ccflow_migrations (
+      id INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL
+    )`
+    const from = yield* version(sql, known)
+    const now = yield* Clock.currentTimeMillis
+    for (const { id, name, step } of stepsOf(known).filter((step) => step.id > from)) {
+      yield* step(sql)
+      yield* sql`INSERT INTO ccflow_migrations (id, name, applied_at) VALUES (${id}, ${name}, ${now})`
+    }
+  })
+  return Effect.flatMap(
+    currentVersion(store, known),
+    (found) => found === newestOf(known) ? Effect.void : store.transaction("open", advance)
+  )
+}
+
+/**
+ * The schema's version, 0 where there is none. Changes nothing; fails with `NewerVersion` for one that is not known.
+ *
+ * @internal
+ */
+export const currentVersion = (store: Store, known: Migrations): Effect.Effect<number, SessionStoreError> =>
+  store.run("open", version(store.sql, known))
+
+/** @internal */
+export const migrations: Migrations = {
+  "0001_sessions": (sql) => {
+    // Text that is ordered and paged by: bytes, as SQLite compares it, whatever the database's language.
+    const key = sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" }))
+    const serial = sql.literal(
+      sql.onDialectOrElse({
+        pg: () => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        orElse: () => "INTEGER PRIMARY KEY"
+      })
+    )
+    // Children are deleted by statements: not every SQLite client enforces foreign keys.
+    return Effect.all([
+      sql`CREATE TABLE ccflow_sessions (
+        session_id ${key} NOT NULL PRIMARY KEY,
+        parent_id TEXT,
+        status TEXT NOT NULL,
+        title TEXT NOT NULL,
+        title_folded ${key} NOT NULL,
+        model TEXT,
+        cwd TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL,
+        turn_count BIGINT NOT NULL,
+        input_tokens DOUBLE PRECISION NOT NULL,
+        output_tokens DOUBLE PRECISION NOT NULL,
+        cache_read_input_tokens DOUBLE PRECISION NOT NULL,
+        cache_creation_input_tokens DOUBLE PRECISION NOT NULL,
+        cost_usd DOUBLE PRECISION NOT NULL,
+        duration_ms DOUBLE PRECISION NOT NULL,
+        options TEXT NOT NULL,
+        cli_version TEXT
+      )`,
+      sql`CREATE INDEX ccflow_sessions_updated_at ON ccflow_sessions (updated_at, session_id)`,
+      sql`CREATE INDEX ccflow_sessions_created_at ON ccflow_sessions (created_at, session_id)`,
+      sql`CREATE INDEX ccflow_sessions_turn_count ON ccflow_sessions (turn_count, session_id)`,
+      sql`CREATE INDEX ccflow_sessions_cost_usd ON ccflow_sessions (cost_usd, session_id)`,
+      sql`CREATE INDEX ccflow_sessions_title ON ccflow_sessions (title_folded, session_id)`,
+      sql`CREATE TABLE ccflow_session_tags (
+        session_id ${key} NOT NULL,
+        tag TEXT NOT NULL,
+        PRIMARY KEY (session_id, tag)
+      )`,
+      sql`CREATE INDEX ccflow_session_tags_tag ON ccflow_session_tags (tag, session_id)`,
+      sql`CREATE TABLE ccflow_turns (
+        turn_id TEXT NOT NULL PRIMARY KEY,
+        session_id ${key} NOT NULL,
+        turn_index BIGINT NOT NULL,
+        prompt TEXT NOT NULL,
+        prompt_folded TEXT NOT NULL,
+        status TEXT NOT NULL,
+        started_at BIGINT NOT NULL,
+        ended_at BIGINT,
+        result TEXT,
+        seen TEXT NOT NULL,
+        stop_reason TEXT,
+        usage TEXT,
+        cost_usd DOUBLE PRECISION,
+        num_turns DOUBLE PRECISION,
+        error TEXT,
+        holder TEXT NOT NULL,
+        UNIQUE (session_id, turn_index)
+      )`,
+      sql`CREATE INDEX ccflow_turns_running ON ccflow_turns (session_id) WHERE status = 'running'`,
+      sql`CREATE TABLE ccflow_messages (
+        message_id ${serial},
+        turn_id TEXT NOT NULL,
+        body TEXT NOT NULL
+      )`,
+      sql`CREATE INDEX ccflow_messages_turn ON ccflow_messages (turn_id, message_id)`,
+      sql`CREATE TABLE ccflow_leases (
+        session_id ${key} NOT NULL PRIMARY KEY,
+        holder TEXT NOT NULL,
+        expires_at BIGINT NOT NULL
+      )`
+    ], { discard: true })
+  }
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const newer = (found: number, newest: number) =>
+  new SessionStoreError({
+    operation: "open",
+    reason: "NewerVersion",
+    detail: `its schema is version ${found}, this program knows ${newest}`,
+    hint: "Update ccflow, or give this program a store of its own."
+  })
+
+const version = (sql: SqlClient, known: Migrations): Effect.Effect<number, SqlError | SessionStoreError> =>
+  Effect.gen(function*() {
+    const tables = yield* sql.onDialectOrElse({
+      pg: () => sql`SELECT 1 WHERE to_regclass('ccflow_migrations') IS NOT NULL`,
+      orElse: () => sql`SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ccflow_migrations'`
+    })
+    if (tables.length === 0) return 0
+    const rows = yield* sql<{ id: number | null }>`SELECT max(id) AS id FROM ccflow_migrations`
+    const found = rows[0]?.id ?? 0
+    return found > newestOf(known) ? yield* Effect.fail(newer(found, newestOf(known))) : found
+  })
+
+const stepsOf = (known: Migrations) =>
+  Object.entries(known)
+    .map(([key, step]) => ({ id: Number.parseInt(key, 10), name: key.slice(key.indexOf("_") + 1), step }))
+    .sort((one, other) => one.id - other.id)
+
+const newestOf = (known: Migrations): number => stepsOf(known).at(-1)?.id ?? 0

@@ -1,0 +1,22 @@
+/**
+ * What every store of sessions promises, as programs: each fails when its promise is broken. A test runner turns them
+ * into tests, over an empty store each:
+ *
+ * ```ts
+ * for (const { name, run } of suite) it.effect(name, () => Effect.provide(run, layer))
+ * ```
+ */
+import type { SessionRepository } from "@ccflow/core/SessionRepository"
+import type * as Effect from "effect/Effect"
+import { leases } from "./internal/leasePromises.js"
+import { listings } from "./internal/listingPromises.js"
+import { sessions } from "./internal/sessionPromises.js"
+import { turns } from "./internal/turnPromises.js"
+
+/** One promise, and the program that holds a store to it. */
+export interface Promised {
+  readonly name: string
+  readonly run: Effect.Effect<void, unknown, SessionRepository>
+}
+
+export const suite: ReadonlyArray<Promised> = [...sessions, ...listings, ...turns, ...leases]
