@@ -1,15 +1,19 @@
-import type { CliExit, Invocation, RunningCli } from "@ccflow/core/CliProcess"
-import * as Deferred from "effect/Deferred"
+import type { Invocation, RunningCli } from "@ccflow/core/CliProcess"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { Frame, Script, Started, Step, Turn } from "../FakeCli.js"
-
-const encoder = new TextEncoder()
+import { isRefused, isUnanswered, respond } from "./fakeControls.js"
+import { FakeDialogue } from "./fakeDialogue.js"
+import { FakeHost } from "./fakeHost.js"
+import { FakeOutput } from "./fakeOutput.js"
+import { type FakeDisk, FakeSession } from "./fakeSession.js"
+import { cutOff, say } from "./fakeSpeech.js"
+import { FakeTasks } from "./fakeTasks.js"
+import { FakeTurn, fieldsOf, type Line, type Played, textOf, uuidsOf } from "./fakeTurn.js"
 
 /**
- * One fake process: what it was sent, what it has printed and nobody has read yet, and the fiber that plays its turns.
+ * One fake process: takes what the program under test sends, and plays one turn after the other in a fiber.
  *
  * @internal
  */
@@ -19,61 +23,60 @@ export class FakeProcess {
   private readonly invocation: Invocation
   private readonly script: Script
   private readonly scope: Scope.Scope
+  private readonly output = new FakeOutput()
+  private readonly session: FakeSession
+  private readonly dialogue: FakeDialogue
+  private readonly host: FakeHost
+  private readonly tasks: FakeTasks
   private readonly sent: Array<Frame> = []
-  private readonly exited = Deferred.unsafeMake<CliExit>(FiberId.none)
-  private readonly partial: boolean
-  private readonly sessionId: string
-  private readonly queue: Array<unknown> = []
-  private readonly questions = new Map<string, Deferred.Deferred<void>>()
-  private printed: Array<Uint8Array> = []
-  private errors = ""
-  private reader: ((chunks: ReadonlyArray<Uint8Array>) => void) | undefined
-  private exit: CliExit | undefined
+  private readonly received = new Set<string>()
+  /** Turns that begin without a prompt. */
+  private readonly own: Array<FakeTurn> = []
   private inputClosed = false
   private turns = 0
-  private messages = 0
-  private failed = false
   private playing: Fiber.RuntimeFiber<void> | undefined
 
-  constructor(pid: number, invocation: Invocation, script: Script, scope: Scope.Scope) {
+  constructor(pid: number, invocation: Invocation, script: Script, scope: Scope.Scope, disk: FakeDisk) {
     this.scope = scope
     this.invocation = invocation
     this.script = script
-    this.partial = invocation.args.includes("--include-partial-messages")
-    this.sessionId = `00000000-0000-4000-8000-${String(pid).padStart(12, "0")}`
+    this.session = new FakeSession(pid, invocation, script.version ?? "2.1.330", disk)
+    this.dialogue = new FakeDialogue(this.session, this.output)
+    this.host = new FakeHost(this.dialogue)
+    this.tasks = new FakeTasks(this.dialogue)
     this.running = {
       pid,
-      stdout: Effect.async((resume) => {
-        if (this.printed.length > 0 || this.exit !== undefined) return resume(Effect.succeed(this.take()))
-        this.reader = (chunks) => resume(Effect.succeed(chunks))
-        return Effect.sync(() => {
-          this.reader = undefined
-        })
-      }),
+      stdout: this.output.read,
       send: (text) => Effect.suspend(() => this.accept(text)),
       closeInput: Effect.suspend(() => {
         this.inputClosed = true
+        this.host.close()
         return this.playNext
       }),
-      interrupt: Effect.suspend(() => Effect.andThen(this.interruptTurn, Effect.sync(() => this.leave(0, null)))),
-      exit: Deferred.await(this.exited),
-      stderrTail: Effect.sync(() => this.errors)
+      interrupt: Effect.suspend(() => {
+        this.host.withdraw()
+        return Effect.andThen(this.cut("SIGINT"), Effect.sync(() => this.leave(0)))
+      }),
+      exit: this.output.end,
+      stderrTail: this.output.stderrTail
     }
-    if (script.start !== undefined) this.queue.push(script.start)
+    if (script.start !== undefined) this.own.push(new FakeTurn(script.start))
   }
 
   get seen(): Started {
-    return { invocation: this.invocation, sent: this.sent, running: this.exit === undefined }
+    return { invocation: this.invocation, sent: this.sent, running: this.output.exit === undefined }
   }
 
+  readonly start: Effect.Effect<void> = Effect.suspend(() => this.playNext)
+
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    const playing = this.playing
-    this.leave(null, "SIGINT")
+    const { playing } = this
+    this.output.leave({ code: null, signal: "SIGINT" })
     return playing === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(playing))
   })
 
   private accept(text: string): Effect.Effect<boolean> {
-    if (this.exit !== undefined || this.inputClosed) return Effect.succeed(false)
+    if (this.output.exit !== undefined || this.inputClosed) return Effect.succeed(false)
     return Effect.as(
       Effect.forEach(text.split("\n").filter((line) => line !== ""), (line) => this.frame(JSON.parse(line)), {
         discard: true
@@ -85,177 +88,219 @@ export class FakeProcess {
   private frame(frame: Frame): Effect.Effect<void> {
     this.sent.push(frame)
     switch (frame.type) {
-      case "user": {
-        const { message } = frame as Frame & { readonly message: { readonly content: unknown } }
-        this.prompts.push(message.content)
-        this.queue.push(this.script.turns[this.turns++] ?? unscripted)
-        return this.playNext
-      }
-      case "control_request": {
-        const { request, request_id: id } = frame as Frame & { readonly request: { readonly subtype: string } }
-        const known = request.subtype === "initialize" || request.subtype === "interrupt"
-        this.print({
-          type: "control_response",
-          response: known
-            ? { subtype: "success", request_id: id, response: {} }
-            : {
-              subtype: "error",
-              request_id: id,
-              error: `Unsupported control request subtype: ${request.subtype}`,
-              error_code: "unsupported_request"
-            }
-        })
-        return request.subtype === "interrupt" ? this.interruptTurn : Effect.void
-      }
-      case "control_response": {
-        const { response } = frame as Frame & { readonly response: { readonly request_id: string } }
-        const question = this.questions.get(response.request_id)
-        return question === undefined ? Effect.void : Effect.asVoid(Deferred.succeed(question, undefined))
-      }
+      case "user":
+        return this.prompt(frame)
+      case "control_request":
+        return this.control(String(frame["request_id"]), fieldsOf(frame["request"]))
+      case "control_response":
+        return Effect.sync(() => this.host.answer(frame["response"]))
       default:
         return Effect.void
     }
   }
 
+  private prompt(frame: Frame): Effect.Effect<void> {
+    const { content } = fieldsOf(frame["message"])
+    const uuid = typeof frame["uuid"] === "string" ? frame["uuid"] : undefined
+    const { turn } = this.dialogue
+    const line: Line = { uuid, content, steers: turn?.answered === false && turn.tools.size > 0 }
+    this.prompts.push(content)
+    if (uuid !== undefined) {
+      this.session.named = true
+      if (this.received.has(uuid)) return Effect.void
+      this.received.add(uuid)
+      if (this.session.knows(uuid)) return Effect.sync(() => this.dialogue.lifecycle([line], "completed"))
+    }
+    this.dialogue.lifecycle([line], "queued")
+    this.dialogue.waiting = [...this.dialogue.waiting, line]
+    return this.playNext
+  }
+
+  private control(
+    request_id: string,
+    { subtype: kind, ...request }: Readonly<Record<string, unknown>>
+  ): Effect.Effect<void> {
+    const subtype = String(kind)
+    const scripted = this.script.controls?.[subtype]
+    const answer = scripted === undefined ? respond(this.answering, subtype, request) : scripted(request)
+    if (isUnanswered(answer)) return Effect.void
+    this.dialogue.control({
+      type: "control_response",
+      response: isRefused(answer)
+        ? { subtype: "error", request_id, error: answer.error, error_code: answer.code }
+        : { subtype: "success", request_id, response: answer }
+    })
+    if (scripted !== undefined || isRefused(answer)) return Effect.void
+    switch (subtype) {
+      case "interrupt":
+        return Effect.andThen(this.cut("interrupt"), Effect.suspend(() => this.playNext))
+      case "end_session":
+        return Effect.sync(() => this.leave(0))
+      case "set_permission_mode":
+        return Effect.sync(() =>
+          this.dialogue.print({
+            type: "system",
+            subtype: "status",
+            status: null,
+            permissionMode: this.session.mode
+          })
+        )
+      default:
+        return Effect.void
+    }
+  }
+
+  private get answering() {
+    const { dialogue, host, invocation, tasks } = this
+    return { dialogue, host, tasks, checkpoints: "CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING" in invocation.env }
+  }
+
   /** Turns run one after the other; when none is left and the input is closed, the process leaves. */
   private readonly playNext: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.playing !== undefined || this.exit !== undefined) return Effect.void
-    const turn = this.queue.shift() as Turn | undefined
+    if (this.playing !== undefined || this.output.exit !== undefined) return Effect.void
+    const turn = this.next()
     if (turn === undefined) {
-      if (this.inputClosed) this.leave(this.failed ? 1 : 0, null)
+      if (this.inputClosed && this.tasks.size === 0) this.leave(this.dialogue.failed ? 1 : 0)
       return Effect.void
     }
-    return Effect.forEach(turn, (step) => this.exit === undefined ? this.step(step) : Effect.void, { discard: true })
-      .pipe(
-        Effect.ensuring(Effect.sync(() => {
-          this.playing = undefined
-        })),
-        Effect.andThen(Effect.suspend(() => this.playNext)),
-        Effect.forkIn(this.scope),
-        Effect.map((fiber) => {
-          if (fiber.unsafePoll() === null) this.playing = fiber
-        })
-      )
+    this.dialogue.begin(turn)
+    return Effect.forEach(turn.steps, (step) => this.ended(turn) ? Effect.void : this.step(turn, step), {
+      discard: true
+    }).pipe(
+      Effect.interruptible,
+      Effect.ensuring(Effect.sync(() => {
+        if (turn.cut === undefined || turn.cut === "deny") this.end(turn)
+      })),
+      Effect.andThen(Effect.suspend(() => this.playNext)),
+      Effect.forkIn(this.scope),
+      Effect.uninterruptible,
+      Effect.map((fiber) => {
+        this.playing = fiber
+      })
+    )
   })
 
-  private readonly interruptTurn: Effect.Effect<void> = Effect.suspend(() => {
-    const { playing } = this
-    if (playing === undefined) return Effect.void
-    return Effect.andThen(
-      Fiber.interrupt(playing),
-      Effect.sync(() =>
-        this.print({
-          type: "result",
-          subtype: "error_during_execution",
-          is_error: true,
-          terminal_reason: "aborted_streaming",
-          errors: ["[ede_diagnostic] interrupted"],
-          num_turns: 1
-        })
-      )
-    ).pipe(Effect.andThen(Effect.suspend(() => this.playNext)))
-  })
+  private next(): FakeTurn | undefined {
+    const [first] = this.dialogue.waiting
+    if (first === undefined) return this.own.shift()
+    const clear = this.dialogue.waiting.findIndex((line) => isClear(line))
+    const taken = clear === 0 ? 1 : clear < 0 ? this.dialogue.waiting.length : clear
+    const lines = this.dialogue.waiting.slice(0, taken)
+    this.dialogue.waiting = this.dialogue.waiting.slice(taken)
+    return new FakeTurn(clear === 0 ? [{ _tag: "Clear" }] : this.scripted(lines), lines)
+  }
 
-  private step(step: Step): Effect.Effect<void> {
+  private scripted(lines: ReadonlyArray<Line>): Turn {
+    const index = this.turns++
+    const prompt = lines.map(({ content }) => textOf(content)).join("\n\n")
+    return this.script.turns?.[index] ?? this.script.respond?.(prompt, index) ?? unscripted
+  }
+
+  private ended(turn: FakeTurn): boolean {
+    return this.output.exit !== undefined || turn.cut !== undefined || turn.over
+  }
+
+  private end(turn: FakeTurn): void {
+    this.playing = undefined
+    if (turn.cut !== undefined && !turn.answered) cutOff(this.dialogue, turn)
+    this.dialogue.end(turn)
+    for (const { id, steps } of turn.tasks) this.finish(id, steps)
+  }
+
+  /** Background work has ended: the CLI tells its model in a turn of its own. */
+  private finish(id: string, steps: Turn): void {
+    if (!this.tasks.end(id, "completed")) return
+    this.own.push(
+      new FakeTurn(steps, [], {
+        kind: "task-notification",
+        ...this.session.modern && { producer: "session-task" }
+      })
+    )
+  }
+
+  private cut(how: "interrupt" | "SIGINT"): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { playing } = this
+      const { turn } = this.dialogue
+      if (playing === undefined || turn === undefined) return Effect.void
+      turn.cut = how
+      return Effect.andThen(Fiber.interrupt(playing), Effect.sync(() => this.end(turn)))
+    })
+  }
+
+  private step(turn: FakeTurn, step: Played): Effect.Effect<void> {
     switch (step._tag) {
       case "Emit":
-        return Effect.sync(() => this.print(step.frame))
+        return Effect.sync(() => turn.skips(step.frame) ? undefined : this.dialogue.print(step.frame))
+      case "Init":
+        return Effect.sync(() => this.dialogue.print(this.session.init(step.fields)))
+      case "Result":
+        return Effect.sync(() => this.dialogue.result(step.fields))
+      case "Use":
+        return Effect.sync(() => this.dialogue.useTool(step.id, step.tool, step.input))
       case "Say":
-        return Effect.sync(() => this.say(step))
+        return say(this.dialogue, turn, step)
       case "Raw":
-        return Effect.sync(() => this.write(step.bytes))
+        return Effect.sync(() => this.output.write(step.bytes))
       case "Stderr":
-        return Effect.sync(() => {
-          this.errors = (this.errors + step.text).slice(-64 * 1024)
-        })
+        return Effect.sync(() => this.output.complain(step.text))
       case "Delay":
         return Effect.sleep(step.duration)
       case "Ask":
-        return Effect.suspend(() => this.ask(step))
+        return this.host.askPermission(turn, step)
+      case "Hook":
+        return this.host.askHook(turn, step)
+      case "Call":
+        return this.host.callTool(turn, step)
+      case "Background":
+        return this.background(turn, step)
+      case "Clear":
+        return Effect.sync(() => this.clear(turn))
       case "Exit":
-        return Effect.sync(() => this.leave(step.code, step.signal))
+        return Effect.sync(() => this.output.leave({ code: step.code, signal: step.signal }))
     }
   }
 
-  private say({ content, deltas, kind }: Extract<Step, { _tag: "Say" }>): void {
-    const id = `msg_${++this.messages}`
-    const usage = { input_tokens: 10, output_tokens: 1 }
-    const event = (fields: Frame) =>
-      this.print({ type: "stream_event", event: fields, parent_tool_use_id: null, api_message_id: id })
-    if (this.partial) {
-      event({ type: "message_start", message: { id, model: "claude-fake", usage } })
-      event({ type: "content_block_start", index: 0, content_block: { type: kind, [kind]: "" } })
-      const size = Math.max(1, Math.ceil(content.length / deltas))
-      for (let at = 0; at < content.length; at += size) {
-        event({
-          type: "content_block_delta",
-          index: 0,
-          delta: { type: `${kind}_delta`, [kind]: content.slice(at, at + size) }
-        })
-      }
-    }
-    this.print({
-      type: "assistant",
-      parent_tool_use_id: null,
-      message: {
-        id,
-        role: "assistant",
-        model: "claude-fake",
-        content: [{ type: kind, [kind]: content }],
-        stop_reason: null,
-        usage
-      }
+  private background(turn: FakeTurn, { after, steps }: Extract<Step, { _tag: "Background" }>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const id = this.tasks.begin()
+      if (after === undefined) return Effect.sync(() => turn.tasks.push({ id, steps }))
+      return Effect.sleep(after).pipe(
+        Effect.andThen(Effect.suspend(() => {
+          this.finish(id, steps)
+          return this.playNext
+        })),
+        Effect.forkIn(this.scope),
+        Effect.asVoid
+      )
     })
-    if (this.partial) {
-      event({ type: "content_block_stop", index: 0 })
-      event({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 5 } })
-      event({ type: "message_stop" })
-    }
   }
 
-  private ask({ input, tool }: Extract<Step, { _tag: "Ask" }>): Effect.Effect<void> {
-    const id = `ask-${this.questions.size + 1}`
-    const answered = Deferred.unsafeMake<void>(FiberId.none)
-    this.questions.set(id, answered)
-    this.print({
-      type: "control_request",
-      request_id: id,
-      request: { subtype: "can_use_tool", tool_name: tool, input, tool_use_id: `toolu_${id}` }
+  /** `/clear`: the conversation goes on under another id. */
+  private clear(turn: FakeTurn): void {
+    const [user_message_uuid] = uuidsOf(turn.lines)
+    this.dialogue.print({
+      type: "conversation_reset",
+      new_conversation_id: this.session.newId(),
+      trigger: "clear",
+      user_message_uuid
     })
-    return Deferred.await(answered)
+    this.session.clear()
+    this.dialogue.print(this.session.init({}))
+    this.dialogue.result({
+      num_turns: 0,
+      stop_reason: null,
+      terminal_reason: undefined,
+      ...this.session.modern && { local_command: "clear" }
+    }, false)
   }
 
-  private print(frame: Frame): void {
-    if (frame.type === "result") this.failed = frame["is_error"] === true
-    const named = frame.type.startsWith("control_") ? frame : { session_id: this.sessionId, ...frame }
-    this.write(encoder.encode(JSON.stringify(named) + "\n"))
-  }
-
-  private write(bytes: Uint8Array): void {
-    if (this.exit !== undefined) return
-    this.printed.push(bytes)
-    this.wake()
-  }
-
-  private leave(code: number | null, signal: string | null): void {
-    if (this.exit !== undefined) return
-    this.exit = { code, signal }
-    Deferred.unsafeDone(this.exited, Effect.succeed(this.exit))
-    this.wake()
-  }
-
-  private wake(): void {
-    const { reader } = this
-    this.reader = undefined
-    reader?.(this.take())
-  }
-
-  private take(): ReadonlyArray<Uint8Array> {
-    const taken = this.printed
-    this.printed = []
-    return taken
+  private leave(code: number): void {
+    this.output.leave({ code, signal: null })
   }
 }
+
+const isClear = ({ content }: Line): boolean => textOf(content).trim() === "/clear"
 
 const unscripted: Turn = [{
   _tag: "Emit",
