@@ -20,6 +20,22 @@ export const sqlite: Layer.Layer<SessionRepository, unknown> = Layer.unwrapScope
   Effect.map(folder, (path) => SqliteSessionRepository.layer({ path: join(path, "sessions.db") }))
 )
 
+export const session = (sessionId: string, fields: Partial<SessionRecord> = {}): SessionRecord => ({
+  sessionId,
+  status: "open",
+  title: "",
+  cwd: "/work",
+  tags: [],
+  createdAt: 0,
+  updatedAt: 0,
+  turnCount: 0,
+  usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+  costUsd: 0,
+  durationMs: 0,
+  options: {},
+  ...fields
+})
+
 /** Uses the store in a file, and closes it. */
 export const inFile = <A, E>(path: string, use: Effect.Effect<A, E, SessionRepository>) =>
   Effect.provide(use, SqliteSessionRepository.layer({ path }))
@@ -40,11 +56,14 @@ const pg = (schema: string) => {
   return Redacted.make(inSchema.toString())
 }
 
-const connected = Effect.provideServiceEffect(
-  PgClient.make({ url: Redacted.make(url), maxConnections: 1 }),
-  Reactivity.Reactivity,
-  Reactivity.make
-)
+export const rawPg = (given: Redacted.Redacted) =>
+  Effect.provideServiceEffect(
+    PgClient.make({ url: given, maxConnections: 1 }),
+    Reactivity.Reactivity,
+    Reactivity.make
+  )
+
+const connected = rawPg(Redacted.make(url))
 
 /** Why PostgreSQL cannot be tested here, if it cannot. */
 export const noPostgres = await Effect.runPromiseExit(

@@ -1,0 +1,205 @@
+import { SessionRepository } from "@ccflow/core/SessionRepository"
+import * as PgSessionRepository from "@ccflow/sql/PgSessionRepository"
+import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
+import { SqlError } from "@effect/sql/SqlError"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Layer, Option } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { currentVersion, migrate, type Migrations, migrations } from "../src/internal/migrations.js"
+import * as Store from "../src/internal/store.js"
+import { folder, inFile, noPostgres, pgUrl, rawFile, rawPg, session } from "./support.js"
+
+const dumped = (database: "sqlite" | "pg") =>
+  readFileSync(new URL(`fixtures/schema-0001.${database}.sql`, import.meta.url), "utf8")
+    .replace(/^--.*\n/, "")
+    .split(/;\n/)
+    .filter((statement) => statement.trim() !== "")
+
+/** A store as version 1 left it. */
+const version1 = {
+  sqlite: Effect.gen(function*() {
+    const path = join(yield* folder, "sessions.db")
+    const sql = yield* rawFile(path)
+    yield* Effect.forEach(dumped("sqlite"), (statement) => sql.unsafe(statement))
+    return { sql, layer: SqliteSessionRepository.layer({ path }) }
+  }),
+  pg: Effect.gen(function*() {
+    const url = yield* pgUrl
+    const sql = yield* rawPg(url)
+    yield* Effect.forEach(dumped("pg"), (statement) => sql.unsafe(statement))
+    return { sql, layer: PgSessionRepository.layerUrl(url) }
+  })
+}
+
+const first = "11111111-1111-4111-8111-111111111111"
+const answered = "33333333-3333-4333-8333-333333333333"
+
+/** All that was in it, through today's repository. */
+const isIntact = Effect.gen(function*() {
+  const repository = yield* SessionRepository
+  const { sessions } = yield* repository.list({ orderBy: "createdAt", descending: false })
+  assert.deepStrictEqual(sessions, [
+    session(first, {
+      title: "Fix the tests",
+      model: "opus",
+      cwd: "/work/project",
+      tags: ["ci", "urgent"],
+      createdAt: 1700000000000,
+      updatedAt: 1700000004000,
+      turnCount: 1,
+      usage: { inputTokens: 10, outputTokens: 20, cacheReadInputTokens: 30, cacheCreationInputTokens: 40 },
+      costUsd: 0.25,
+      durationMs: 1500,
+      options: { model: "opus", maxTurns: 3 },
+      cliVersion: "2.1.330"
+    }),
+    session("22222222-2222-4222-8222-222222222222", {
+      parentId: first,
+      status: "closed",
+      title: "Ärger",
+      cwd: "/work/project",
+      createdAt: 1700000001000,
+      updatedAt: 1700000001000
+    })
+  ])
+  const holder = "4711@host#1700000000"
+  assert.deepStrictEqual((yield* repository.turns(first)).turns, [
+    {
+      turnId: answered,
+      sessionId: first,
+      index: 0,
+      prompt: "Why does CI fail?",
+      status: "completed",
+      startedAt: 1700000002000,
+      endedAt: 1700000003500,
+      result: "It is flaky.",
+      seen: "It is",
+      stopReason: "end_turn",
+      usage: { inputTokens: 10, outputTokens: 20, cacheReadInputTokens: 30, cacheCreationInputTokens: 40 },
+      costUsd: 0.25,
+      numTurns: 1,
+      holder
+    },
+    {
+      turnId: "44444444-4444-4444-8444-444444444444",
+      sessionId: first,
+      index: 1,
+      prompt: [{ type: "text", text: "Then mend it" }],
+      status: "running",
+      startedAt: 1700000004000,
+      seen: "Let me",
+      holder
+    }
+  ])
+  assert.deepStrictEqual((yield* repository.messages(answered)).messages, [
+    { type: "system", subtype: "init" },
+    { type: "result", result: "It is flaky." }
+  ])
+  assert.strictEqual(yield* repository.count({ search: "ÄRGER" }), 1)
+  assert.strictEqual(yield* repository.count({ search: "does ci" }), 1)
+  assert.strictEqual(yield* repository.count({ tags: ["urgent"] }), 1)
+})
+
+/** And it goes on from there. */
+const goesOn = Effect.gen(function*() {
+  const repository = yield* SessionRepository
+  const cut = yield* repository.recover(() => true)
+  assert.deepStrictEqual(cut.map(({ index, seen, status }) => [index, seen, status]), [[1, "Let me", "cut"]])
+  yield* repository.beginTurn({ turnId: "t", sessionId: first, prompt: "hi", holder: "me" })
+  assert.isTrue(yield* repository.appendMessages("t", ["new"]))
+  assert.isTrue(yield* repository.endTurn("t", { status: "completed" }))
+  assert.strictEqual(Option.getOrThrow(yield* repository.get(first)).turnCount, 2)
+})
+
+/** A version that is still to come. */
+const next: Migrations = {
+  ...migrations,
+  "0002_starred": (sql) =>
+    Effect.zipRight(
+      sql`ALTER TABLE ccflow_sessions ADD COLUMN starred BIGINT NOT NULL DEFAULT 0`,
+      sql`UPDATE ccflow_sessions SET starred = 1 WHERE status = 'open'`
+    )
+}
+
+const broken: Migrations = {
+  ...next,
+  "0003_broken": (sql) =>
+    Effect.zipRight(
+      sql`ALTER TABLE ccflow_sessions ADD COLUMN half BIGINT`,
+      Effect.fail(new SqlError({ message: "no", cause: new Error("no") }))
+    )
+}
+
+const databases = [
+  { name: "SQLite", made: version1.sqlite, skip: undefined },
+  { name: `PostgreSQL${noPostgres ? ` (skipped: ${noPostgres})` : ""}`, made: version1.pg, skip: noPostgres }
+]
+
+for (const { made, name, skip } of databases) {
+  describe.skipIf(skip !== undefined)(`a store that an earlier version left in ${name}`, () => {
+    it.scopedLive("is read as it was, and goes on", () =>
+      Effect.gen(function*() {
+        const { layer } = yield* made
+        const opened = <A, E>(use: Effect.Effect<A, E, SessionRepository>) =>
+          Effect.provide(use, layer as Layer.Layer<SessionRepository, unknown>)
+        yield* opened(isIntact)
+        yield* opened(Effect.zipRight(isIntact, goesOn))
+      }))
+
+    it.scopedLive("takes the steps that it has not seen, once, and is then too new for this version", () =>
+      Effect.gen(function*() {
+        const { layer, sql } = yield* made
+        const store = Store.make(sql)
+        yield* migrate(store, next)
+        yield* migrate(store, next)
+        assert.deepStrictEqual(
+          (yield* sql<{ starred: number | string }>`SELECT starred FROM ccflow_sessions ORDER BY session_id`).map(
+            ({ starred }) => Number(starred)
+          ),
+          [1, 0]
+        )
+        const steps = yield* sql<{ id: number; name: string }>`SELECT id, name FROM ccflow_migrations ORDER BY id`
+        assert.deepStrictEqual(steps.map(({ id, name }) => [id, name]), [[1, "sessions"], [2, "starred"]])
+        const error = yield* Effect.flip(Effect.provide(isIntact, layer))
+        assert.strictEqual((error as { reason?: string }).reason, "NewerVersion")
+      }))
+
+    it.scopedLive("stays what it was when a step fails, and can take it later", () =>
+      Effect.gen(function*() {
+        const { sql } = yield* made
+        const store = Store.make(sql)
+        const error = yield* Effect.flip(migrate(store, broken))
+        assert.deepStrictEqual([error._tag, error.operation], ["SessionStoreError", "open"])
+        assert.strictEqual(yield* currentVersion(store, broken), 1)
+        yield* migrate(store, next)
+        assert.strictEqual(yield* currentVersion(store, next), 2)
+      }))
+  })
+}
+
+it.scopedLive("an empty file that many open at once is set up once, and all can use it", () =>
+  Effect.gen(function*() {
+    const path = join(yield* folder, "sessions.db")
+    const numbers = Array.from({ length: 8 }, (_, n) => n)
+    yield* Effect.forEach(
+      numbers,
+      (n) => inFile(path, Effect.flatMap(SessionRepository, (repository) => repository.save(session(`s${n}`)))),
+      { concurrency: "unbounded" }
+    )
+    assert.strictEqual(yield* inFile(path, Effect.flatMap(SessionRepository, (repository) => repository.count())), 8)
+    const rows = yield* Effect.flatMap(rawFile(path), (sql) => sql`SELECT id FROM ccflow_migrations`)
+    assert.strictEqual(rows.length, Object.keys(migrations).length)
+  }))
+
+it.scopedLive.skipIf(noPostgres !== undefined)("so is an empty schema of PostgreSQL", () =>
+  Effect.gen(function*() {
+    const url = yield* pgUrl
+    yield* Effect.forEach(Array.from({ length: 5 }, (_, n) => n), (n) =>
+      Effect.provide(
+        Effect.flatMap(SessionRepository, (repository) => repository.save(session(`s${n}`))),
+        PgSessionRepository.layerUrl(url)
+      ), { concurrency: "unbounded" })
+    const rows = yield* Effect.flatMap(rawPg(url), (sql) => sql`SELECT id FROM ccflow_migrations`)
+    assert.strictEqual(rows.length, Object.keys(migrations).length)
+  }))
