@@ -213,8 +213,12 @@ export class FakeHost {
       this.dialogue.result({ terminal_reason: "hook_stopped" })
     } else if (blocks && event === "UserPromptSubmit") {
       turn.over = true
-      this.inform(reason, { prompt_submit_outcome: "blocked" })
-      this.dialogue.result({ num_turns: 0 }, false)
+      this.dialogue.print(this.dialogue.session.init({}))
+      this.inform(`UserPromptSubmit operation blocked by hook:\n${reason}`, {
+        prevent_continuation: true,
+        prompt_submit_outcome: { kind: "blocked_by_hook", prompt_kept: false, reason }
+      })
+      this.dialogue.result({ num_turns: 0, stop_reason: null, terminal_reason: undefined }, false)
     } else if (blocks && event === "PreToolUse" && tool !== undefined && turn.tools.has(tool)) {
       this.refuse(turn, tool, `PreToolUse:${turn.tools.get(tool)?.name} hook error: ${reason}`)
     }

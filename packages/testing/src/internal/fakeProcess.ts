@@ -285,6 +285,7 @@ export class FakeProcess {
       trigger: "clear",
       user_message_uuid
     })
+    this.tasks.changed()
     this.session.clear()
     this.dialogue.print(this.session.init({}))
     this.dialogue.result({

@@ -95,17 +95,17 @@ export class FakeSession {
 
   /** The figures of a result, which are cumulative; `total` where the script says it. */
   bill(total: unknown): Readonly<Record<string, unknown>> {
-    const cost = typeof total === "number" ? total : this.cost + turnCost
+    const price = typeof total === "number" ? total - this.cost : turnCost
     const before = this.models[this.model] ?? { inputTokens: 0, outputTokens: 0, costUSD: 0 }
     this.models = {
       ...this.models,
       [this.model]: {
         inputTokens: before.inputTokens + 10,
         outputTokens: before.outputTokens + 5,
-        costUSD: before.costUSD + cost - this.cost
+        costUSD: before.costUSD + price
       }
     }
-    this.cost = cost
+    this.cost = typeof total === "number" ? total : this.cost + price
     this.save(this.disk.get(this.id)?.uuids ?? nothing.uuids)
     return this.figures()
   }

@@ -46,7 +46,8 @@ export class FakeTasks {
     return true
   }
 
-  private changed(): void {
+  /** Lists what is left. */
+  changed(): void {
     if (!this.dialogue.session.modern) return
     const tasks = [...this.live.keys()].map((id) => ({ task_id: id, task_type: "local_bash", description: id }))
     this.dialogue.print({ type: "system", subtype: "background_tasks_changed", tasks })
