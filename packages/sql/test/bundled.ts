@@ -1,0 +1,32 @@
+import { build } from "esbuild"
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/** A script as one file that starts at once, with SQLite's driver outside, as `ccflow` is bundled. */
+export const bundled = async (
+  script: string,
+  { driver = true } = {}
+): Promise<{ readonly path: string; readonly folder: string; readonly remove: () => void }> => {
+  const folder = mkdtempSync(join(tmpdir(), "ccflow-bundle-"))
+  const path = join(folder, "script.mjs")
+  await build({
+    entryPoints: [here(script)],
+    outfile: path,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    conditions: ["@ccflow/source"],
+    external: ["better-sqlite3"],
+    logLevel: "error",
+    banner: {
+      js: `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);`
+    }
+  })
+  if (driver) symlinkSync(here("../../../node_modules"), join(folder, "node_modules"), "junction")
+  return { path, folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
