@@ -15,8 +15,11 @@ export const bundled = async (
   const path = join(folder, "script.mjs")
   await build({
     entryPoints: [here(script)],
-    outfile: path,
+    outdir: folder,
+    entryNames: "script",
+    outExtension: { ".js": ".mjs" },
     bundle: true,
+    splitting: true,
     format: "esm",
     platform: "node",
     target: "node20",
