@@ -68,6 +68,10 @@ const table: { readonly [F in Field]-?: ReadonlyArray<readonly [Options, Transla
     [{ maxTokens: 500 }, { env: { CLAUDE_CODE_MAX_OUTPUT_TOKENS: "500" } }],
     [{ maxTokens: 500, env: { CLAUDE_CODE_MAX_OUTPUT_TOKENS: "9" } }, { env: { CLAUDE_CODE_MAX_OUTPUT_TOKENS: "500" } }]
   ],
+  mcpTimeout: [
+    [{ mcpTimeout: "2 seconds" }, { env: { MCP_TIMEOUT: "2000" } }],
+    [{ mcpTimeout: Infinity, env: { MCP_TIMEOUT: "9" } }, { env: { MCP_TIMEOUT: "2147483647" } }]
+  ],
   maxBudgetUsd: [[{ maxBudgetUsd: 0.25 }, { args: ["--max-budget-usd=0.25"] }]],
   taskBudget: [[{ taskBudget: 20_000 }, { args: ["--task-budget=20000"] }]],
   effort: [[{ effort: "high" }, { args: ["--effort=high"] }]],
@@ -260,6 +264,7 @@ const anyOptions: FastCheck.Arbitrary<Options> = FastCheck.record({
   skills: FastCheck.oneof(FastCheck.constant("all" as const), hostiles),
   maxTurns: small,
   maxTokens: small,
+  mcpTimeout: small,
   maxBudgetUsd: FastCheck.double({ min: 0.01, max: 100, noNaN: true }),
   taskBudget: small,
   effort: literal("low", "max"),

@@ -1,3 +1,4 @@
+import * as Duration from "effect/Duration"
 import type { QueryOptions } from "../AgentOptions.js"
 import { defaultGraces, type Invocation, type InvocationFile } from "../CliProcess.js"
 import { toJsonSchema } from "./outputSchema.js"
@@ -69,6 +70,7 @@ export const toEnv = (options: QueryOptions): Readonly<Record<string, string | u
   CLAUDE_CODE_STARTUP_FAILURE_RESULTS: "1",
   ...options.env,
   ...(options.maxTokens === undefined ? {} : { CLAUDE_CODE_MAX_OUTPUT_TOKENS: String(options.maxTokens) }),
+  ...(options.mcpTimeout === undefined ? {} : { MCP_TIMEOUT: String(timerMillis(options.mcpTimeout)) }),
   ...(options.fileCheckpointing === undefined
     ? {}
     : { CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING: options.fileCheckpointing ? "true" : undefined })
@@ -127,6 +129,10 @@ export const isJson = (settings: string): boolean => settings.trimStart().starts
 // ---------------------------------------------------------------------------
 
 const valued = (flag: string, value: string | number | undefined) => value === undefined ? [] : [`--${flag}=${value}`]
+
+/** A timer that is set to more runs out at once. */
+const timerMillis = (input: Duration.DurationInput): number =>
+  Math.min(Math.ceil(Duration.toMillis(input)), 2 ** 31 - 1)
 
 const listed = (flag: string, values: ReadonlyArray<string> | undefined) => valued(flag, values?.join(","))
 
