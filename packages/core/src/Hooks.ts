@@ -94,8 +94,13 @@ export const layer = <R = never>(registrations: ReadonlyArray<Registration<R>>):
 export const layerNoop: Layer.Layer<Hooks> = Layer.succeed(Hooks, [])
 
 /**
- * Does something at an event. On 2.1.330 and 2.1.197 these reach a program: see `HookInput`; `SessionStart` and
- * `SessionEnd` do not, whatever is registered.
+ * Does something at an event. Seen to reach a program, on 2.1.330 as on 2.1.197: `UserPromptSubmit`,
+ * `UserPromptExpansion`, `PreToolUse`, `PostToolUse`, `PostToolUseFailure`, `PostToolBatch`, `PermissionRequest`,
+ * `SubagentStart`, `SubagentStop`, `MessageDisplay`, `Stop`, `StopFailure`, `PreCompact`, `PostCompact`, `TaskCreated`, and
+ * `SessionStart` after a compaction. The start and the end of the session itself do not, whatever is registered.
+ *
+ * `PermissionRequest` runs beside the permission handler, and the first answer counts. 2.1.197 has it only where there is
+ * a permission handler.
  */
 export const on: {
   <Event extends HookEvent, R = never>(
@@ -143,7 +148,10 @@ export const ask = (reason?: string): HookOutput<Named<"Ask">> => output({ _tag:
 export const changeInput = (input: Readonly<Record<string, unknown>>): HookOutput<Named<"ChangeInput">> =>
   output({ _tag: "ChangeInput", input })
 
-/** The model sees this in place of what the tool gave. */
+/**
+ * The model sees this in place of what the tool gave. For a tool of an MCP server it is text, or a list of blocks; for the
+ * CLI's own it has the shape of `toolResponse`.
+ */
 export const changeResult = (result: unknown): HookOutput<Named<"ChangeResult">> =>
   output({ _tag: "ChangeResult", result })
 

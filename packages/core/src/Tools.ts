@@ -48,6 +48,7 @@ export interface Tool<out R = never> {
   readonly input: Schema.Schema.AnyNoContext
   readonly annotations: Annotations | undefined
   readonly inlineChars: number | undefined
+  readonly alwaysLoad: boolean | undefined
   /** Takes the arguments as the model gave them. */
   readonly run: (args: unknown, call: Call) => Effect.Effect<unknown, unknown, R>
 }
@@ -87,10 +88,12 @@ export const tool = <A, I, R = never>(options: {
   readonly handler: (input: A, call: Call) => Effect.Effect<unknown, unknown, R>
   readonly annotations?: Annotations | undefined
   /**
-   * How many characters of a result the model gets itself; of more the CLI writes a file and shows the beginning.
-   * Default: the CLI's, some 50 000.
+   * How many characters of a result the model gets itself: of more the CLI writes a file and shows the beginning. Default:
+   * the CLI's, some 50 000. It has a limit of its own, somewhere below a million.
    */
   readonly inlineChars?: number | undefined
+  /** The model knows the tool from the start. Left out, newer versions let it search for tools before it uses them. */
+  readonly alwaysLoad?: boolean | undefined
 }): Tool<R> => {
   const decode = Schema.decodeUnknownEither(options.input)
   return {
@@ -99,6 +102,7 @@ export const tool = <A, I, R = never>(options: {
     input: options.input,
     annotations: options.annotations,
     inlineChars: options.inlineChars,
+    alwaysLoad: options.alwaysLoad,
     run: (args, call) =>
       Either.match(decode(args), {
         onLeft: (error) => {

@@ -1,7 +1,9 @@
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import type * as ControlProtocol from "../ControlProtocol.js"
@@ -14,16 +16,14 @@ import { complaintOf } from "./schemaIssue.js"
 export const inputOf = <Event extends HookEvent>(
   event: Event,
   raw: unknown
-): Either.Either<HookInput<Event>, Misread> =>
+): Either.Either<HookInput<Event>, HookFailure> =>
   Either.mapLeft(decodeOf(event)(told(raw)), (error) => {
     const { detail, field } = complaintOf(error)
-    return { message: `the input of ${event} is not what it was: ${field}: ${detail}` }
+    return new HookFailure({ message: `the input of ${event} is not what it was: ${field}: ${detail}` })
   })
 
-/** @internal */
-export interface Misread {
-  readonly message: string
-}
+/** What keeps a handler from its answer, beside what is its own. @internal */
+export class HookFailure extends Data.Error<{ readonly message: string }> {}
 
 /** The `hooks` of the `initialize` request. @internal */
 export const initializeOf = (
@@ -109,9 +109,9 @@ const answer = (registration: Registration, input: unknown): Effect.Effect<Reado
   return Effect.suspend(() => registration.handle(input)).pipe(
     Effect.timeoutFail({
       duration: timeoutOf(registration),
-      onTimeout: () => ({ message: `it took longer than ${Duration.format(timeoutOf(registration))}` })
+      onTimeout: () => new HookFailure({ message: `it took longer than ${Duration.format(timeoutOf(registration))}` })
     }),
-    Effect.map((output) => encode(event, output)),
+    Effect.map((output) => encode(event, output, input)),
     Effect.catchAllCause((cause) => {
       const blocks = failureOf(registration) === "block"
       return Effect.as(
@@ -119,7 +119,7 @@ const answer = (registration: Registration, input: unknown): Effect.Effect<Reado
           Effect.logWarning(`A hook failed, so ${blocks ? "it blocks" : "the CLI goes on without it"}`, cause),
           { hook: event }
         ),
-        blocks ? encode(event, refusal(event, `A ${event} hook failed: ${causeText(cause)}`)) : {}
+        blocks ? encode(event, refusal(event, `A ${event} hook failed: ${causeText(cause)}`), input) : {}
       )
     })
   )
@@ -131,8 +131,8 @@ const refusal = (event: HookEvent, reason: string): HookOutput => ({
 
 type Fields = Readonly<Record<string, unknown>>
 
-const encode = (event: HookEvent, { answers }: HookOutput): Fields => {
-  const parts = answers.map((part) => encodeOne(event, part))
+const encode = (event: HookEvent, { answers }: HookOutput, input: unknown): Fields => {
+  const parts = answers.map((part) => encodeOne(event, part, input))
   const top: Fields = Object.assign({}, ...parts.map(({ specific: _, ...fields }) => fields))
   const specific: Fields = Object.assign({}, ...parts.map((part) => part.specific))
   const contexts = parts.flatMap(({ specific }) => specific?.additionalContext ?? [])
@@ -152,7 +152,7 @@ interface Encoded extends Fields {
   readonly specific?: { readonly additionalContext?: string; readonly [field: string]: unknown }
 }
 
-const encodeOne = (event: HookEvent, answer: Answer): Encoded => {
+const encodeOne = (event: HookEvent, answer: Answer, input: unknown): Encoded => {
   switch (answer._tag) {
     case "Allow":
       return permission(event, "allow", answer.reason)
@@ -164,9 +164,11 @@ const encodeOne = (event: HookEvent, answer: Answer): Encoded => {
       return event === "PermissionRequest"
         ? { specific: { decision: { behavior: "allow", updatedInput: answer.input } } }
         : { specific: { updatedInput: answer.input } }
-    case "ChangeResult":
+    case "ChangeResult": {
+      const result = resultFor(input, answer.result)
       // The second is the older name, for tools of MCP servers alone.
-      return { specific: { updatedToolOutput: answer.result, updatedMCPToolOutput: answer.result } }
+      return { specific: { updatedToolOutput: result, updatedMCPToolOutput: result } }
+    }
     case "Block":
       return event === "PreToolUse"
         ? permission(event, "deny", answer.reason)
@@ -191,6 +193,12 @@ const permission = (event: HookEvent, behavior: "allow" | "deny" | "ask", reason
         ...(reason === undefined ? {} : { permissionDecisionReason: reason })
       }
     }
+
+/** A tool of an MCP server gives blocks, and an older CLI fails on anything else. */
+const resultFor = (input: unknown, result: unknown): unknown =>
+  typeof result === "string" && Predicate.hasProperty(input, "tool_name") && String(input.tool_name).startsWith("mcp__")
+    ? [{ type: "text", text: result }]
+    : result
 
 /** The fields by their names in camelCase, without those that say nothing; and as they are. */
 const told = (raw: unknown): unknown => {

@@ -105,7 +105,8 @@ const serverOf = (set: Tools.ToolSet): Either.Either<Server, InvalidOptionsError
         description: tool.description,
         inputSchema,
         ...(tool.annotations === undefined ? {} : { annotations: tool.annotations }),
-        ...(tool.inlineChars === undefined ? {} : { _meta: { "anthropic/maxResultSizeChars": tool.inlineChars } })
+        // What is undefined is not written.
+        _meta: { "anthropic/maxResultSizeChars": tool.inlineChars, "anthropic/alwaysLoad": tool.alwaysLoad }
       })
     }
     return { set, tools, listed }
@@ -205,19 +206,24 @@ const resultOf = (value: unknown): Result => {
   return bounded({ content: [Tools.text(text)] })
 }
 
-/** A line that is too long for the CLI ends it. */
+/** A line that is too long for the CLI ends it, and all of the session. */
 const bounded = (result: Result): Result => {
   const size = result.content.reduce((sum, block) => sum + sizeOf(block), 0)
-  return size <= longest
+  // Escaped, a character can take six.
+  const line = size * 6 <= longest ? size : JSON.stringify(result.content).length
+  return line <= longest
     ? result
-    : toolError(`The result has ${size} characters, and ${longest} at the most can be handed on.`)
+    : toolError(`The result has ${size} characters. That is too much to hand on: narrow the question down.`)
 }
 
 const sizeOf = (block: Tools.ContentBlock): number =>
-  Object.values(block).reduce((sum: number, value) => sum + (typeof value === "string" ? value.length : 0), 0)
+  Object.values(block).reduce(
+    (sum: number, value) => sum + (typeof value === "string" ? value.length : JSON.stringify(value)?.length ?? 0),
+    0
+  )
 
-/** The CLI was seen to end at a line of 256 Mi characters; a character can take six when it is escaped. */
-const longest = 40 * 1024 * 1024
+/** The CLI's own bound is 256 Mi characters; there it ends. */
+const longest = 192 * 1024 * 1024
 
 const toolError = (message: string): Result => ({ content: [Tools.text(message)], isError: true })
 
