@@ -4,19 +4,27 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { decode, merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
-import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import type { ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
 import { CliProcess } from "./CliProcess.js"
+import { lastAnswer } from "./internal/answer.js"
+import { connect as connectWith } from "./internal/connection.js"
 import * as Host from "./internal/host.js"
+import { checkPrompt } from "./internal/prompt.js"
+import * as Recorder from "./internal/recorder.js"
 import * as Run from "./internal/run.js"
-import { type Pull, pullOf, streamed } from "./internal/streamed.js"
+import * as SessionPlan from "./internal/session.js"
+import { pullOf, streamed } from "./internal/streamed.js"
+import * as WarmPool from "./internal/warmPool.js"
 import type { Message, Result } from "./Message.js"
 import { MessageParser } from "./MessageParser.js"
+import type { Session } from "./Session.js"
+import { decodeLifetime, type SessionOptions } from "./SessionOptions.js"
 
 /** A prompt: text, or blocks of the API (text, pictures, documents). Text that begins with `/` is a slash command. */
 export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
@@ -33,35 +41,71 @@ export interface ClaudeOptions extends QueryOptions, Host.HostOptions {
 /** The service. Its streams own a process each: however they end, it is gone when they have. */
 export class Claude extends Context.Tag("@ccflow/core/Claude")<Claude, {
   readonly query: (prompt: Prompt, options?: ClaudeOptions) => Stream.Stream<Message, ClaudeError>
+  /** A conversation, closed with the scope. Nothing is started before it is needed. */
+  readonly session: (options?: SessionOptions) => Effect.Effect<Session, ClaudeError, Scope.Scope>
 }>() {}
 
-export const make: Effect.Effect<Claude["Type"], never, CliProcess | MessageParser | ClaudeConfig> = Effect.gen(
-  function*() {
-    const cliProcess = yield* CliProcess
-    const messageParser = yield* MessageParser
-    const { defaults } = yield* ClaudeConfig
+/** What a `Claude` keeps beside its queries. */
+export interface ClaudeServiceOptions {
+  /**
+   * Processes that are kept started and initialised with the client's own options, so that a first message waits for no
+   * start. Each is used once. One was seen to hold 160 MB. Default: none.
+   */
+  readonly warm?: number | undefined
+}
 
-    const run = (
-      prompt: Prompt,
-      { hooks, interruptWhen, permissions, toolSets, ...given }: ClaudeOptions
-    ): Stream.Stream<Message, ClaudeError> =>
+export const make = (
+  { warm = 0 }: ClaudeServiceOptions = {}
+): Effect.Effect<Claude["Type"], InvalidOptionsError, CliProcess | MessageParser | ClaudeConfig | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { defaults } = yield* ClaudeConfig
+    const connect = connectWith(yield* CliProcess, yield* MessageParser)
+    const pool = yield* WarmPool.make(warm, defaults, connect)
+
+    const resolve = ({ hooks, permissions, toolSets, ...given }: Omit<ClaudeOptions, "interruptWhen">) =>
+      Effect.gen(function*() {
+        const options = yield* decode(merge(defaults, yield* CurrentOptions, given))
+        return { options, host: yield* Host.resolve({ hooks, permissions, toolSets }, options) }
+      })
+
+    const run = (prompt: Prompt, { interruptWhen, ...given }: ClaudeOptions): Stream.Stream<Message, ClaudeError> =>
       streamed(Effect.gen(function*() {
         yield* checkPrompt(prompt)
-        const current = yield* CurrentOptions
-        const options = yield* decode(merge(defaults, current, given))
-        const host = yield* Host.resolve({ hooks, permissions, toolSets }, options)
-        return yield* Run.open({ cliProcess, messageParser }, prompt, options, host, interruptWhen)
+        const { host, options } = yield* resolve(given)
+        return yield* Run.open(pool.connect, prompt, options, host, interruptWhen)
       }))
+
+    const session: Claude["Type"]["session"] = ({ idleTimeout, recycleAfter, ...given } = {}) =>
+      Effect.gen(function*() {
+        const lifetime = yield* decodeLifetime({ idleTimeout, recycleAfter })
+        const resolved = yield* resolve(given)
+        const { adopted, options } = yield* pool.adopt(resolved.options, resolved.host)
+        return yield* SessionPlan.make({
+          connect,
+          adopted,
+          host: resolved.host,
+          recorder: yield* Recorder.resolve(options),
+          options,
+          lifetime,
+          fork: (more) => session({ idleTimeout, recycleAfter, ...withoutIdentity(given), ...more })
+        })
+      })
 
     return {
       // Policies are put around the run here, in one pipe, and nowhere else.
-      query: (prompt, options = {}) => run(prompt, options)
+      query: (prompt, options = {}) => run(prompt, options),
+      session
     }
-  }
-)
+  })
+
+/** Bare, with processes kept warm: no policies around the run. */
+export const layerWith = (
+  options: ClaudeServiceOptions
+): Layer.Layer<Claude, InvalidOptionsError, CliProcess | MessageParser | ClaudeConfig> =>
+  Layer.scoped(Claude, make(options))
 
 /** Bare: no policies around the run. */
-export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.effect(Claude, make)
+export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.orDie(layerWith({}))
 
 /** The messages of one prompt, as they come. Fails after the last message when the run has failed. */
 export const query = (prompt: Prompt, options?: ClaudeOptions): Stream.Stream<Message, ClaudeError, Claude> =>
@@ -99,31 +143,8 @@ export const structured = <A, I>(
 // internal
 // ---------------------------------------------------------------------------
 
-/** Reads to the end, and not only to the answer: a run can still fail after it. */
-const lastAnswer = <R>(
-  pull: Pull<R>,
-  found: Result | undefined
-): Effect.Effect<Result, ClaudeError, R> =>
-  Effect.matchEffect(pull, {
-    onSuccess: (messages) => lastAnswer(pull, messages.reduce(answerOf, found)),
-    onFailure: (end) =>
-      Option.isSome(end)
-        ? Effect.fail(end.value)
-        : found === undefined
-        ? Effect.dieMessage("a run that ended well has a result")
-        : Effect.succeed(found)
-  })
-
-const answerOf = (found: Result | undefined, message: Message): Result | undefined =>
-  found === undefined && message._tag === "Result" && message.origin === undefined ? message : found
-
-const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptionsError> =>
-  typeof prompt === "string" && prompt.trim() !== "" || Array.isArray(prompt) && prompt.length > 0
-    ? Effect.void
-    : Effect.fail(
-      new InvalidOptionsError({
-        field: "prompt",
-        detail: "it must be text or blocks, and not empty",
-        hint: "Give the CLI something to do."
-      })
-    )
+/** A branch has an id of its own. */
+const withoutIdentity = (options: SessionOptions): SessionOptions => {
+  const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, title, ...rest } = options
+  return rest
+}

@@ -61,6 +61,8 @@ export interface RunningCli {
   readonly exit: Effect.Effect<CliExit>
   /** The last 64 KiB of stderr. */
   readonly stderrTail: Effect.Effect<string>
+  /** Bytes of memory that the process holds, where that can be told. */
+  readonly memory?: Effect.Effect<number | undefined> | undefined
 }
 
 /** The service that starts CLIs. */

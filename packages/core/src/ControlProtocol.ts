@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { Prompt } from "./Claude.js"
 import { CliProtocolError } from "./ClaudeError.js"
 import type { Control, ControlRequest } from "./CliFrame.js"
 import type { RunningCli } from "./CliProcess.js"
@@ -125,6 +126,16 @@ export const make = (
 /** One line of the CLI's input. */
 export const line = (frame: { readonly type: string; readonly [field: string]: unknown }): string =>
   JSON.stringify(frame) + "\n"
+
+/** A message of the user. Its `uuid` is what the CLI calls it by. */
+export const userLine = (prompt: Prompt, uuid?: string): string =>
+  line({
+    type: "user",
+    message: { role: "user", content: prompt },
+    parent_tool_use_id: null,
+    session_id: "",
+    ...(uuid === undefined ? {} : { uuid })
+  })
 
 // ---------------------------------------------------------------------------
 // internal

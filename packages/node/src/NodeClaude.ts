@@ -9,9 +9,13 @@ import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Layer from "effect/Layer"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
-/** With options for all queries, over those of the environment. */
-export const layerWith = (options: QueryOptions): Layer.Layer<Claude.Claude, InvalidOptionsError> =>
-  Claude.layer.pipe(
+/** Options for all queries and sessions, over those of the environment. */
+export interface NodeClaudeOptions extends QueryOptions, Claude.ClaudeServiceOptions {}
+
+export const layerWith = (
+  { warm, ...options }: NodeClaudeOptions
+): Layer.Layer<Claude.Claude, InvalidOptionsError> =>
+  Claude.layerWith({ warm }).pipe(
     Layer.provide(Layer.mergeAll(NodeCliProcess.layer, MessageParser.layer, ClaudeConfig.layerWith(options)))
   )
 

@@ -11,6 +11,8 @@ type Taken<A, E> = Effect.Effect<ReadonlyArray<A>, Option.Option<E>>
  */
 export class Inbox<A, E> {
   private held: ReadonlyArray<A> = []
+  /** Two batches and more, of which `held` is what they make together. */
+  private gathered: Array<A> | undefined
   private ended: Taken<A, E> | undefined
   private taker: (() => void) | undefined
   private waiting: (() => void) | undefined
@@ -45,7 +47,11 @@ export class Inbox<A, E> {
 
   offer(batch: ReadonlyArray<A>): void {
     if (batch.length === 0 || this.ended !== undefined) return
-    this.held = this.held.length === 0 ? batch : [...this.held, ...batch]
+    if (this.held.length === 0) this.held = batch
+    else {
+      this.held = this.gathered ??= [...this.held]
+      for (const item of batch) this.gathered.push(item)
+    }
     this.wake()
   }
 
@@ -65,6 +71,7 @@ export class Inbox<A, E> {
   private empty(): ReadonlyArray<A> {
     const taken = this.held
     this.held = []
+    this.gathered = undefined
     this.waiting?.()
     this.waiting = undefined
     return taken

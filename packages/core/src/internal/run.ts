@@ -5,22 +5,16 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
-import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
+import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
 import { type ClaudeError, CliTimeoutError, type RunFacts } from "../ClaudeError.js"
-import type { CliExit, CliProcess, Invocation } from "../CliProcess.js"
+import type { CliExit } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
-import type { MessageParser } from "../MessageParser.js"
+import { type Connect, planOf, redactedArgv } from "./connection.js"
 import type { Host } from "./host.js"
 import { Inbox } from "./inbox.js"
 import { Seen } from "./seen.js"
-
-/** @internal */
-export interface Services {
-  readonly cliProcess: CliProcess["Type"]
-  readonly messageParser: MessageParser["Type"]
-}
 
 /** The next messages; the failure `None` is the good end. @internal */
 export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>>
@@ -35,7 +29,7 @@ export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeErr
  * @internal
  */
 export const open = (
-  services: Services,
+  connect: Connect,
   prompt: Prompt,
   options: QueryOptions,
   host: Host,
@@ -53,9 +47,8 @@ export const open = (
           lastFrameAt = now()
         })
       )
-    const invocation = invocationOf(options, host)
-    const cli = yield* services.cliProcess.open(invocation)
-    const parser = yield* services.messageParser.make
+    const connection = yield* connect(planOf(options, host))
+    const { cli, parser, plan } = connection
     const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
     const scope = yield* Effect.scope
     const inbox = new Inbox<Message, ClaudeError>(maxHeld)
@@ -71,7 +64,7 @@ export const open = (
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
-      argv: redactedArgv(invocation),
+      argv: redactedArgv(plan),
       stderrTail,
       sessionId: seen.sessionId,
       frames: parser.counts.frames
@@ -98,8 +91,12 @@ export const open = (
         ? Effect.sync(() => decide("", exit))
         : Effect.map(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
 
-    const initialize = initializeOf(options, host)
-    const firstLine = userLine(prompt)
+    const initialize = connection.initialized === undefined ? plan.initialize : undefined
+    // A process that was warmed up repeats the prompt: that is not for the consumer.
+    const uuid = connection.initialized === undefined ? undefined : crypto.randomUUID()
+    const own = (batch: ReadonlyArray<Message>) =>
+      uuid === undefined ? batch : batch.filter((message) => !repeats(message, uuid))
+    const firstLine = ControlProtocol.userLine(prompt, uuid)
     const ask = Effect.gen(function*() {
       if (initialize !== undefined) yield* control.request({ subtype: "initialize", ...initialize }, limits.startup)
       yield* cli.send(firstLine)
@@ -113,7 +110,7 @@ export const open = (
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
         lastFrameAt = now()
-        inbox.offer(seen.all(parser.push(chunks)))
+        inbox.offer(seen.all(own(parser.push(chunks))))
         for (const frame of parser.takeControl()) yield* control.accept(frame)
         const next = seen.step()
         if (next !== undefined) answeredAt = lastFrameAt
@@ -124,7 +121,7 @@ export const open = (
           lastFrameAt = now()
         }
       }
-      inbox.offer(seen.all(parser.end()))
+      inbox.offer(seen.all(own(parser.end())))
       endedAt = now()
       if (deadline()[0] < lookAt) yield* fork(watch)
       yield* finish(yield* cli.exit)
@@ -224,26 +221,5 @@ const timeoutHints = {
   total: "Raise timeout, or resume the session."
 }
 
-const userLine = (prompt: Prompt): string =>
-  ControlProtocol.line({
-    type: "user",
-    message: { role: "user", content: prompt },
-    parent_tool_use_id: null,
-    session_id: ""
-  })
-
-/** @internal */
-export const invocationOf = (options: QueryOptions, host: Host): Invocation => {
-  const invocation = toInvocation(options)
-  return host.args.length === 0 ? invocation : { ...invocation, args: [...invocation.args, ...host.args] }
-}
-
-/** `undefined` when there is nothing to say. @internal */
-export const initializeOf = (options: QueryOptions, host: Host): Readonly<Record<string, unknown>> | undefined => {
-  const said = toInitialize(options)
-  return Object.keys(host.initialize).length === 0 ? said : { ...said, ...host.initialize }
-}
-
-const redactedArgv = (
-  invocation: Invocation
-): ReadonlyArray<string> => [invocation.command, ...redactArgs(invocation.args)]
+const repeats = (message: Message, uuid: string): boolean =>
+  message._tag === "User" ? message.uuid === uuid : message._tag === "Status" && message.kind === "command_lifecycle"

@@ -119,7 +119,7 @@ export class Seen {
   private turnEnded(message: Result): Result {
     this.inTurn = false
     this.tools.clear()
-    if (message.origin !== undefined || this.answered) return message
+    if (message.origin !== undefined) return message
     return this.result = this.withPartialText(this.decoded(message))
   }
 

@@ -89,7 +89,9 @@ export const toFiles = (options: QueryOptions): ReadonlyArray<InvocationFile> =>
 
 /** The fields of the `initialize` request; `undefined` when there is nothing to say, so that nothing is sent. */
 export const toInitialize = (options: QueryOptions): Readonly<Record<string, unknown>> | undefined => {
-  const append = [options.appendSystemPrompt, contextBlock(options.context)].filter((part) => part !== undefined)
+  const append = [options.appendSystemPrompt, contextBlock("Context", options.context)].filter((part) =>
+    part !== undefined
+  )
   const fields = Object.entries({
     systemPrompt: options.systemPrompt === undefined ? undefined : [options.systemPrompt],
     appendSystemPrompt: append.length === 0 ? undefined : append.join("\n\n"),
@@ -189,11 +191,11 @@ const settingsOf = ({ sandbox, settings }: QueryOptions): string | undefined => 
 const isData = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** A block that its content cannot end: the fence is longer than any run of backticks inside. */
-const contextBlock = (context: unknown): string | undefined => {
+/** A block that its content cannot end: the fence is longer than any run of backticks inside. @internal */
+export const contextBlock = (label: string, context: unknown): string | undefined => {
   if (context === undefined) return undefined
   const json = JSON.stringify(context) ?? "null"
   const longest = (json.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2)
   const fence = "`".repeat(longest + 1)
-  return `[Context]\n${fence}json\n${json}\n${fence}`
+  return `[${label}]\n${fence}json\n${json}\n${fence}`
 }

@@ -1,0 +1,65 @@
+/**
+ * What a session and its turns can be asked to do, beside what a query can.
+ */
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type { ClaudeOptions } from "./Claude.js"
+import { InvalidOptionsError } from "./ClaudeError.js"
+import { complaintOf } from "./internal/schemaIssue.js"
+
+const Time = Schema.declare(
+  (value: unknown): value is Duration.DurationInput => Option.isSome(Duration.decodeUnknown(value)),
+  { identifier: "Time", description: "a duration: milliseconds, or text such as \"5 minutes\"" }
+)
+const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number above 0" })
+
+/** How long a session's process lives. */
+export const Lifetime = Schema.Struct({
+  /** Without a turn, until the process is closed. The session stays. Default: 10 minutes. */
+  idleTimeout: Schema.optional(Time),
+  /** What wears a process out: it is replaced between two turns. Defaults: 6 hours, 200 turns, 1 GiB. */
+  recycleAfter: Schema.optional(Schema.Struct({
+    age: Schema.optional(Time),
+    turns: Schema.optional(Count),
+    /** Observed on Linux alone. The CLI was seen to hold 160 MB at first and 240 after 50 turns. */
+    memoryBytes: Schema.optional(Count)
+  }))
+})
+export interface Lifetime extends Schema.Schema.Type<typeof Lifetime> {}
+
+/** The options of a session are those of a query, for all its turns; `timeout` is each turn's. */
+export interface SessionOptions extends Omit<ClaudeOptions, "interruptWhen">, Lifetime {}
+
+/** The options of one turn. */
+export const TurnOptions = Schema.Struct({
+  /** The turn's id, a UUID, here, in the records and in the CLI's transcript. Left out, it gets a new one. */
+  turnId: Schema.optional(Schema.UUID.annotations({ description: "a UUID" })),
+  /** Data for the model to know, added to the prompt. */
+  context: Schema.optional(Schema.Unknown),
+  timeout: Schema.optional(Time),
+  stallTimeout: Schema.optional(Time)
+})
+export interface TurnOptions extends Schema.Schema.Type<typeof TurnOptions> {}
+
+/** Turn options that are known to be good. */
+export const decodeTurn = (options: unknown): Either.Either<TurnOptions, InvalidOptionsError> =>
+  Either.mapLeft(validateTurn(options), invalid)
+
+/** Lifetimes that are known to be good. */
+export const decodeLifetime = (options: unknown): Either.Either<Lifetime, InvalidOptionsError> =>
+  Either.mapLeft(validateLifetime(options), invalid)
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const validateTurn = Schema.validateEither(TurnOptions, { onExcessProperty: "error" })
+const validateLifetime = Schema.validateEither(Lifetime, { onExcessProperty: "error" })
+
+const invalid = (error: ParseResult.ParseError): InvalidOptionsError => {
+  const { detail, field } = complaintOf(error)
+  return new InvalidOptionsError({ field: field === "" ? "options" : field, detail, hint: "See SessionOptions." })
+}

@@ -1,0 +1,23 @@
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { ClaudeError } from "../ClaudeError.js"
+import type { Message, Result } from "../Message.js"
+import type { Pull } from "./streamed.js"
+
+/** Reads to the end, and not only to the answer: a run can still fail after it. @internal */
+export const lastAnswer = <R>(
+  pull: Pull<R>,
+  found: Result | undefined
+): Effect.Effect<Result, ClaudeError, R> =>
+  Effect.matchEffect(pull, {
+    onSuccess: (messages) => lastAnswer(pull, messages.reduce(answerOf, found)),
+    onFailure: (end) =>
+      Option.isSome(end)
+        ? Effect.fail(end.value)
+        : found === undefined
+        ? Effect.dieMessage("a run that ended well has a result")
+        : Effect.succeed(found)
+  })
+
+const answerOf = (found: Result | undefined, message: Message): Result | undefined =>
+  found === undefined && message._tag === "Result" && message.origin === undefined ? message : found

@@ -1,0 +1,63 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
+import type { CliNotFoundError, CliSpawnError } from "../ClaudeError.js"
+import type { CliProcess, Invocation, RunningCli } from "../CliProcess.js"
+import type { MessageParser, Parser } from "../MessageParser.js"
+import type { Host } from "./host.js"
+
+/** How a process is started, and what it is told before its first prompt. @internal */
+export interface Plan {
+  readonly invocation: Invocation
+  /** `undefined` when there is nothing to say. */
+  readonly initialize: Readonly<Record<string, unknown>> | undefined
+}
+
+/** A started CLI, and the one parser of its output. @internal */
+export interface Connection {
+  readonly cli: RunningCli
+  readonly parser: Parser
+  readonly plan: Plan
+  /** What the CLI answered to `initialize`, when it has been asked already. */
+  readonly initialized: Readonly<Record<string, unknown>> | undefined
+}
+
+/** @internal */
+export type Connect = (plan: Plan) => Effect.Effect<Connection, CliNotFoundError | CliSpawnError, Scope.Scope>
+
+/** Starts a process for each plan. @internal */
+export const connect = (cliProcess: CliProcess["Type"], messageParser: MessageParser["Type"]): Connect => (plan) =>
+  Effect.gen(function*() {
+    const cli = yield* cliProcess.open(plan.invocation)
+    return { cli, parser: yield* messageParser.make, plan, initialized: undefined }
+  })
+
+/** @internal */
+export const planOf = (options: QueryOptions, host: Host): Plan => {
+  const invocation = toInvocation(options)
+  const initialize = toInitialize(options)
+  return {
+    invocation: host.args.length === 0 ? invocation : { ...invocation, args: [...invocation.args, ...host.args] },
+    initialize: Object.keys(host.initialize).length === 0 ? initialize : { ...initialize, ...host.initialize }
+  }
+}
+
+/** How it was started, as errors may show it. @internal */
+export const redactedArgv = ({ invocation }: Plan): ReadonlyArray<string> => [
+  invocation.command,
+  ...redactArgs(invocation.args)
+]
+
+/**
+ * A session's process. It repeats each message of the user when it takes it up, which is how one knows whose answer
+ * comes; and it is always asked what it is, so that it has started when that is known.
+ *
+ * @internal
+ */
+export const sessionPlan = (options: QueryOptions, host: Host): Plan => {
+  const { initialize, invocation } = planOf(options, host)
+  return {
+    invocation: { ...invocation, args: [...invocation.args, "--replay-user-messages"] },
+    initialize: initialize ?? {}
+  }
+}

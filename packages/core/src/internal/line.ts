@@ -1,0 +1,36 @@
+import * as Effect from "effect/Effect"
+
+/** One at a time, in the order of coming. @internal */
+export class Line {
+  private busy = false
+  private waiting: Array<() => void> = []
+
+  /** Whoever has entered leaves. One who is interrupted has not entered, also when it was just their turn. */
+  readonly enter: Effect.Effect<void> = Effect.async<void>((resume) => {
+    if (!this.busy) {
+      this.busy = true
+      resume(Effect.void)
+      return Effect.sync(() => this.leave())
+    }
+    let entered = false
+    const go = () => {
+      entered = true
+      resume(Effect.void)
+    }
+    this.waiting.push(go)
+    return Effect.sync(() => {
+      if (entered) this.leave()
+      else this.waiting = this.waiting.filter((other) => other !== go)
+    })
+  })
+
+  leave(): void {
+    const next = this.waiting.shift()
+    if (next === undefined) this.busy = false
+    else next()
+  }
+
+  get free(): boolean {
+    return !this.busy
+  }
+}

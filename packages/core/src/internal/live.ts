@@ -1,0 +1,218 @@
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Records from "effect/Record"
+import type * as Scope from "effect/Scope"
+import type { QueryOptions } from "../AgentOptions.js"
+import { type ClaudeError, CliTimeoutError, MissingResultError, type RunFacts } from "../ClaudeError.js"
+import type { CliExit, RunningCli } from "../CliProcess.js"
+import * as ControlProtocol from "../ControlProtocol.js"
+import type { Message } from "../Message.js"
+import { Attribution } from "./attribution.js"
+import { BackgroundTasks } from "./backgroundTasks.js"
+import { type Connection, redactedArgv } from "./connection.js"
+import { isRecord } from "./guard.js"
+import type { Host } from "./host.js"
+import { Seen } from "./seen.js"
+import type { Turn, TurnOutcome } from "./turn.js"
+
+/** What a session wants to be told of its process. It is told where the output is read: it must be short. @internal */
+export interface Listener {
+  readonly saw: (turn: Turn, messages: ReadonlyArray<Message>) => Effect.Effect<void>
+  /** The CLI is done with the turn. These are its last messages, which the consumer does not have yet. */
+  readonly conclude: (turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>) => Effect.Effect<void>
+  readonly background: (messages: ReadonlyArray<Message>) => Effect.Effect<void>
+  /** The session's id, each time that it is another one. */
+  readonly named: (sessionId: string) => Effect.Effect<void>
+  /** The process has ended, of itself or because it was closed. The turn that it was in has not. */
+  readonly gone: (turn: Turn | undefined, error: ClaudeError) => Effect.Effect<void>
+}
+
+/** A session's process. @internal */
+export interface Live {
+  /** Begins to read it. Without this nothing is heard of it. */
+  readonly run: Effect.Effect<void, never, Scope.Scope>
+  readonly cli: RunningCli
+  readonly control: ControlProtocol.ControlProtocol
+  /** What the CLI said of itself at the start. Fails with why it did not start. */
+  readonly initialized: Effect.Effect<Readonly<Record<string, unknown>>, ClaudeError>
+  readonly background: BackgroundTasks
+  readonly attribution: Attribution
+  readonly startedAt: number
+  readonly alive: () => boolean
+  readonly frames: () => number
+  /**
+   * Writes the turn's prompt. Its messages go to it from then on, until it has ended or the process is gone. False when
+   * the CLI does not read.
+   */
+  readonly begin: (turn: Turn, uuid: string) => Effect.Effect<boolean>
+}
+
+/**
+ * Reads a process from its start to its end, whatever the session does with it, and answers what it asks. The scope owns
+ * the process.
+ *
+ * @internal
+ */
+export const open = (
+  connection: Connection,
+  options: QueryOptions,
+  host: Host,
+  listener: Listener
+): Effect.Effect<Live, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { cli, parser, plan } = connection
+    const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
+    const attribution = new Attribution()
+    const background = new BackgroundTasks()
+    const starting = new Seen(options)
+    const initialized = Deferred.unsafeMake<Readonly<Record<string, unknown>>, ClaudeError>(FiberId.none)
+    let turn: Turn | undefined
+    let sessionId = ""
+    let reading = true
+    let ready = connection.initialized !== undefined
+
+    /** While we are asked, the silence is ours. */
+    const answering = (handler: ControlProtocol.Handler): ControlProtocol.Handler => (request) =>
+      Effect.ensuring(
+        handler(request),
+        Effect.sync(() => {
+          if (turn !== undefined) turn.lastFrameAt = now()
+        })
+      )
+    const control = yield* ControlProtocol.make(cli, Records.map(host.handlers, answering))
+
+    const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
+      exitCode: exit?.code ?? null,
+      signal: exit?.signal ?? null,
+      argv: redactedArgv(plan),
+      stderrTail,
+      sessionId,
+      frames: parser.counts.frames
+    })
+
+    const deliver = (batch: ReadonlyArray<Message>): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        for (const message of batch) {
+          if (message._tag === "Task") background.see(message)
+          if (message.sessionId !== "" && message.sessionId !== sessionId) {
+            sessionId = message.sessionId
+            yield* listener.named(sessionId)
+          }
+        }
+        if (!ready) starting.all(batch)
+        const mine = attribution.take(batch)
+        if (turn !== undefined) yield* tell(turn, mine.turn, mine.ended)
+        if (mine.background.length > 0) yield* listener.background(mine.background)
+      })
+
+    const tell = (current: Turn, messages: ReadonlyArray<Message>, ended: boolean): Effect.Effect<void> => {
+      if (messages.length === 0 && !ended) return Effect.void
+      const told = current.look(messages)
+      if (!ended) return Effect.map(listener.saw(current, told), () => current.inbox.offer(told))
+      turn = undefined
+      return listener.conclude(current, current.seen.outcome(facts("", undefined)), told)
+    }
+
+    const read = Effect.gen(function*() {
+      for (;;) {
+        const chunks = yield* cli.stdout
+        if (chunks.length === 0) break
+        if (turn !== undefined) turn.lastFrameAt = now()
+        yield* Effect.uninterruptible(deliver(parser.push(chunks)))
+        for (const frame of parser.takeControl()) yield* control.accept(frame)
+      }
+      yield* Effect.uninterruptible(deliver(parser.end()))
+      if (turn !== undefined) yield* Effect.uninterruptible(tell(turn, attribution.end().turn, false))
+      const exit = Option.getOrUndefined(yield* Effect.timeoutOption(cli.exit, leaving))
+      const stderrTail = yield* cli.stderrTail
+      yield* Effect.uninterruptible(Effect.suspend(() => gone(facts(stderrTail, exit))))
+    })
+
+    const gone = (why: RunFacts): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        reading = false
+        const current = turn
+        turn = undefined
+        const verdict = Either.flip((current?.seen ?? starting).outcome(why)).pipe(
+          Either.getOrElse(() =>
+            new MissingResultError({ facts: why, hint: "Send the prompt again: the session goes on." })
+          )
+        )
+        return Deferred.fail(initialized, verdict).pipe(
+          Effect.zipRight(control.close),
+          Effect.zipRight(listener.gone(current, verdict))
+        )
+      })
+
+    const initializing = connection.initialized === undefined
+      ? initialize(control, plan.initialize, options, () => parser.counts.frames)
+      : Effect.succeed(connection.initialized)
+
+    const run = Effect.gen(function*() {
+      yield* Effect.forkScoped(
+        Effect.ensuring(read, Effect.suspend(() => reading ? gone(facts("", undefined)) : Effect.void))
+      )
+      yield* initializing.pipe(
+        Effect.tap(() =>
+          Effect.sync(() => {
+            ready = true
+          })
+        ),
+        Effect.intoDeferred(initialized),
+        Effect.forkScoped
+      )
+    })
+
+    return {
+      run,
+      cli,
+      control,
+      background,
+      attribution,
+      initialized: Deferred.await(initialized),
+      startedAt: now(),
+      alive: () => reading,
+      frames: () => parser.counts.frames,
+      begin: (next, uuid) =>
+        Effect.suspend(() => {
+          if (!reading) return Effect.succeed(false)
+          turn = next
+          next.lastFrameAt = now()
+          attribution.begin(uuid)
+          return cli.send(ControlProtocol.userLine(next.prompt, uuid))
+        })
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+/** After the end of the output, until the process must be gone. It was seen to take 45 ms. */
+const leaving = "5 seconds"
+
+const initialize = (
+  control: ControlProtocol.ControlProtocol,
+  fields: Readonly<Record<string, unknown>> | undefined,
+  options: QueryOptions,
+  frames: () => number
+): Effect.Effect<Readonly<Record<string, unknown>>, ClaudeError> => {
+  const deadline = Duration.decode(options.startupTimeout ?? "1 minute")
+  return control.request({ subtype: "initialize", ...fields }, Duration.infinity).pipe(
+    Effect.map((reply) => isRecord(reply) ? reply : {}),
+    Effect.timeoutFail({
+      duration: deadline,
+      onTimeout: () =>
+        new CliTimeoutError({
+          phase: "startup",
+          timeoutMs: Duration.toMillis(deadline),
+          sessionId: "",
+          frames: frames(),
+          hint: "Does the CLI start by hand? Raise startupTimeout on a slow machine."
+        })
+    })
+  )
+}

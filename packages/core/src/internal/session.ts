@@ -1,0 +1,85 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as PubSub from "effect/PubSub"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { merge, type QueryOptions } from "../AgentOptions.js"
+import type { Prompt } from "../Claude.js"
+import { type ClaudeError, type InvalidOptionsError } from "../ClaudeError.js"
+import type { Message } from "../Message.js"
+import type { Session } from "../Session.js"
+import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
+import type { Connect, Connection } from "./connection.js"
+import type { Host } from "./host.js"
+import { checkPrompt, withContext } from "./prompt.js"
+import type { Recorder } from "./recorder.js"
+import { controlsOf } from "./sessionControls.js"
+import { SessionCore } from "./sessionCore.js"
+import { streamed } from "./streamed.js"
+
+/** What a session is made of. @internal */
+export interface SessionPlan {
+  readonly connect: Connect
+  readonly adopted: Connection | undefined
+  readonly host: Host
+  readonly recorder: Recorder
+  readonly options: QueryOptions
+  readonly lifetime: Lifetime
+  /** Makes the session that branches off. */
+  readonly fork: (options: SessionOptions) => Effect.Effect<Session, ClaudeError, Scope.Scope>
+}
+
+/** @internal */
+export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { lifetime: { idleTimeout, recycleAfter = {} }, options } = plan
+    const work = yield* Scope.make()
+    const events = yield* PubSub.sliding<Message>(1024)
+    const clock = yield* Effect.clock
+    const core = new SessionCore(
+      {
+        ...plan,
+        idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
+        recycle: {
+          ageMs: Duration.toMillis(recycleAfter.age ?? "6 hours"),
+          turns: recycleAfter.turns ?? 200,
+          memoryBytes: recycleAfter.memoryBytes ?? 1024 ** 3
+        }
+      },
+      events,
+      work,
+      () => clock.unsafeCurrentTimeMillis()
+    )
+    yield* Effect.addFinalizer(() => Effect.zipRight(core.dispose, PubSub.shutdown(events)))
+    const stats = Effect.sync(() => ({ ...core.totals }))
+
+    return {
+      ...controlsOf(core.process),
+      id: Effect.sync(() => core.process.sessionId),
+      send: (prompt, given = {}) =>
+        streamed(Effect.gen(function*() {
+          yield* checkPrompt(prompt)
+          const { context, turnId, ...turn } = yield* decodeTurn(given)
+          return yield* core.send(turnId ?? crypto.randomUUID(), withContext(prompt, context), merge(options, turn))
+        })),
+      steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
+        Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),
+      interrupt: core.interrupt,
+      prewarm: Effect.asVoid(core.process.ready),
+      fork: (given = {}) =>
+        core.between(Effect.gen(function*() {
+          const { process } = core
+          const branch = yield* plan.fork(
+            process.begun
+              ? { ...process.changes, ...given, resume: process.sessionId, forkSession: true }
+              : { ...process.changes, ...given }
+          )
+          // It reads the history when it starts, and must not see what is said here later.
+          if (process.begun) yield* branch.prewarm
+          return branch
+        })),
+      background: Stream.fromPubSub(events),
+      stats,
+      close: Effect.zipRight(core.close, stats)
+    }
+  })

@@ -1,0 +1,75 @@
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type ClaudeError, CliProtocolError } from "../ClaudeError.js"
+import type { SessionControl } from "../SessionControl.js"
+import * as Models from "../SessionControl.js"
+import type { SessionProcess } from "./sessionProcess.js"
+
+/** @internal */
+export const controlsOf = (process: SessionProcess): SessionControl => {
+  const ask = <A, I>(
+    subtype: string,
+    schema: Schema.Schema<A, I>,
+    fields: Readonly<Record<string, unknown>> = {}
+  ): Effect.Effect<A, ClaudeError> =>
+    Effect.flatMap(process.request({ subtype, ...fields }), (reply) => decode(subtype, schema, reply))
+
+  const tell = (subtype: string, fields: Readonly<Record<string, unknown>>): Effect.Effect<void, ClaudeError> =>
+    Effect.asVoid(process.request({ subtype, ...fields }))
+
+  /** A process that does not run need not be started to be told: the next one is. */
+  const change = (
+    subtype: string,
+    fields: Readonly<Record<string, unknown>>,
+    remembered: SessionProcess["changes"]
+  ): Effect.Effect<void, ClaudeError> =>
+    Effect.suspend(() => process.live === undefined && !process.closed ? Effect.void : tell(subtype, fields)).pipe(
+      Effect.tap(() =>
+        Effect.sync(() => {
+          process.changes = { ...process.changes, ...remembered }
+        })
+      )
+    )
+
+  const initial = <A, I>(field: string, schema: Schema.Schema<A, I>): Effect.Effect<A, ClaudeError> =>
+    process.ready.pipe(
+      Effect.flatMap((live) => live.initialized),
+      Effect.flatMap((reply) => decode("initialize", schema, reply[field]))
+    )
+
+  return {
+    setModel: (model) => change("set_model", model === undefined ? {} : { model }, { model }),
+    setPermissionMode: (mode) =>
+      change("set_permission_mode", { mode: mode === "manual" ? "default" : mode }, { permissionMode: mode }),
+    setMaxThinkingTokens: (tokens) =>
+      change("set_max_thinking_tokens", { max_thinking_tokens: tokens ?? null }, {
+        thinking: tokens === undefined ? undefined : tokens === 0 ? "disabled" : { budgetTokens: tokens }
+      }),
+    contextUsage: ask("get_context_usage", Models.ContextUsage),
+    mcpStatus: Effect.map(ask("mcp_status", McpStatus), ({ mcpServers }) => mcpServers),
+    reconnectMcpServer: (name) => tell("mcp_reconnect", { serverName: name }),
+    toggleMcpServer: (name, enabled) => tell("mcp_toggle", { serverName: name, enabled }),
+    supportedCommands: initial("commands", Schema.Array(Models.SlashCommand)),
+    supportedModels: initial("models", Schema.Array(Models.ModelInfo)),
+    supportedAgents: initial("agents", Schema.Array(Models.AgentInfo)),
+    accountInfo: initial("account", Models.AccountInfo),
+    stopTask: (taskId) => tell("stop_task", { task_id: taskId }),
+    rewindFiles: (messageId, { dryRun = false } = {}) =>
+      ask("rewind_files", Models.RewoundFiles, { user_message_id: messageId, dry_run: dryRun })
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+const McpStatus = Schema.Struct({ mcpServers: Schema.Array(Models.McpServerStatus) })
+
+const decode = <A, I>(request: string, schema: Schema.Schema<A, I>, reply: unknown) =>
+  Effect.mapError(
+    Schema.decodeUnknown(schema)(reply),
+    ({ message }) =>
+      new CliProtocolError({
+        request,
+        detail: `its answer is not what it used to be: ${message}`,
+        hint: "Use another version of the CLI, or update ccflow."
+      })
+  )

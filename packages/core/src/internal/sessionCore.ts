@@ -1,0 +1,368 @@
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as PubSub from "effect/PubSub"
+import * as Scope from "effect/Scope"
+import type { QueryOptions } from "../AgentOptions.js"
+import type { Prompt } from "../Claude.js"
+import { type ClaudeError, CliExitError, CliTimeoutError } from "../ClaudeError.js"
+import { userLine } from "../ControlProtocol.js"
+import type { Message } from "../Message.js"
+import { isRecord } from "./guard.js"
+import { Line } from "./line.js"
+import type { Live } from "./live.js"
+import { closedError, leaving, type ProcessParts, SessionProcess } from "./sessionProcess.js"
+import type { Pull } from "./streamed.js"
+import { Turn, type TurnOutcome } from "./turn.js"
+
+/** @internal */
+export interface SessionParts extends ProcessParts {
+  readonly idleTimeout: Duration.Duration
+}
+
+/** What a session has come to so far. @internal */
+export interface Totals {
+  turns: number
+  inputTokens: number
+  outputTokens: number
+  costUsd: number
+  durationMs: number
+}
+
+/** A session's turns: one after the other, each with one end, whatever becomes of its process or its consumer. @internal */
+export class SessionCore {
+  readonly process: SessionProcess
+  readonly totals: Totals = { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 }
+  readonly events: PubSub.PubSub<Message>
+  private readonly parts: SessionParts
+  private readonly work: Scope.CloseableScope
+  private readonly now: () => number
+  private readonly line = new Line()
+  private readonly closing = Effect.unsafeMakeSemaphore(1)
+  private turn: Turn | undefined
+  private driver: Fiber.RuntimeFiber<unknown> | undefined
+  private idle: Fiber.RuntimeFiber<unknown> | undefined
+  private over = false
+
+  constructor(parts: SessionParts, events: PubSub.PubSub<Message>, work: Scope.CloseableScope, now: () => number) {
+    this.parts = parts
+    this.events = events
+    this.work = work
+    this.now = now
+    this.process = new SessionProcess(
+      parts,
+      {
+        saw: (turn, messages) => {
+          this.count(messages)
+          return parts.recorder.saw(turn, messages)
+        },
+        conclude: (turn, outcome, last) => this.conclude(turn, outcome, last),
+        background: (messages) => {
+          this.count(messages)
+          return Effect.asVoid(PubSub.publishAll(events, messages))
+        },
+        gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
+        mistaken: (error) => this.mistaken(error)
+      },
+      work,
+      now
+    )
+  }
+
+  /** A turn of its own, after those that were sent before it. Closing the scope before its end interrupts it. */
+  send(id: string, prompt: Prompt, options: QueryOptions): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen(this, function*() {
+        yield* restore(this.line.enter)
+        if (this.process.closed) {
+          this.line.leave()
+          return yield* closedError(this.process.sessionId)
+        }
+        const turn = new Turn(id, prompt, options, this.now())
+        this.turn = turn
+        if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
+        yield* Effect.addFinalizer(() => this.turn === turn ? this.outlasting(this.abandon(turn)) : Effect.void)
+        yield* this.drive(turn)
+        return turn.inbox.take
+      })
+    )
+  }
+
+  /** One more message for the turn that runs. False when none does. */
+  steer(prompt: Prompt): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const { process: { live }, turn } = this
+      if (turn === undefined || live === undefined || turn.interrupted) return Effect.succeed(false)
+      const uuid = crypto.randomUUID()
+      return Effect.zipRight(
+        Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released)),
+        Effect.suspend(() =>
+          this.turn === turn && live.attribution.steer(uuid)
+            ? Effect.uninterruptible(live.cli.send(userLine(prompt, uuid)))
+            : Effect.succeed(false)
+        )
+      )
+    })
+  }
+
+  /** Ends the turn that runs, and comes back when it has. */
+  readonly interrupt: Effect.Effect<void> = Effect.suspend(() =>
+    this.turn === undefined ? Effect.void : this.outlasting(this.release(this.turn))
+  )
+
+  /** Between two turns: what is sent meanwhile waits. */
+  between<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.zipRight(
+        restore(this.line.enter),
+        Effect.ensuring(restore(effect), Effect.sync(() => this.line.leave()))
+      )
+    )
+  }
+
+  /** However often it is asked, and by whom: when one has come back, all is over. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.process.shutDown()
+    return this.outlasting(
+      this.closing.withPermits(1)(Effect.suspend(() => {
+        if (this.over) return Effect.void
+        this.over = true
+        return Effect.gen(this, function*() {
+          if (this.turn !== undefined) yield* this.abandon(this.turn)
+          yield* this.process.stop
+          yield* this.parts.recorder.close(this.process.sessionId)
+        })
+      }))
+    )
+  })
+
+  /** The end of the session's scope. */
+  readonly dispose: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.zipRight(this.close, Scope.close(this.work, Exit.void))
+  )
+
+  // --- a turn's way ---
+
+  private drive(turn: Turn): Effect.Effect<void> {
+    turn.attempts++
+    const before = this.driver
+    const write = Effect.gen(this, function*() {
+      const live = yield* this.process.ready
+      if (!turn.recorded) {
+        yield* this.parts.recorder.begin(this.process.sessionId, turn)
+        turn.recorded = true
+      }
+      this.process.use()
+      // Whole or not at all: half a line ends the CLI.
+      const taken = yield* Effect.uninterruptible(
+        Effect.zipLeft(
+          live.begin(turn, turn.attempts === 1 ? turn.id : crypto.randomUUID()),
+          Deferred.succeed(turn.written, undefined)
+        )
+      )
+      if (taken) return yield* this.watch(turn)
+      // It does not read. If it is not gone by then, it will not go by itself.
+      yield* Effect.sleep(leaving)
+      yield* this.inBackground(this.process.kill)
+    })
+    return Effect.flatMap(
+      this.inBackground(Effect.catchAll(write, (error) => this.conclude(turn, Either.left(error), []))),
+      (fiber) => {
+        this.driver = fiber
+        return before === undefined ? Effect.void : Fiber.interruptFork(before)
+      }
+    )
+  }
+
+  private watch(turn: Turn): Effect.Effect<void> {
+    const stall = millis(turn.options.stallTimeout, 6 * 60_000)
+    const total = millis(turn.options.timeout, Infinity)
+    return Effect.gen(this, function*() {
+      for (;;) {
+        const busy = turn.seen.toolRuns || this.process.live?.control.asked() === true
+        const stalls = busy ? Infinity : turn.lastFrameAt + stall
+        const at = Math.min(stalls, turn.startedAt + total)
+        const now = this.now()
+        if (at <= now) {
+          return yield* at === stalls
+            ? this.expire(turn, "stall", stall)
+            : this.expire(turn, "total", total)
+        }
+        yield* Effect.sleep(Duration.millis(Math.max(1, Math.min(at - now, stall))))
+      }
+    })
+  }
+
+  /** The consumer is told at once; the session goes on when the CLI has let go of the turn. */
+  private expire(turn: Turn, phase: "stall" | "total", timeoutMs: number): Effect.Effect<void> {
+    const error = new CliTimeoutError({
+      phase,
+      timeoutMs,
+      sessionId: this.process.sessionId,
+      frames: this.process.live?.frames() ?? 0,
+      hint: phase === "stall" ? "Raise stallTimeout if long silences are expected." : "Raise timeout, or ask again."
+    })
+    return Effect.zipRight(
+      this.finish(turn, Either.left(error), []),
+      Effect.asVoid(this.inBackground(this.release(turn)))
+    )
+  }
+
+  /** Asks the CLI to let go of the turn; one that does not is stopped. */
+  private release(turn: Turn): Effect.Effect<void> {
+    if (turn.interrupted) return Deferred.await(turn.released)
+    turn.interrupt()
+    return Effect.gen(this, function*() {
+      yield* Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released))
+      const { live } = this.process
+      if (live !== undefined) {
+        yield* this.withdraw(live)
+        if (this.turn !== turn) return
+        yield* Effect.ignore(live.control.request({ subtype: "interrupt" }, leaving))
+      }
+      yield* Effect.timeoutOption(Deferred.await(turn.released), leaving)
+      if (this.turn === turn) yield* this.process.kill
+      yield* Deferred.await(turn.released)
+    })
+  }
+
+  /** What the CLI has not taken up of the turn's messages. */
+  private withdraw({ attribution, control }: Live): Effect.Effect<void> {
+    return Effect.forEach(
+      attribution.waiting,
+      (uuid) =>
+        control.request({ subtype: "cancel_async_message", message_uuid: uuid }, leaving).pipe(
+          Effect.map((reply) => {
+            if (isRecord(reply) && reply["cancelled"] === true) attribution.withdraw(uuid)
+          }),
+          Effect.ignore
+        ),
+      { discard: true }
+    )
+  }
+
+  /** Nobody wants its messages any more. What has not been asked is not asked. */
+  private abandon(turn: Turn): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      if (this.turn !== turn) return
+      if (!(yield* Deferred.isDone(turn.written)) && this.driver !== undefined) {
+        yield* Fiber.interrupt(this.driver)
+        if (!(yield* Deferred.isDone(turn.written))) {
+          return yield* this.conclude(turn, Either.left(givenUp(this.process.sessionId)), [])
+        }
+      }
+      yield* this.release(turn)
+    })
+  }
+
+  /** The process has left the turn alone. One in which nothing has happened yet is asked once more, of a new process. */
+  private gone(turn: Turn, error: ClaudeError): Effect.Effect<void> {
+    return turn.committed || turn.interrupted || turn.attempts > 1 || this.process.closed || !diedByItself(error)
+      ? this.conclude(turn, Either.left(error), [])
+      : this.drive(turn)
+  }
+
+  private mistaken(error: ClaudeError): Effect.Effect<void> {
+    const { turn } = this
+    return Effect.zipRight(
+      turn === undefined ? Effect.void : this.conclude(turn, Either.left(error), []),
+      Effect.asVoid(this.inBackground(this.process.kill))
+    )
+  }
+
+  /** The CLI is done with the turn. */
+  private conclude(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void> {
+    return Effect.zipRight(
+      this.finish(turn, outcome, last),
+      Effect.suspend(() => {
+        if (this.turn !== turn) return Effect.void
+        this.turn = undefined
+        if (last.length > 0) this.process.establish()
+        Deferred.unsafeDone(turn.released, Effect.void)
+        return this.next
+      })
+    )
+  }
+
+  /** The consumer's end of it, once, and its record before. */
+  private finish(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void> {
+    if (turn.outcome !== undefined) return Effect.void
+    const { totals } = this
+    if (Either.isRight(outcome)) totals.turns++
+    totals.durationMs += this.now() - turn.startedAt
+    this.count(last)
+    const kept: Effect.Effect<TurnOutcome> = turn.recorded
+      ? Effect.match(this.parts.recorder.end(turn, outcome), {
+        onFailure: (error): TurnOutcome => Either.left(error),
+        onSuccess: () => outcome
+      })
+      : Effect.succeed(outcome)
+    return Effect.map(kept, (told) => {
+      turn.inbox.offer(last)
+      turn.end(told)
+    })
+  }
+
+  /** What the CLI does by itself costs, too. */
+  private count(messages: ReadonlyArray<Message>): void {
+    for (const message of messages) {
+      if (message._tag !== "Result") continue
+      this.totals.inputTokens += message.usage.inputTokens
+      this.totals.outputTokens += message.usage.outputTokens
+      this.totals.costUsd += message.costUsd
+    }
+  }
+
+  private readonly next: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.gen(this, function*() {
+      const { driver } = this
+      this.driver = undefined
+      if (yield* this.process.wornOut) {
+        yield* this.inBackground(Effect.ensuring(this.process.stop, Effect.sync(() => this.line.leave())))
+      } else this.line.leave()
+      if (Duration.isFinite(this.parts.idleTimeout) && !this.process.closed) {
+        this.idle = yield* this.inBackground(Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.rest))
+      }
+      if (driver !== undefined) yield* Fiber.interruptFork(driver)
+    })
+  )
+
+  /** Nothing was asked for long. Background work keeps its process for as long again. */
+  private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.turn !== undefined) return Effect.void
+    if (this.process.live === undefined || this.process.live.background.size === 0) {
+      return this.between(this.process.stop)
+    }
+    return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.process.stop))
+  })
+
+  private inBackground(effect: Effect.Effect<unknown>): Effect.Effect<Fiber.RuntimeFiber<unknown>> {
+    return Effect.forkIn(Effect.interruptible(effect), this.work)
+  }
+
+  /** Comes to its end whatever becomes of the caller, who waits for it. */
+  private outlasting(effect: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.flatMap(this.inBackground(effect), (fiber) => Effect.asVoid(Fiber.await(fiber)))
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
+  input === undefined ? fallback : Duration.toMillis(input)
+
+const givenUp = (sessionId: string) =>
+  new CliExitError({
+    reason: "Interrupted",
+    detail: "the turn was given up before it had begun",
+    facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId, frames: 0 },
+    hint: "Send the prompt again."
+  })
+
+/** Crashed or killed, and not refused: asking again can help. */
+const diedByItself = (error: ClaudeError): boolean =>
+  error._tag === "MissingResultError" ||
+  (error._tag === "CliExitError" && (error.reason === "Killed" || error.reason === "Exited"))

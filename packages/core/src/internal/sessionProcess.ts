@@ -1,0 +1,249 @@
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { sequential } from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Scope from "effect/Scope"
+import type { QueryOptions } from "../AgentOptions.js"
+import { type ClaudeError, SessionClosedError, SessionNotFoundError } from "../ClaudeError.js"
+import type { Request } from "../ControlProtocol.js"
+import { type Connect, type Connection, sessionPlan } from "./connection.js"
+import type { Host } from "./host.js"
+import * as Live from "./live.js"
+import type { Recorder } from "./recorder.js"
+
+/** When a process is replaced by a new one between two turns. @internal */
+export interface Recycle {
+  readonly ageMs: number
+  readonly turns: number
+  readonly memoryBytes: number
+}
+
+/** @internal */
+export interface ProcessParts {
+  readonly connect: Connect
+  /** A process that is started already. */
+  readonly adopted: Connection | undefined
+  readonly host: Host
+  readonly recorder: Recorder
+  readonly options: QueryOptions
+  readonly recycle: Recycle
+}
+
+/** What its owner wants to know of it. @internal */
+export interface ProcessListener extends Omit<Live.Listener, "named"> {
+  /** It is another conversation than the one that was asked for. No tool of it has run. */
+  readonly mistaken: (error: SessionNotFoundError) => Effect.Effect<void>
+}
+
+interface Running {
+  readonly live: Live.Live
+  readonly scope: Scope.CloseableScope
+  /** The session that it was asked for, until it has named one. */
+  expected: string
+  turns: number
+}
+
+/**
+ * The process of a session, which comes and goes while the session stays: started when it is needed, resumed when it was
+ * gone, with what was changed in the last one.
+ *
+ * @internal
+ */
+export class SessionProcess {
+  sessionId: string
+  /** What was changed since the session began, and a new process must be told. */
+  changes: Pick<QueryOptions, "model" | "permissionMode" | "thinking"> = {}
+  closed = false
+  private readonly shut = Deferred.unsafeMake<never, SessionClosedError>(FiberId.none)
+  private readonly parts: ProcessParts
+  private readonly listener: ProcessListener
+  /** Everything that goes on behind the callers' backs. */
+  private readonly work: Scope.Scope
+  private readonly now: () => number
+  private readonly changing = Effect.unsafeMakeSemaphore(1)
+  private adopted: Connection | undefined
+  private running: Running | undefined
+  /** The CLI has the session on disk: a new process resumes it. */
+  private established: boolean
+  /** A prompt was written under this id, so that the CLI may have it on disk. */
+  private used = false
+
+  constructor(parts: ProcessParts, listener: ProcessListener, work: Scope.Scope, now: () => number) {
+    const { adopted, options } = parts
+    this.parts = parts
+    this.listener = listener
+    this.work = work
+    this.now = now
+    this.adopted = adopted
+    this.sessionId = options.sessionId ?? (options.forkSession === true ? "" : options.resume ?? "")
+    this.established = options.resume !== undefined && options.forkSession !== true
+  }
+
+  get live(): Live.Live | undefined {
+    return this.running?.live.alive() === true ? this.running.live : undefined
+  }
+
+  /** There is something to go on with, or to branch from. */
+  get begun(): boolean {
+    return this.established
+  }
+
+  /** The process, started and initialised. */
+  readonly ready: Effect.Effect<Live.Live, ClaudeError> = Effect.suspend(() =>
+    this.changing.withPermits(1)(Effect.suspend(() => {
+      if (this.closed) return Effect.fail(closedError(this.sessionId))
+      const { live } = this
+      if (live !== undefined) return Effect.as(live.initialized, live)
+      return Effect.raceFirst(
+        Effect.zipRight(this.parts.recorder.open(this.sessionId), this.start),
+        Deferred.await(this.shut)
+      )
+    }))
+  )
+
+  readonly request = (fields: Request): Effect.Effect<unknown, ClaudeError> =>
+    Effect.flatMap(this.ready, ({ control }) => control.request(fields))
+
+  /** Nothing is started any more, and what is starting is not waited for. */
+  shutDown(): void {
+    this.closed = true
+    Deferred.unsafeDone(this.shut, Effect.fail(closedError(this.sessionId)))
+  }
+
+  /** From now on the CLI may have the session on disk. */
+  use(): void {
+    this.used = true
+  }
+
+  /** The CLI has answered: the session is on disk. */
+  establish(): void {
+    this.established = true
+    if (this.running !== undefined) this.running.turns++
+  }
+
+  /** Lets the CLI finish what it writes; what does not leave then is made to. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() =>
+    this.changing.withPermits(1)(Effect.suspend(() => {
+      const { live, running } = this
+      const politely = live === undefined || live.background.size > 0
+        ? Effect.void
+        : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leaving))
+      return Effect.zipRight(politely, running === undefined ? Effect.void : this.close(running))
+    }))
+  )
+
+  /** Ends it without asking. */
+  readonly kill: Effect.Effect<void> = Effect.suspend(() =>
+    this.running === undefined ? Effect.void : this.close(this.running)
+  )
+
+  /** Old, much used or large, and with nothing to lose. */
+  readonly wornOut: Effect.Effect<boolean> = Effect.suspend(() => {
+    const { live, running } = this
+    if (running === undefined || live === undefined || live.background.size > 0) return Effect.succeed(false)
+    const { ageMs, memoryBytes, turns } = this.parts.recycle
+    if (running.turns >= turns || this.now() - live.startedAt >= ageMs) return Effect.succeed(true)
+    if (memoryBytes === Infinity || live.cli.memory === undefined) return Effect.succeed(false)
+    return Effect.map(live.cli.memory, (bytes) => bytes !== undefined && bytes >= memoryBytes)
+  })
+
+  private close(running: Running): Effect.Effect<void> {
+    if (this.running === running) this.running = undefined
+    return Scope.close(running.scope, Exit.void)
+  }
+
+  /** Where we cannot know whether the CLI has the session, its answer tells. */
+  private readonly start: Effect.Effect<Live.Live, ClaudeError> = Effect.suspend(() => {
+    const resumes = this.established
+    return Effect.catchIf(
+      this.open(resumes),
+      ({ _tag }) => this.used && _tag === (resumes ? "SessionNotFoundError" : "SessionBusyError"),
+      () => this.open(!resumes)
+    )
+  })
+
+  private open(resumes: boolean): Effect.Effect<Live.Live, ClaudeError> {
+    return Effect.gen(this, function*() {
+      const scope = yield* Scope.fork(this.work, sequential)
+      return yield* Effect.onError(
+        Scope.extend(this.opened(resumes, scope), scope),
+        () => {
+          if (this.running?.scope === scope) this.running = undefined
+          return Scope.close(scope, Exit.void)
+        }
+      )
+    })
+  }
+
+  private opened(
+    resumes: boolean,
+    scope: Scope.CloseableScope
+  ): Effect.Effect<Live.Live, ClaudeError, Scope.Scope> {
+    return Effect.gen(this, function*() {
+      const options = this.startOptions(resumes)
+      const { adopted } = this
+      this.adopted = undefined
+      const connection = adopted ?? (yield* this.parts.connect(sessionPlan(options, this.parts.host)))
+      const live: Live.Live = yield* Live.open(connection, options, this.parts.host, {
+        ...this.listener,
+        named: (id) => this.named(live, id),
+        gone: (turn, error) => this.gone(live, () => this.listener.gone(turn, error))
+      })
+      this.running = { live, scope, expected: resumes ? this.sessionId : options.sessionId ?? "", turns: 0 }
+      yield* live.run
+      yield* live.initialized
+      return live
+    })
+  }
+
+  private startOptions(resumes: boolean): QueryOptions {
+    const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, ...rest } =
+      this.parts.options
+    const options = { ...rest, ...this.changes }
+    if (resumes) return { ...options, resume: this.sessionId }
+    return {
+      ...options,
+      ...(continueSession === undefined ? {} : { continueSession }),
+      ...(forkSession === undefined ? {} : { forkSession }),
+      ...(resume === undefined ? {} : { resume }),
+      ...(resumeDropsTurn === undefined ? {} : { resumeDropsTurn }),
+      ...(resumeSessionAt === undefined ? {} : { resumeSessionAt }),
+      ...(sessionId === undefined ? {} : { sessionId })
+    }
+  }
+
+  private named(live: Live.Live, id: string): Effect.Effect<void> {
+    const { running, sessionId } = this
+    const expected = running?.live === live ? running.expected : ""
+    if (running !== undefined) running.expected = ""
+    if (expected !== "" && expected !== id) {
+      return this.listener.mistaken(
+        new SessionNotFoundError({
+          sessionId: expected,
+          hint: `The CLI began session ${id} instead: was its transcript deleted?`
+        })
+      )
+    }
+    if (id === sessionId) return Effect.void
+    this.sessionId = id
+    if (sessionId !== "") this.established = false
+    return this.parts.recorder.moved(sessionId, id)
+  }
+
+  /** Its scope is closed from another fiber: the one that tells belongs to it. */
+  private gone(live: Live.Live, tell: () => Effect.Effect<void>): Effect.Effect<void> {
+    const { running } = this
+    if (running?.live !== live) return tell()
+    this.running = undefined
+    return Effect.zipRight(Effect.forkIn(Scope.close(running.scope, Exit.void), this.work), Effect.suspend(tell))
+  }
+}
+
+/** @internal */
+export const closedError = (sessionId: string): SessionClosedError =>
+  new SessionClosedError({ sessionId, hint: "Resume it: its conversation is kept." })
+
+/** With nothing left to do the CLI was seen to leave within 45 ms. @internal */
+export const leaving: Duration.DurationInput = "5 seconds"

@@ -1,0 +1,81 @@
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type { QueryOptions } from "../AgentOptions.js"
+import type { Prompt } from "../Claude.js"
+import type { ClaudeError } from "../ClaudeError.js"
+import type { Message, Result } from "../Message.js"
+import { appendText } from "../Message.js"
+import { Inbox } from "./inbox.js"
+import { Seen } from "./seen.js"
+
+/** How a turn came out. @internal */
+export type TurnOutcome = Either.Either<Result, ClaudeError>
+
+/**
+ * One prompt of a session, and its messages on their way to the consumer. It has two ends: the consumer's, which is its
+ * outcome, and the CLI's, which lets the next turn begin. A turn whose time is up has the first before the second.
+ *
+ * @internal
+ */
+export class Turn {
+  readonly id: string
+  readonly prompt: Prompt
+  readonly options: QueryOptions
+  readonly startedAt: number
+  readonly seen: Seen
+  /** Nothing waits for the consumer here: a session must hear its CLI whatever one turn's reader does. */
+  readonly inbox = new Inbox<Message, ClaudeError>(Infinity)
+  /** The CLI has the prompt: only now can it be interrupted. */
+  readonly written = Deferred.unsafeMake<void>(FiberId.none)
+  /** The CLI is done with it. */
+  readonly released = Deferred.unsafeMake<void>(FiberId.none)
+  outcome: TurnOutcome | undefined
+  /** How often its prompt was written. */
+  attempts = 0
+  /** Its record is stored. */
+  recorded = false
+  interrupted = false
+  /** The model has done something: it is never run again. */
+  committed = false
+  /** The answer's text so far. */
+  text = ""
+  lastFrameAt: number
+
+  constructor(id: string, prompt: Prompt, options: QueryOptions, now: number) {
+    this.id = id
+    this.prompt = prompt
+    this.options = options
+    this.seen = new Seen(options)
+    this.startedAt = now
+    this.lastFrameAt = now
+  }
+
+  /** Looks at a batch, and gives it as the consumer is to have it. */
+  look(batch: ReadonlyArray<Message>): ReadonlyArray<Message> {
+    for (const message of batch) {
+      if (!this.committed && !harmless.has(message._tag)) this.committed = true
+      this.text = appendText(this.text, message)
+    }
+    return this.seen.all(batch)
+  }
+
+  interrupt(): void {
+    this.interrupted = true
+    this.seen.interrupt()
+  }
+
+  /** For good: the consumer gets what is left, and then this. The first end counts. */
+  end(outcome: TurnOutcome): void {
+    if (this.outcome !== undefined) return
+    this.outcome = outcome
+    this.inbox.end(
+      Effect.fail(Either.match(outcome, { onLeft: Option.some<ClaudeError>, onRight: () => Option.none() }))
+    )
+  }
+}
+
+/** What says nothing of the model's work, and does not bind to anything. */
+const harmless: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])

@@ -1,0 +1,152 @@
+import * as Effect from "effect/Effect"
+import { sequential } from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type { QueryOptions } from "../AgentOptions.js"
+import { InvalidOptionsError } from "../ClaudeError.js"
+import * as ControlProtocol from "../ControlProtocol.js"
+import { type Connect, type Connection, planOf, sessionPlan } from "./connection.js"
+import { isRecord } from "./guard.js"
+import { type Host, none } from "./host.js"
+
+/** Processes that wait for their first prompt. Each is given away once. @internal */
+export interface WarmPool {
+  /** For a query: one that waits, or a new one. */
+  readonly connect: Connect
+  /** For a session: one that waits, and the id that it has; or none, and an id where the CLI leaves it to us. */
+  readonly adopt: (
+    options: QueryOptions,
+    host: Host
+  ) => Effect.Effect<
+    { readonly adopted: Connection | undefined; readonly options: QueryOptions },
+    never,
+    Scope.Scope
+  >
+}
+
+/** @internal */
+export const make = (
+  size: number,
+  defaults: QueryOptions,
+  connect: Connect
+): Effect.Effect<WarmPool, InvalidOptionsError, Scope.Scope> =>
+  Effect.gen(function*() {
+    if (!Number.isInteger(size) || size < 0) {
+      return yield* new InvalidOptionsError({
+        field: "warm",
+        detail: "it must be a whole number, 0 or above",
+        hint: "Each costs the memory of a CLI: a few are enough."
+      })
+    }
+    if (size === 0) {
+      return {
+        connect,
+        adopt: (options) => Effect.succeed({ adopted: undefined, options: named(options) })
+      }
+    }
+    const work = yield* Effect.scope
+    const ready: Array<Waiting> = []
+    const key = keyOf(defaults, none)
+    let starting = 0
+
+    const start = Effect.gen(function*() {
+      const scope = yield* Scope.fork(work, sequential)
+      const sessionId = crypto.randomUUID()
+      const waiting = yield* Effect.onError(
+        Scope.extend(warmUp(connect, { ...defaults, sessionId }, sessionId, scope), scope),
+        () => Scope.close(scope, Exit.void)
+      )
+      ready.push(waiting)
+      // One that dies while it waits is not given away.
+      yield* Effect.forkIn(
+        Effect.flatMap(waiting.connection.cli.exit, () => drop(waiting)),
+        scope
+      )
+    })
+
+    const drop = (waiting: Waiting): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const at = ready.indexOf(waiting)
+        if (at < 0) return Effect.void
+        ready.splice(at, 1)
+        return Effect.asVoid(Effect.forkIn(Scope.close(waiting.scope, Exit.void), work))
+      })
+
+    /** What cannot be started is told to whoever needs it: here it is only not there. */
+    const refill: Effect.Effect<void> = Effect.suspend(() => {
+      if (ready.length + starting >= size) return Effect.void
+      starting++
+      return Effect.zipRight(
+        Effect.forkIn(
+          Effect.ensuring(
+            Effect.ignore(start),
+            Effect.sync(() => {
+              starting--
+            })
+          ),
+          work
+        ),
+        Effect.suspend(() => refill)
+      )
+    })
+
+    const take = (wanted: string): Effect.Effect<Waiting | undefined, never, Scope.Scope> =>
+      wanted !== key ? Effect.succeed(undefined) : Effect.uninterruptible(Effect.gen(function*() {
+        const waiting = ready.shift()
+        if (waiting !== undefined) yield* Effect.addFinalizer((exit) => Scope.close(waiting.scope, exit))
+        yield* refill
+        return waiting
+      }))
+
+    yield* refill
+    return {
+      connect: (plan) =>
+        Effect.flatMap(take(JSON.stringify(plan)), (waiting) =>
+          waiting === undefined ? connect(plan) : Effect.succeed(waiting.connection)),
+      adopt: (options, host) =>
+        Effect.map(
+          take(keyOf(options, host)),
+          (waiting) =>
+            waiting === undefined
+              ? { adopted: undefined, options: named(options) }
+              : { adopted: waiting.connection, options: { ...options, sessionId: waiting.sessionId } }
+        )
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+interface Waiting {
+  readonly connection: Connection
+  readonly sessionId: string
+  readonly scope: Scope.CloseableScope
+}
+
+const keyOf = (options: QueryOptions, host: Host): string => JSON.stringify(planOf(options, host))
+
+const named = (options: QueryOptions): QueryOptions =>
+  options.sessionId !== undefined || options.continueSession === true ||
+    (options.resume !== undefined && options.forkSession !== true)
+    ? options
+    : { ...options, sessionId: crypto.randomUUID() }
+
+/** Started and asked what it is, which is answered when it has started. */
+const warmUp = (connect: Connect, options: QueryOptions, sessionId: string, scope: Scope.CloseableScope) =>
+  Effect.gen(function*() {
+    const connection = yield* connect(sessionPlan(options, none))
+    const { cli, parser, plan } = connection
+    const control = yield* ControlProtocol.make(cli)
+    const reading = yield* Effect.fork(Effect.gen(function*() {
+      for (;;) {
+        const chunks = yield* cli.stdout
+        if (chunks.length === 0) return yield* control.close
+        parser.push(chunks)
+        for (const frame of parser.takeControl()) yield* control.accept(frame)
+      }
+    }))
+    const reply = yield* control.request({ subtype: "initialize", ...plan.initialize }, "1 minute")
+    // The next reader goes on where this one stops.
+    yield* Fiber.interrupt(reading)
+    return { connection: { ...connection, initialized: isRecord(reply) ? reply : {} }, sessionId, scope }
+  })
