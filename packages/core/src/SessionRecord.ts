@@ -80,13 +80,14 @@ export const tidy = (operation: string, record: SessionRecord): Effect.Effect<Se
   Effect.gen(function*() {
     const given = yield* checked(operation, SessionRecord, record)
     const { cliVersion, model } = given
+    const [options = "{}"] = yield* toJson(operation, [given.options])
     return {
       ...given,
       title: wellFormed(given.title),
       ...(model === undefined ? {} : { model: wellFormed(model) }),
       cwd: wellFormed(given.cwd),
       tags: tidyTags(given.tags),
-      options: JSON.parse(yield* toJson(operation, given.options)),
+      options: JSON.parse(options),
       ...(cliVersion === undefined ? {} : { cliVersion: wellFormed(cliVersion) })
     }
   })
@@ -104,13 +105,24 @@ export const promptText = (prompt: Prompt): string =>
     ? prompt
     : prompt.flatMap(({ text, type }) => type === "text" && typeof text === "string" ? [text] : []).join("\n")
 
-/** A value as JSON, or the error that says that it has none: a circle, a bigint, a function. */
-export const toJson = (operation: string, value: unknown): Effect.Effect<string, SessionStoreError> =>
-  Effect.flatMap(
-    Effect.try({ try: () => JSON.stringify(value), catch: () => inputError(operation, "not a JSON value") }),
-    (json: string | undefined) =>
-      json === undefined ? Effect.fail(inputError(operation, "not a JSON value")) : Effect.succeed(json)
-  )
+/** Values as JSON, or the error that says that one has none: a circle, a bigint, a function. */
+export const toJson = (
+  operation: string,
+  values: ReadonlyArray<unknown>
+): Effect.Effect<ReadonlyArray<string>, SessionStoreError> =>
+  Effect.suspend(() => {
+    const texts: Array<string> = []
+    try {
+      for (const value of values) {
+        const text: string | undefined = JSON.stringify(value)
+        if (text === undefined) return Effect.fail(inputError(operation, "not a JSON value"))
+        texts.push(text)
+      }
+    } catch {
+      return Effect.fail(inputError(operation, "not a JSON value"))
+    }
+    return Effect.succeed(texts)
+  })
 
 /** A value as this schema describes it, or the error that says what is wrong with it. */
 export const checked = <A, I>(

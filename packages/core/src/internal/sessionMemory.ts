@@ -83,7 +83,7 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
 
     beginTurn: ({ holder, prompt, sessionId, turnId }) =>
       Effect.gen(function*() {
-        const json = yield* toJson("beginTurn", prompt)
+        const [json = ""] = yield* toJson("beginTurn", [prompt])
         const now = yield* Clock.currentTimeMillis
         const known = turns.get(turnId)
         if (known !== undefined) return copy(known.record)
@@ -146,7 +146,7 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
       }),
 
     appendMessages: (id, given) =>
-      Effect.map(Effect.forEach(given, (message) => toJson("appendMessages", message)), (lines) => {
+      Effect.map(toJson("appendMessages", given), (lines) => {
         for (const line of turns.has(id) ? lines : []) turns.get(id)?.messages.push(line)
         return turns.has(id)
       }),

@@ -33,7 +33,7 @@ export const make = (
   return {
     beginTurn: ({ holder, prompt, sessionId, turnId }) =>
       Effect.gen(function*() {
-        const json = yield* toJson("beginTurn", prompt)
+        const [json = ""] = yield* toJson("beginTurn", [prompt])
         const rows = yield* transaction(
           "beginTurn",
           Effect.gen(function*() {
@@ -106,7 +106,7 @@ export const make = (
 
     appendMessages: (id, messages) =>
       Effect.flatMap(
-        Effect.forEach(messages, (message) => toJson("appendMessages", message)),
+        toJson("appendMessages", messages),
         (bodies) => {
           const added = Effect.forEach(Arr.chunksOf(bodies, longestInsert), (chunk) => append(id, chunk), {
             discard: true
