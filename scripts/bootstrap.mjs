@@ -1,4 +1,5 @@
-// Makes the first command in a fresh clone enough: installs what the lock file names, when it is not there yet.
+// Makes the first command in a fresh clone enough: installs what the lock file names, when it is not there yet, and what
+// was compiled for another Node.
 import { spawnSync } from "node:child_process"
 import { statSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -14,4 +15,4 @@ if (changedAt("node_modules/.package-lock.json") < changedAt("package-lock.json"
     shell: process.platform === "win32"
   })
   if (status !== 0) process.exit(status ?? 1)
-}
+} else await import("./native.mjs")

@@ -18,16 +18,11 @@ const prebuilt = () => {
   return node(driver, from.resolve("prebuild-install/bin.js"))
 }
 
-/** npm brings node-gyp along; Node's own installation has the headers more often than not. */
+/** npm brings node-gyp along and says where; Node's own installation has the headers more often than not. */
 const compiled = () => {
+  const nodeGyp = process.env.npm_config_node_gyp
+  if (nodeGyp === undefined) return { status: 1, stdout: "", stderr: "node-gyp: to be run by npm\n" }
   const prefix = dirname(dirname(process.execPath))
-  const nodeGyp = [
-    process.env.npm_config_node_gyp,
-    ...[join(prefix, "lib"), prefix, join(prefix, "share")].map((folder) =>
-      join(folder, ...(folder.endsWith("share") ? ["nodejs"] : ["node_modules"]), "npm/node_modules/node-gyp/bin/node-gyp.js")
-    )
-  ].find((path) => path !== undefined && existsSync(path))
-  if (nodeGyp === undefined) return { status: 1, stdout: "", stderr: "npm's node-gyp was not found\n" }
   const headers = existsSync(join(prefix, "include", "node")) ? [`--nodedir=${prefix}`] : []
   return node(driver, nodeGyp, "rebuild", "--release", ...headers)
 }
