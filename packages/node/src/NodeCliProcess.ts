@@ -15,6 +15,7 @@ import { spawn } from "node:child_process"
 import { Child } from "./internal/child.js"
 import { isDirectory, locate } from "./internal/executable.js"
 import { privateFiles } from "./internal/privateFiles.js"
+import { processMemory } from "./internal/processMemory.js"
 import { cwdMissing, spawnError } from "./internal/spawnError.js"
 
 const open = (invocation: Invocation): Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope> =>
@@ -73,7 +74,8 @@ const handle = (child: Child): RunningCli => {
     closeInput: Effect.sync(() => child.closeInput()),
     interrupt: Effect.sync(() => child.interrupt()),
     exit: Effect.async((resume) => Effect.sync(child.onExit((exit) => resume(Effect.succeed(exit))))),
-    stderrTail: Effect.async((resume) => Effect.sync(stderr.read((text) => resume(Effect.succeed(text)))))
+    stderrTail: Effect.async((resume) => Effect.sync(stderr.read((text) => resume(Effect.succeed(text))))),
+    memory: processMemory(child.pid)
   }
 }
 
