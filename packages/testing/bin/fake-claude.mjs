@@ -19,7 +19,10 @@ prompt gets init, the text "echo: <prompt>" and a success result. A wrong script
   unknownSessions     true or a list of ids: --resume fails as for an id without a conversation
   coalesce            true: prompts queued behind a running turn share one turn and one result, as in the real CLI
   lifecycle           false: no command_lifecycle lines for user lines with a uuid
-  version             what --version and init say, by default "2.1.330"
+  version             what --version and init say, by default "2.1.330"; "2.1.197" has no command_lifecycle, no
+                      user_message_uuids, no capabilities, and its cost starts again at 0 in a resumed process
+  memory              a folder that keeps each session's prompts: $MEMORY counts them, also after --resume and
+                      --fork-session; a uuid in it is not run again; --resume of another session is not found
   { counter: "path", runs: [script, ...] }  the n-th process takes the n-th script, then the last. Makes path.0 ...
 
 STEPS
@@ -29,6 +32,9 @@ STEPS
                                  stream events. deltaDelay: ms before each delta (an interrupt keeps what is out)
   { result: { ...overrides } }   the turn's result; with a subtype error_* it has `errors` instead of `result`
   { error: { status, type, message, category, apiError } }  synthetic assistant and is_error result of an API error
+  { tool: { name, input, ms: 0, result: "", isError, steps } }  a tool call that lasts ms, and its result; a prompt that
+                                 comes meanwhile joins the turn. steps: run while it runs
+  { background: steps, ms: 0 }   work that ends after ms; then the steps are a turn of the CLI's own
   { askPermission: { tool, input } | [...] }  tool_use, can_use_tool (a list asks all at once), waits, then tool_result
   { request: { subtype, ... }, to: "file" }   any control request to the host; waits; the answer is $ANSWER and in `to`
   { reply: { ...overrides } | false }         in onInitialize/onControl: act and reply now, or do neither
@@ -40,13 +46,15 @@ STEPS
   { closeStdin: true }           the writer gets EPIPE; no EOF is ever seen, end with exit
   { ignoreStdin: true }          reads nothing more; in `start`: nothing at all
   { writeFile: { path, content } }            { readEnv: ["NAME"], to: "file" }: { env, argv, cwd, pid } as JSON
-Strings may hold $PROMPT $SESSION $MODEL $CWD $PID $UUID (new each time) $USER_UUID (of the prompt's line) $TURN $N
+The prompt /clear starts a new conversation and takes none of the turns. Control requests of a session are answered.
+Strings may hold $PROMPT $MEMORY $SESSION $MODEL $CWD $PID $UUID (new each time) $USER_UUID (of the prompt's line) $TURN $N
 (index of turn and innermost repeat) $REQUEST (request_id, in onControl) $ANSWER; $$PROMPT stays $PROMPT.
 EXIT: at stdin EOF after the running work; 1 if the last result was is_error, else 0. A bad stdin line: stderr, 1.
 */
 import { checkFlags, readArgs, readFlags } from "./fake-claude/commandLine.mjs"
-import { result } from "./fake-claude/frames.mjs"
+import { openBooks, result } from "./fake-claude/frames.mjs"
 import { readLines, readPrompt } from "./fake-claude/input.mjs"
+import { exists, memory, recall } from "./fake-claude/memory.mjs"
 import { die, err, out, quit } from "./fake-claude/output.mjs"
 import { loadScript } from "./fake-claude/script.mjs"
 import { flags, script, state } from "./fake-claude/state.mjs"
@@ -80,12 +88,14 @@ checkFlags()
 await runSteps(script.start ?? [], aside())
 
 const [resume, { unknownSessions }] = [flags.get("resume"), script]
-if (resume && (unknownSessions === true || unknownSessions?.includes(resume))) {
+if (resume && (unknownSessions === true || unknownSessions?.includes(resume) || !exists(resume))) {
   const why = `No conversation found with session ID: ${resume}`
   err.write(`${why}\n`)
   result(aside(), { subtype: "error_during_execution", errors: [why], num_turns: 0, session_id: resume })
   await quit(1)
 }
+recall()
+openBooks(memory.spent)
 state.reading = !state.deaf
 if (flags.get("input-format") !== "stream-json") await readPrompt()
 else if (!state.deaf) readLines()

@@ -214,7 +214,7 @@ describe("control requests", () => {
       )
       assert.deepInclude(cli.frames.find((frame) => frame["subtype"] === "status"), { permissionMode: "acceptEdits" })
       assert.include(String(at(cli.frames.find((frame) => frame["isReplay"]), "message.content")), "Set model to")
-    }).pipe(Effect.provide(FakeCli.layer({ respond: FakeCli.answer }))))
+    }).pipe(Effect.provide(FakeCli.layer({ respond: (prompt) => FakeCli.answer(prompt) }))))
 
   it.scoped("take a queued prompt back", () =>
     Effect.gen(function*() {

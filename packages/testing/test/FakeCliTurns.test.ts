@@ -271,7 +271,7 @@ describe("sessions", () => {
         cli.results().map((frame) => frame["user_message_uuids"]),
         [1, 2, 3, 4].map((n) => [uuid(n)])
       )
-    }).pipe(Effect.provide(FakeCli.layer({ turns: [slow], respond: FakeCli.answer }))))
+    }).pipe(Effect.provide(FakeCli.layer({ turns: [slow], respond: (prompt) => FakeCli.answer(prompt) }))))
 })
 
 describe("work of its own", () => {
@@ -336,6 +336,18 @@ describe("work of its own", () => {
       assert.notInclude(cli.story(), "background_tasks_changed")
       assert.deepStrictEqual(cli.results()[1]!["origin"], { kind: "task-notification" })
     }).pipe(Effect.provide(FakeCli.layer({ turns: [background()], version: "2.1.197" }))))
+
+  it.scoped("an interrupt of no turn dooms it to end with the input", () =>
+    Effect.gen(function*() {
+      const cli = yield* start()
+      yield* cli.prompt("go", 1)
+      yield* cli.control("interrupt")
+      yield* TestClock.adjust("59 seconds")
+      yield* cli.cli.closeInput
+      yield* TestClock.adjust("0 millis")
+      assert.include(cli.frames.find((frame) => frame["subtype"] === "task_notification"), { status: "stopped" })
+      assert.deepStrictEqual([cli.results().length, cli.ended()], [1, true])
+    }).pipe(Effect.provide(FakeCli.layer([background("1 minute")]))))
 
   it.scoped("a task that is stopped starts no turn, and the process can leave", () =>
     Effect.gen(function*() {

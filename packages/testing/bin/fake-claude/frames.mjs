@@ -1,16 +1,25 @@
 // The lines it prints.
 import { randomUUID } from "node:crypto"
+import { rememberCost } from "./memory.mjs"
 import { emit } from "./output.mjs"
-import { script, state } from "./state.mjs"
+import { flags, modern, queue, script, state } from "./state.mjs"
 
 export const meta = () => ({ session_id: state.session, uuid: randomUUID() })
 const stamp = () => ({ parent_tool_use_id: null, ...meta(), timestamp: new Date().toISOString() })
-export const uuidsOf = ({ uuids }) => uuids.length > 0 && { user_message_uuid: uuids.at(-1), user_message_uuids: uuids }
+export const uuidsOf = ({ closed, uuids, folded }) =>
+  uuids.length > 0 && !closed && modern() &&
+  { user_message_uuid: uuids.at(-1), user_message_uuids: [...uuids, ...folded] }
+/** The first message of a turn names the prompts that it answers. */
+export const firstUuidsOf = (turn) => turn.users === 0 && uuidsOf(turn)
 
 export const system = (subtype, more) => emit({ type: "system", subtype, ...more, ...meta() })
 
+export const sessionState = (to) => {
+  if (process.env.CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS === "1") system("session_state_changed", { state: to })
+}
+
 export const lifecycle = (uuids, to) => {
-  if (script.lifecycle === false) return
+  if (script.lifecycle === false || !modern()) return
   for (const uuid of uuids) emit({ type: "command_lifecycle", command_uuid: uuid, state: to, ...meta() })
 }
 
@@ -29,14 +38,19 @@ export const init = (turn, more) =>
     plugins: [],
     mcp_servers: [],
     apiKeySource: "none",
-    capabilities: ["interrupt_receipt_v1", "msg_lifecycle_v1"],
+    ...modern() && { capabilities: ["interrupt_receipt_v1", "msg_lifecycle_v1"] },
     user_message_uuids: uuidsOf(turn).user_message_uuids,
     ...more
   })
 
 // Tokens and money: a message adds an entry to the ledger, a result bills what is new.
-const ledger = []
+let ledger = []
 let billed = 0
+/** Goes on from what the conversation has cost so far: nothing, after `/clear`. */
+export const openBooks = (spent) => {
+  ledger = [...spent]
+  billed = ledger.length
+}
 const inputOf = (turn) => 20 + Math.ceil(turn.prompt.length / 4)
 const tokens = (input, output) => ({
   input_tokens: input,
@@ -47,7 +61,9 @@ const tokens = (input, output) => ({
 export const spend = (turn, said) => {
   const rate = (state.model.includes("haiku") ? 0.1 : state.model.includes("sonnet") ? 2 : 4) / 1e6
   const [input, output] = [inputOf(turn), Math.ceil(said.length / 4) || 1]
-  ledger.push({ model: state.model, input, output, cost: (input + 5 * output) * rate })
+  const entry = { model: state.model, input, output, cost: (input + 5 * output) * rate }
+  ledger.push(entry)
+  rememberCost(entry)
   return output
 }
 const total = (entries, key) => entries.reduce((sum, entry) => sum + entry[key], 0)
@@ -77,11 +93,37 @@ export const messageOf = (turn, id, content, more) => ({
   usage: tokens(inputOf(turn), 1),
   ...more
 })
-export const assistant = (turn, message, more) =>
-  emit({ type: "assistant", message, ...stamp(), request_id: `req_fake_${++state.ids}`, ...uuidsOf(turn), ...more })
+export const assistant = (turn, message, more) => {
+  replay(turn)
+  const request_id = `req_fake_${++state.ids}`
+  emit({ type: "assistant", message, ...stamp(), request_id, ...firstUuidsOf(turn), ...more })
+  turn.heard = true
+}
 export const user = (content, more) => emit({ type: "user", message: { role: "user", content }, ...stamp(), ...more })
 
+/** Repeats the prompts when the model begins to answer them. */
+export const replay = (turn) => {
+  const lines = turn.echoes.splice(0)
+  if (!flags.has("replay-user-messages")) return
+  for (const { message, uuid } of lines) user(message.content, { isReplay: true, ...uuid && { uuid } })
+}
+/** The end of prompts that were taken into the turn, once the model has answered them. */
+export const endFolded = (turn) => turn.heard && lifecycle(turn.steering.splice(0), "completed")
+
+/** Tells the end of the turn's prompts, once: what comes after the result is nobody's. */
+export const closeTurn = (turn) => {
+  if (turn.closed || turn.aside) return
+  turn.closed = true
+  lifecycle([...turn.steering.splice(0), ...turn.uuids], turn.aborted ? "cancelled" : "completed")
+  if (queue.length === 0) sessionState("idle")
+}
+
 export const result = (turn, more) => {
+  if (!turn.aborted) {
+    replay(turn)
+    turn.heard = true
+    endFolded(turn)
+  }
   const { subtype = "success", is_error = subtype !== "success" } = more
   const recent = ledger.slice(billed)
   billed = ledger.length
@@ -101,12 +143,16 @@ export const result = (turn, more) => {
     ...(subtype === "success" ? { api_error_status: null, result: turn.text } : { errors: [] }),
     type: "result",
     num_turns: 1 + turn.users,
-    queued_turn_count: 0,
-    result_index: state.results,
-    model_usage_since_last_result: usageByModel(recent),
+    ...modern() && {
+      queued_turn_count: 0,
+      result_index: state.results,
+      model_usage_since_last_result: usageByModel(recent)
+    },
     ...uuidsOf(turn),
+    ...turn.origin && { origin: turn.origin },
     ...more
   })
+  closeTurn(turn)
 }
 
 const LOGIN = "authentication_failed"

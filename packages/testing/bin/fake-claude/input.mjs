@@ -1,32 +1,69 @@
 // Input, and the work it gives.
+import { randomUUID } from "node:crypto"
 import { finished } from "node:stream"
 import { respond } from "./control.mjs"
-import { lifecycle } from "./frames.mjs"
-import { attempt, die, err, quit, refuse } from "./output.mjs"
-import { pending, prompts, queue, script, state } from "./state.mjs"
+import { closeTurn, init, lifecycle, meta, openBooks, result, sessionState } from "./frames.mjs"
+import { forget, memory, rememberLines } from "./memory.mjs"
+import { attempt, die, emit, err, quit, refuse } from "./output.mjs"
+import { modern, pending, prompts, queue, script, seen, state } from "./state.mjs"
 import { ECHO, runSteps } from "./steps.mjs"
-import { ABORTED, aside, CLOSED, endAborted, newTurn } from "./turn.mjs"
+import * as tasks from "./tasks.mjs"
+import { ABORTED, aside, CLOSED, endAborted, newTurn, promptOf } from "./turn.mjs"
 
-const runTurn = async (lines) => {
-  const turn = state.turn = newTurn(lines)
+const isClear = (line) => promptOf(line).trim() === "/clear"
+/** `/clear`: the conversation goes on under another id. */
+const clear = (turn) => {
+  const new_conversation_id = randomUUID()
+  const [user_message_uuid] = turn.uuids
+  emit({ type: "conversation_reset", new_conversation_id, trigger: "clear", user_message_uuid, ...meta() })
+  tasks.changed()
+  state.session = randomUUID()
+  forget()
+  if (modern()) openBooks([])
+  init(turn)
+  const local = modern() && { local_command: "clear" }
+  result(turn, { result: "", num_turns: 0, stop_reason: null, terminal_reason: undefined, ...local })
+}
+const stepsOf = (turn) => {
   const matched = script.match?.find(({ prompt }) => turn.prompt.includes(prompt))?.steps
   const steps = matched ?? script.turns?.[state.turns] ?? (script.echo === false ? [] : ECHO)
   if (!matched) state.turns++
+  return steps
+}
+const runTurn = async (lines, given) => {
+  const turn = state.turn = newTurn(lines, { remembered: memory.prompts, origin: given?.origin })
+  const clears = !given && isClear(lines[0])
+  const steps = given?.steps ?? (clears ? [] : stepsOf(turn))
   state.answered = false
+  rememberLines(clears ? [] : lines)
   lifecycle(turn.uuids, "started")
+  sessionState("running")
+  if (clears) clear(turn)
   await runSteps(steps, turn).catch((error) => error === ABORTED ? endAborted(turn) : Promise.reject(error))
   if (turn.aborted === "SIGINT") await quit(0)
-  lifecycle(turn.uuids, turn.aborted ? "cancelled" : "completed")
+  closeTurn(turn)
   state.turn = undefined
+}
+/** The lines of the next turn. */
+const take = () => {
+  const reset = queue.findIndex(isClear)
+  const all = reset < 0 ? queue.length : Math.max(1, reset)
+  return queue.splice(0, script.coalesce ? all : 1)
 }
 const work = async () => {
   if (state.working) return
-  for (state.working = true; queue.length > 0;) await runTurn(queue.splice(0, script.coalesce ? queue.length : 1))
+  state.working = true
+  while (queue.length > 0 || tasks.own.length > 0) {
+    if (queue.length > 0) await runTurn(take())
+    else await runTurn([], tasks.own.shift())
+  }
   state.working = false
-  if (!state.eof) return
+  if (!state.eof || tasks.lives()) return
   await runSteps(script.onEof ?? [], aside())
   await quit(state.failed ? 1 : 0)
 }
+
+tasks.whenEnded(work)
 
 const onControl = async (control) => {
   const [{ subtype }, turn] = [control.request ?? {}, aside({ control })]
@@ -34,15 +71,15 @@ const onControl = async (control) => {
   if (steps) await runSteps(steps, turn)
   if (!turn.replied) respond(control)
 }
-const seen = new Set()
 const onUser = (line) => {
   if (seen.has(line.uuid)) return
   if (line.message?.role !== "user") die(1, `Error: Expected message role 'user', got '${line.message?.role}'`)
   if (line.uuid) {
     seen.add(line.uuid)
+    if (memory.uuids.has(line.uuid)) return lifecycle([line.uuid], "completed")
     lifecycle([line.uuid], "queued")
   }
-  queue.push(line)
+  queue.push({ ...line, steers: !state.answered && state.turn?.tools.size > 0 })
   work()
 }
 const badLine = (text) => `Error parsing streaming input line (type=unknown, ${text.length} chars): SyntaxError`

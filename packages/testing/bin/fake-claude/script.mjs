@@ -45,6 +45,8 @@ const KINDS = {
   result: object,
   error: fields({}, { status: count, type: string, message: string, category: string, apiError: string }),
   askPermission: oneOrMore(fields({ tool: string, input: object })),
+  tool: (value, path) => fields({ name: string }, TOOL)(value, path),
+  background: (value, path) => steps(value, path),
   request: object,
   reply: (value, path) => value === false || object(value, path),
   stderr: string,
@@ -68,10 +70,12 @@ const KINDS = {
   writeFile: fields({ path: string, content: string }),
   readEnv: strings
 }
+const TOOL = { input: object, ms: count, result: string, isError: boolean, steps }
 const NEEDED = { readEnv: { to: string } }
 const OPTIONAL = {
   text: { deltas: count, deltaDelay: count },
   request: { to: string },
+  background: { ms: count },
   repeat: { steps, step: aStep }
 }
 
@@ -91,6 +95,7 @@ const whole = fields({}, {
   coalesce: boolean,
   echo: boolean,
   lifecycle: boolean,
+  memory: string,
   version: string
 })
 const aScript = (value, path) => (Array.isArray(value) ? list(steps) : whole)(value, path)

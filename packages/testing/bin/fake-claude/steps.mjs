@@ -7,7 +7,8 @@ import { apiError, init, meta, result } from "./frames.mjs"
 import { emit, err, lineOf, out, quit, toNull } from "./output.mjs"
 import { isObject, kindOf } from "./script.mjs"
 import { state } from "./state.mjs"
-import { ABORTED, ask, askPermission, race, say } from "./turn.mjs"
+import { begin } from "./tasks.mjs"
+import { ABORTED, ask, askPermission, race, runTool, say } from "./turn.mjs"
 
 /** The well-behaved turn. */
 export const ECHO = [{ init: {} }, { text: "echo: $PROMPT" }, { result: {} }]
@@ -29,6 +30,8 @@ const STEPS = {
   result: (step, turn) => result(turn, step.result),
   error: (step, turn) => apiError(turn, step.error),
   askPermission: (step, turn) => Promise.all([step.askPermission].flat().map((one) => askPermission(turn, one))),
+  tool: ({ tool }, turn) => runTool(turn, tool, () => runSteps(tool.steps ?? [], turn)),
+  background: (step, turn) => begin(turn, step),
   request: async ({ request, to }, turn) => {
     turn.answer = await ask(turn, request)
     if (to) writeJson(to, turn.answer)
@@ -81,6 +84,7 @@ const VALUES = {
   CWD: () => process.cwd(),
   PID: () => process.pid,
   UUID: () => randomUUID(),
+  MEMORY: (turn) => turn.remembered ?? "",
   USER_UUID: (turn) => turn.uuids.at(-1) ?? "",
   TURN: (turn) => turn.index,
   N: (turn) => turn.n,
@@ -96,11 +100,14 @@ const fill = (value, turn) => {
     : value
 }
 
+/** Their steps are filled in when they run. */
+const LATER = new Set(["repeat", "background"])
+
 let ticks = 0
 export const runSteps = async (list, turn) => {
   for (const step of list) {
     const kind = kindOf(step)
-    await STEPS[kind](kind === "repeat" ? step : fill(step, turn), turn)
+    await STEPS[kind](LATER.has(kind) ? step : fill(step, turn), turn)
     await race(turn, out.flush() ?? err.flush())
     if (turn.aborted) throw ABORTED
     if (++ticks % 64 === 0) await tick()

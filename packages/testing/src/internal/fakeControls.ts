@@ -59,7 +59,8 @@ const controls: Readonly<Record<string, Control>> = {
       }
     }
   },
-  interrupt: ({ dialogue, host }, { cancel_queued }) => {
+  interrupt: ({ dialogue, host, tasks }, { cancel_queued }) => {
+    if (dialogue.turn === undefined) tasks.doom()
     if (dialogue.turn?.answered === false) host.withdraw()
     const { waiting } = dialogue
     if (!dialogue.session.modern) return undefined

@@ -51,6 +51,7 @@ export class FakeProcess {
       closeInput: Effect.suspend(() => {
         this.inputClosed = true
         this.host.close()
+        this.tasks.close()
         return this.playNext
       }),
       interrupt: Effect.suspend(() => {

@@ -8,6 +8,7 @@ import type { FakeDialogue } from "./fakeDialogue.js"
 export class FakeTasks {
   private readonly dialogue: FakeDialogue
   private readonly live = new Map<string, string | undefined>()
+  private doomed = false
 
   constructor(dialogue: FakeDialogue) {
     this.dialogue = dialogue
@@ -44,6 +45,16 @@ export class FakeTasks {
     })
     this.changed()
     return true
+  }
+
+  /** The CLI does this when it is interrupted and no turn runs: the work ends with the input. */
+  doom(): void {
+    this.doomed = true
+  }
+
+  /** The input has ended. */
+  close(): void {
+    if (this.doomed) { for (const id of [...this.live.keys()]) this.end(id, "killed") }
   }
 
   /** Lists what is left. */
