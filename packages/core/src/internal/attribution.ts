@@ -6,6 +6,8 @@ export interface Attributed {
   /** Of no turn of the user: what background work says, and the turns that the CLI starts itself. */
   readonly background: ReadonlyArray<Message>
   readonly ended: boolean
+  /** The CLI will not run the turn's message: it has had it before. */
+  readonly known: boolean
 }
 
 /** The user's turn that is under way. */
@@ -43,6 +45,7 @@ export class Attribution {
   private held: Array<Message> | undefined
   /** It goes where the result behind it goes. */
   private stop: Message | undefined
+  private known = false
   private turn: Array<Message> = []
   private background: Array<Message> = []
 
@@ -81,10 +84,11 @@ export class Attribution {
   take(batch: ReadonlyArray<Message>): Attributed {
     let ended = false
     for (const message of batch) if (this.one(message)) ended = true
-    const { background, turn } = this
+    const { background, known, turn } = this
     this.turn = []
     this.background = []
-    return { turn, background, ended }
+    this.known = false
+    return { turn, background, ended, known }
   }
 
   /** The process is gone: what was held is the turn's, as far as can be known. */
@@ -152,6 +156,11 @@ export class Attribution {
     const { command_uuid: uuid, state } = raw as Readonly<Record<string, unknown>>
     this.named = true
     if (typeof uuid !== "string" || this.own?.all.has(uuid) !== true) return false
+    if (state === "completed" && !this.own.announced) {
+      this.known = true
+      this.own = undefined
+      return true
+    }
     this.own.announced = true
     if (state === "started" && this.own.begun) this.own.taken.add(uuid)
     if (state === "cancelled" && this.own.begun) this.own.open.delete(uuid)

@@ -24,6 +24,8 @@ export interface Listener {
   readonly saw: (turn: Turn, messages: ReadonlyArray<Message>) => Effect.Effect<void>
   /** The CLI is done with the turn. These are its last messages, which the consumer does not have yet. */
   readonly conclude: (turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>) => Effect.Effect<void>
+  /** The CLI has had the turn's message before, in an earlier process, and does not run it again. */
+  readonly known: (turn: Turn) => Effect.Effect<void>
   readonly background: (messages: ReadonlyArray<Message>) => Effect.Effect<void>
   /** The session's id, each time that it is another one. */
   readonly named: (sessionId: string) => Effect.Effect<void>
@@ -108,6 +110,11 @@ export const open = (
         const mine = attribution.take(batch)
         if (turn !== undefined) yield* tell(turn, mine.turn, mine.ended)
         if (mine.background.length > 0) yield* listener.background(mine.background)
+        if (turn !== undefined && mine.known) {
+          const current = turn
+          turn = undefined
+          yield* listener.known(current)
+        }
       })
 
     const tell = (current: Turn, messages: ReadonlyArray<Message>, ended: boolean): Effect.Effect<void> => {

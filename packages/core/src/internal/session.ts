@@ -60,7 +60,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
         streamed(Effect.gen(function*() {
           yield* checkPrompt(prompt)
           const { context, turnId, ...turn } = yield* decodeTurn(given)
-          return yield* core.send(turnId ?? crypto.randomUUID(), withContext(prompt, context), merge(options, turn))
+          return yield* core.send(turnId, withContext(prompt, context), merge(options, turn))
         })),
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
         Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),

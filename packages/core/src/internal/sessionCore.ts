@@ -8,7 +8,7 @@ import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import { type ClaudeError, CliExitError, CliTimeoutError } from "../ClaudeError.js"
+import { type ClaudeError, CliExitError, CliTimeoutError, InvalidOptionsError } from "../ClaudeError.js"
 import { userLine } from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
 import { isRecord } from "./guard.js"
@@ -42,6 +42,8 @@ export class SessionCore {
   private readonly now: () => number
   private readonly line = new Line()
   private readonly closing = Effect.unsafeMakeSemaphore(1)
+  /** The ids that callers chose. */
+  private readonly sent = new Set<string>()
   private turn: Turn | undefined
   private driver: Fiber.RuntimeFiber<unknown> | undefined
   private idle: Fiber.RuntimeFiber<unknown> | undefined
@@ -60,6 +62,7 @@ export class SessionCore {
           return parts.recorder.saw(turn, messages)
         },
         conclude: (turn, outcome, last) => this.conclude(turn, outcome, last),
+        known: (turn) => this.conclude(turn, Either.left(sentBefore(turn.id)), []),
         background: (messages) => {
           this.count(messages)
           return Effect.asVoid(PubSub.publishAll(events, messages))
@@ -73,15 +76,20 @@ export class SessionCore {
   }
 
   /** A turn of its own, after those that were sent before it. Closing the scope before its end interrupts it. */
-  send(id: string, prompt: Prompt, options: QueryOptions): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
+  send(
+    turnId: string | undefined,
+    prompt: Prompt,
+    options: QueryOptions
+  ): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
         yield* restore(this.line.enter)
-        if (this.process.closed) {
+        const refused = this.refusal(turnId)
+        if (refused !== undefined) {
           this.line.leave()
-          return yield* closedError(this.process.sessionId)
+          return yield* refused
         }
-        const turn = new Turn(id, prompt, options, this.now())
+        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, this.now())
         this.turn = turn
         if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
         yield* Effect.addFinalizer(() => this.turn === turn ? this.outlasting(this.abandon(turn)) : Effect.void)
@@ -146,24 +154,32 @@ export class SessionCore {
 
   // --- a turn's way ---
 
+  private refusal(turnId: string | undefined): ClaudeError | undefined {
+    if (this.process.closed) return closedError(this.process.sessionId)
+    if (turnId === undefined) return undefined
+    if (this.sent.has(turnId)) return sentBefore(turnId)
+    this.sent.add(turnId)
+    return undefined
+  }
+
   private drive(turn: Turn): Effect.Effect<void> {
     turn.attempts++
     const before = this.driver
     const write = Effect.gen(this, function*() {
-      const live = yield* this.process.ready
+      const live = yield* this.inTime(turn, this.process.ready)
       if (!turn.recorded) {
         yield* this.parts.recorder.begin(this.process.sessionId, turn)
         turn.recorded = true
       }
       this.process.use()
-      // Whole or not at all: half a line ends the CLI.
-      const taken = yield* Effect.uninterruptible(
-        Effect.zipLeft(
-          live.begin(turn, turn.attempts === 1 ? turn.id : crypto.randomUUID()),
-          Deferred.succeed(turn.written, undefined)
-        )
-      )
-      if (taken) return yield* this.watch(turn)
+      const uuid = turn.attempts === 1 ? turn.id : crypto.randomUUID()
+      // Whole or not at all, half a line ends the CLI: so it is written by a fiber that nobody interrupts.
+      const begun = Effect.tap(live.begin(turn, uuid), () => Deferred.succeed(turn.written, undefined))
+      const writing = yield* Effect.uninterruptible(Effect.zipRight(
+        Deferred.succeed(turn.writing, undefined),
+        this.inBackground(Effect.uninterruptible(begun))
+      ))
+      if (yield* Fiber.join(writing)) return yield* this.watch(turn)
       // It does not read. If it is not gone by then, it will not go by itself.
       yield* Effect.sleep(leaving)
       yield* this.inBackground(this.process.kill)
@@ -179,7 +195,7 @@ export class SessionCore {
 
   private watch(turn: Turn): Effect.Effect<void> {
     const stall = millis(turn.options.stallTimeout, 6 * 60_000)
-    const total = millis(turn.options.timeout, Infinity)
+    const total = totalOf(turn)
     return Effect.gen(this, function*() {
       for (;;) {
         const busy = turn.seen.toolRuns || this.process.live?.control.asked() === true
@@ -198,17 +214,29 @@ export class SessionCore {
 
   /** The consumer is told at once; the session goes on when the CLI has let go of the turn. */
   private expire(turn: Turn, phase: "stall" | "total", timeoutMs: number): Effect.Effect<void> {
-    const error = new CliTimeoutError({
+    return Effect.zipRight(
+      this.finish(turn, Either.left(this.late(phase, timeoutMs)), []),
+      Effect.asVoid(this.inBackground(this.release(turn)))
+    )
+  }
+
+  /** The start of a process counts for the turn that it is started for. */
+  private inTime<A>(turn: Turn, effect: Effect.Effect<A, ClaudeError>): Effect.Effect<A, ClaudeError> {
+    const total = totalOf(turn)
+    return total === Infinity ? effect : Effect.timeoutFail(effect, {
+      duration: Math.max(0, turn.startedAt + total - this.now()),
+      onTimeout: () => this.late("total", total)
+    })
+  }
+
+  private late(phase: "stall" | "total", timeoutMs: number): CliTimeoutError {
+    return new CliTimeoutError({
       phase,
       timeoutMs,
       sessionId: this.process.sessionId,
       frames: this.process.live?.frames() ?? 0,
       hint: phase === "stall" ? "Raise stallTimeout if long silences are expected." : "Raise timeout, or ask again."
     })
-    return Effect.zipRight(
-      this.finish(turn, Either.left(error), []),
-      Effect.asVoid(this.inBackground(this.release(turn)))
-    )
   }
 
   /** Asks the CLI to let go of the turn; one that does not is stopped. */
@@ -216,9 +244,11 @@ export class SessionCore {
     if (turn.interrupted) return Deferred.await(turn.released)
     turn.interrupt()
     return Effect.gen(this, function*() {
-      yield* Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released))
+      yield* Effect.raceFirst(Deferred.await(turn.writing), Deferred.await(turn.released))
+      const written = Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released))
+      const took = yield* Effect.timeoutOption(written, leaving)
       const { live } = this.process
-      if (live !== undefined) {
+      if (live !== undefined && took._tag === "Some") {
         yield* this.withdraw(live)
         if (this.turn !== turn) return
         yield* Effect.ignore(live.control.request({ subtype: "interrupt" }, leaving))
@@ -248,9 +278,9 @@ export class SessionCore {
   private abandon(turn: Turn): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       if (this.turn !== turn) return
-      if (!(yield* Deferred.isDone(turn.written)) && this.driver !== undefined) {
+      if (!(yield* Deferred.isDone(turn.writing)) && this.driver !== undefined) {
         yield* Fiber.interrupt(this.driver)
-        if (!(yield* Deferred.isDone(turn.written))) {
+        if (!(yield* Deferred.isDone(turn.writing))) {
           return yield* this.conclude(turn, Either.left(givenUp(this.process.sessionId)), [])
         }
       }
@@ -353,6 +383,16 @@ export class SessionCore {
 
 const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
   input === undefined ? fallback : Duration.toMillis(input)
+
+const totalOf = (turn: Turn): number => millis(turn.options.timeout, Infinity)
+
+/** The CLI runs a message with the same id once, and says nothing when it comes again. */
+const sentBefore = (turnId: string) =>
+  new InvalidOptionsError({
+    field: "turnId",
+    detail: `the session has had a turn ${turnId}`,
+    hint: "Give each turn an id of its own, or none."
+  })
 
 const givenUp = (sessionId: string) =>
   new CliExitError({

@@ -145,7 +145,7 @@ export class SessionProcess {
     if (running === undefined || live === undefined || live.background.size > 0) return Effect.succeed(false)
     const { ageMs, memoryBytes, turns } = this.parts.recycle
     if (running.turns >= turns || this.now() - live.startedAt >= ageMs) return Effect.succeed(true)
-    if (memoryBytes === Infinity || live.cli.memory === undefined) return Effect.succeed(false)
+    if (live.cli.memory === undefined || running.turns % turnsBetweenLooks > 0) return Effect.succeed(false)
     return Effect.map(live.cli.memory, (bytes) => bytes !== undefined && bytes >= memoryBytes)
   })
 
@@ -247,3 +247,6 @@ export const closedError = (sessionId: string): SessionClosedError =>
 
 /** With nothing left to do the CLI was seen to leave within 45 ms. @internal */
 export const leaving: Duration.DurationInput = "5 seconds"
+
+/** To look at the memory costs more than the rest of a turn's end, and it grows slowly. */
+const turnsBetweenLooks = 10

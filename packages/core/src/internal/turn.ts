@@ -28,6 +28,8 @@ export class Turn {
   readonly seen: Seen
   /** Nothing waits for the consumer here: a session must hear its CLI whatever one turn's reader does. */
   readonly inbox = new Inbox<Message, ClaudeError>(Infinity)
+  /** The prompt is on its way to the CLI: it can no longer be held back. */
+  readonly writing = Deferred.unsafeMake<void>(FiberId.none)
   /** The CLI has the prompt: only now can it be interrupted. */
   readonly written = Deferred.unsafeMake<void>(FiberId.none)
   /** The CLI is done with it. */
