@@ -36,6 +36,8 @@ interface Own {
  */
 export class Attribution {
   private own: Own | undefined
+  /** The messages of the turn before, of which the CLI may still say that it is done with them. */
+  private former: ReadonlySet<string> = new Set()
   /** Whose turn the main thread is in. */
   private segment: "own" | "other" | undefined
   /** The CLI names the messages that a turn answers. */
@@ -155,7 +157,8 @@ export class Attribution {
   private lifecycle({ raw }: Status): boolean {
     const { command_uuid: uuid, state } = raw as Readonly<Record<string, unknown>>
     this.named = true
-    if (typeof uuid !== "string" || this.own?.all.has(uuid) !== true) return false
+    if (typeof uuid !== "string") return false
+    if (this.own?.all.has(uuid) !== true) return this.former.has(uuid)
     if (state === "completed" && !this.own.announced) {
       this.known = true
       this.own = undefined
@@ -183,6 +186,7 @@ export class Attribution {
     // What the CLI runs by itself, a slash command, it does not repeat.
     if (own.open.size === before) own.open.delete([...own.open][0] ?? "")
     if (own.open.size > 0) return false
+    this.former = own.all
     this.own = undefined
     return true
   }
