@@ -33,8 +33,8 @@ export interface Lifetime extends Schema.Schema.Type<typeof Lifetime> {}
 /** The options of a session are those of a query, for all its turns; `timeout` is each turn's. */
 export interface SessionOptions extends Omit<ClaudeOptions, "interruptWhen">, Lifetime {}
 
-/** The options of one turn. */
-export const TurnOptions = Schema.Struct({
+/** The options of one turn that are data. */
+export const TurnSettings = Schema.Struct({
   /** The turn's id, a UUID, here, in the records and in the CLI's transcript. Left out, it gets a new one. */
   turnId: Schema.optional(Schema.UUID.annotations({ description: "a UUID" })),
   /** Data for the model to know, added to the prompt. */
@@ -42,10 +42,13 @@ export const TurnOptions = Schema.Struct({
   timeout: Schema.optional(Time),
   stallTimeout: Schema.optional(Time)
 })
-export interface TurnOptions extends Schema.Schema.Type<typeof TurnOptions> {}
+export interface TurnSettings extends Schema.Schema.Type<typeof TurnSettings> {}
+
+/** The options of one turn. */
+export interface TurnOptions extends TurnSettings, Pick<ClaudeOptions, "interruptWhen"> {}
 
 /** Turn options that are known to be good. */
-export const decodeTurn = (options: unknown): Either.Either<TurnOptions, InvalidOptionsError> =>
+export const decodeTurn = (options: unknown): Either.Either<TurnSettings, InvalidOptionsError> =>
   Either.mapLeft(validateTurn(options), invalid)
 
 /** Lifetimes that are known to be good. */
@@ -56,7 +59,7 @@ export const decodeLifetime = (options: unknown): Either.Either<Lifetime, Invali
 // internal
 // ---------------------------------------------------------------------------
 
-const validateTurn = Schema.validateEither(TurnOptions, { onExcessProperty: "error" })
+const validateTurn = Schema.validateEither(TurnSettings, { onExcessProperty: "error" })
 const validateLifetime = Schema.validateEither(Lifetime, { onExcessProperty: "error" })
 
 const invalid = (error: ParseResult.ParseError): InvalidOptionsError => {

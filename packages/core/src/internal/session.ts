@@ -56,11 +56,11 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     return {
       ...controlsOf(core.process),
       id: Effect.sync(() => core.process.sessionId),
-      send: (prompt, given = {}) =>
+      send: (prompt, { interruptWhen, ...given } = {}) =>
         streamed(Effect.gen(function*() {
           yield* checkPrompt(prompt)
           const { context, turnId, ...turn } = yield* decodeTurn(given)
-          return yield* core.send(turnId, withContext(prompt, context), merge(options, turn))
+          return yield* core.send(turnId, withContext(prompt, context), merge(options, turn), interruptWhen)
         })),
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
         Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),

@@ -79,7 +79,8 @@ export class SessionCore {
   send(
     turnId: string | undefined,
     prompt: Prompt,
-    options: QueryOptions
+    options: QueryOptions,
+    interruptWhen: Effect.Effect<unknown> | undefined
   ): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
@@ -94,6 +95,10 @@ export class SessionCore {
         if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
         yield* Effect.addFinalizer(() => this.turn === turn ? this.outlasting(this.abandon(turn)) : Effect.void)
         yield* this.drive(turn)
+        if (interruptWhen !== undefined) {
+          const interrupt = Effect.suspend(() => this.turn === turn ? this.outlasting(this.release(turn)) : Effect.void)
+          yield* Effect.forkScoped(Effect.interruptible(Effect.zipRight(interruptWhen, interrupt)))
+        }
         return turn.inbox.take
       })
     )
