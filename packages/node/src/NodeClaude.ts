@@ -10,13 +10,17 @@ import * as Layer from "effect/Layer"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
 /** Options for all queries and sessions, over those of the environment. */
-export interface NodeClaudeOptions extends QueryOptions, Claude.ClaudeServiceOptions {}
+export interface NodeClaudeOptions
+  extends QueryOptions, Claude.ClaudeServiceOptions, NodeCliProcess.NodeCliProcessOptions
+{}
 
 export const layerWith = (
-  { warm, ...options }: NodeClaudeOptions
+  { unref, warm, ...options }: NodeClaudeOptions
 ): Layer.Layer<Claude.Claude, InvalidOptionsError> =>
   Claude.layerWith({ warm }).pipe(
-    Layer.provide(Layer.mergeAll(NodeCliProcess.layer, MessageParser.layer, ClaudeConfig.layerWith(options)))
+    Layer.provide(
+      Layer.mergeAll(NodeCliProcess.layerWith({ unref }), MessageParser.layer, ClaudeConfig.layerWith(options))
+    )
   )
 
 /** The user's `claude`, as the environment says. */

@@ -18,24 +18,40 @@ import { privateFiles } from "./internal/privateFiles.js"
 import { processMemory } from "./internal/processMemory.js"
 import { cwdMissing, spawnError } from "./internal/spawnError.js"
 
-const open = (invocation: Invocation): Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope> =>
+/** How the processes belong to this Node. */
+export interface NodeCliProcessOptions {
+  /**
+   * They do not keep Node alive: for a host that holds itself while something is asked of them. Like the others they go
+   * with it. Default: false.
+   */
+  readonly unref?: boolean | undefined
+}
+
+const open = (
+  invocation: Invocation,
+  unref: boolean
+): Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope> =>
   Effect.gen(function*() {
     const fileArgs = invocation.files.length === 0 ? [] : yield* privateFiles(invocation)
     const args = fileArgs.length === 0 ? invocation.args : [...invocation.args, ...fileArgs]
     return yield* Effect.acquireRelease(
-      start(invocation, args),
+      start(invocation, args, unref),
       (child) => Effect.async<void>((resume) => child.close(invocation.graces, () => resume(Effect.void)))
     ).pipe(Effect.map(handle))
   })
 
 /** The CLI as a child process of this Node. */
-export const layer: Layer.Layer<CliProcess> = Layer.succeed(CliProcess, { open })
+export const layerWith = ({ unref = false }: NodeCliProcessOptions): Layer.Layer<CliProcess> =>
+  Layer.succeed(CliProcess, { open: (invocation) => open(invocation, unref) })
+
+/** The CLI as a child process that keeps this Node alive while it runs. */
+export const layer: Layer.Layer<CliProcess> = layerWith({})
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
 
-const start = (invocation: Invocation, args: ReadonlyArray<string>) =>
+const start = (invocation: Invocation, args: ReadonlyArray<string>, unref: boolean) =>
   Effect.async<Child, CliNotFoundError | CliSpawnError>((resume) => {
     const { command, cwd } = invocation
     const env = childEnvironment(invocation.env)
@@ -54,7 +70,7 @@ const start = (invocation: Invocation, args: ReadonlyArray<string>) =>
       })
       // Later errors tell of signals that came too late.
       process.on("error", fail)
-      if (process.pid !== undefined) resume(Effect.succeed(new Child(process, process.pid)))
+      if (process.pid !== undefined) resume(Effect.succeed(new Child(process, process.pid, unref)))
     } catch (cause) {
       fail(cause)
     }

@@ -1,5 +1,6 @@
 import type { CliExit, Graces } from "@ccflow/core/CliProcess"
 import type { ChildProcessWithoutNullStreams } from "node:child_process"
+import { Socket } from "node:net"
 import * as HostEnd from "./hostEnd.js"
 import { OutputReader } from "./outputReader.js"
 import { ProcessGroup } from "./processGroup.js"
@@ -25,7 +26,7 @@ export class Child implements HostEnd.Guest {
   private readonly process: ChildProcessWithoutNullStreams
   private readonly exitListeners = new Set<(exit: CliExit) => void>()
 
-  constructor(process: ChildProcessWithoutNullStreams, pid: number) {
+  constructor(process: ChildProcessWithoutNullStreams, pid: number, unref: boolean) {
     this.process = process
     this.pid = pid
     this.group = new ProcessGroup(pid)
@@ -34,6 +35,10 @@ export class Child implements HostEnd.Guest {
     this.output = new OutputReader(process.stdout)
     this.stderr = new TailBuffer(process.stderr, stderrTailBytes)
     process.once("exit", (code, signal) => this.exited({ code, signal }))
+    if (unref) {
+      process.unref()
+      for (const pipe of [process.stdin, process.stdout, process.stderr]) if (pipe instanceof Socket) pipe.unref()
+    }
     HostEnd.admit(this)
   }
 
