@@ -93,7 +93,7 @@ const open = (path: string): Effect.Effect<SqlClient, SessionStoreError, Scope.S
     return client
   })
 
-const blockingMs = 5
+const blockingMs = 1
 
 const missing = (error: unknown): SessionStoreError =>
   new SessionStoreError({

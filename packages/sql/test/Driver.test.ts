@@ -9,8 +9,8 @@ const from = createRequire(import.meta.url)
 const installed = (name: string) =>
   dirname(createRequire(from.resolve("@effect/sql-sqlite-node/SqliteClient")).resolve(`${name}/package.json`))
 
-const openedBy = async (arrange: (folder: string) => void) => {
-  const script = await bundled("fixtures/open.ts", { driver: false })
+const openedWith = async (driver: "beside" | "missing", arrange: (folder: string) => void = () => {}) => {
+  const script = await bundled("fixtures/open.ts", driver)
   try {
     arrange(script.folder)
     const path = join(script.folder, "data", "sessions.db")
@@ -24,14 +24,14 @@ const openedBy = async (arrange: (folder: string) => void) => {
 
 describe("without SQLite's driver", () => {
   it("a store says what to install", async () => {
-    const error = await openedBy(() => {})
+    const error = await openedWith("missing")
     assert.deepInclude(error, { _tag: "SessionStoreError", reason: "Unavailable", operation: "open" })
     assert.include(error.hint, "npm install")
     assert.include(error.detail, "better-sqlite3")
   }, 30_000)
 
   it("or with one that was never compiled, it says how to get that done", async () => {
-    const error = await openedBy((folder) => {
+    const error = await openedWith("beside", (folder) => {
       for (const name of ["better-sqlite3", "bindings", "file-uri-to-path"]) {
         const target = join(folder, "node_modules", name)
         mkdirSync(target, { recursive: true })

@@ -9,7 +9,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 /** A script as one file that starts at once, with SQLite's driver outside, as `ccflow` is bundled. */
 export const bundled = async (
   script: string,
-  { driver = true } = {}
+  driver: "installed" | "beside" | "missing" = "installed"
 ): Promise<{ readonly path: string; readonly folder: string; readonly remove: () => void }> => {
   const folder = mkdtempSync(join(tmpdir(), "ccflow-bundle-"))
   const path = join(folder, "script.mjs")
@@ -24,12 +24,14 @@ export const bundled = async (
     platform: "node",
     target: "node20",
     conditions: ["@ccflow/source"],
-    external: ["better-sqlite3"],
+    // Whatever is installed in a folder above this one.
+    alias: driver === "missing" ? { "better-sqlite3": "better-sqlite3-is-not-installed" } : {},
+    external: ["better-sqlite3", "better-sqlite3-is-not-installed"],
     logLevel: "error",
     banner: {
       js: `import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);`
     }
   })
-  if (driver) symlinkSync(here("../../../node_modules"), join(folder, "node_modules"), "junction")
+  if (driver === "installed") symlinkSync(here("../../../node_modules"), join(folder, "node_modules"), "junction")
   return { path, folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }

@@ -1,13 +1,18 @@
+import type { SessionRecord } from "@ccflow/core/SessionRecord"
 import { type SessionRepository } from "@ccflow/core/SessionRepository"
 import * as PgSessionRepository from "@ccflow/sql/PgSessionRepository"
 import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import { vi } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Redacted } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
+
+// Files, databases and processes have no time of their own on a busy machine.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** A folder that goes with the scope. */
 export const folder = Effect.acquireRelease(
@@ -37,13 +42,13 @@ export const session = (sessionId: string, fields: Partial<SessionRecord> = {}):
 })
 
 /** Uses the store in a file, and closes it. */
-export const inFile = <A, E>(path: string, use: Effect.Effect<A, E, SessionRepository>) =>
+export const inFile = <A, E, R>(path: string, use: Effect.Effect<A, E, R>) =>
   Effect.provide(use, SqliteSessionRepository.layer({ path }))
 
 /** SQLite without the repository, to look at what it has made, or to make what it has to cope with. */
-export const rawFile = (path: string) =>
+export const rawFile = (path: string, options: Partial<SqliteClient.SqliteClientConfig> = {}) =>
   Effect.provideServiceEffect(
-    SqliteClient.make({ filename: path, disableWAL: true }),
+    SqliteClient.make({ ...options, filename: path, disableWAL: true }),
     Reactivity.Reactivity,
     Reactivity.make
   )

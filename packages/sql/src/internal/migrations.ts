@@ -11,15 +11,11 @@ import type { Store } from "./store.js"
 
 /**
  * By number and name, such as `0001_sessions`.
- *
- * @internal
  */
 export type Migrations = Readonly<Record<string, (sql: SqlClient) => Effect.Effect<unknown, SqlError>>>
 
 /**
  * Brings a database up to date. One that a newer version has made is left as it is.
- *
- * @internal
  */
 export const migrate = (store: Store, known: Migrations): Effect.Effect<void, SessionStoreError> => {
   const { sql } = store
@@ -47,13 +43,10 @@ export const migrate = (store: Store, known: Migrations): Effect.Effect<void, Se
 
 /**
  * The schema's version, 0 where there is none. Changes nothing; fails with `NewerVersion` for one that is not known.
- *
- * @internal
  */
 export const currentVersion = (store: Store, known: Migrations): Effect.Effect<number, SessionStoreError> =>
   store.run("open", version(store.sql, known))
 
-/** @internal */
 export const migrations: Migrations = {
   "0001_sessions": (sql) => {
     // Text that is ordered and paged by: bytes, as SQLite compares it, whatever the database's language.

@@ -12,7 +12,6 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { isBusy, storeError } from "./failure.js"
 
-/** @internal */
 export interface Store {
   readonly sql: SqlClient.SqlClient
   /** Runs what reads, or changes things in one statement. */
@@ -24,7 +23,6 @@ export interface Store {
   readonly transaction: Store["run"]
 }
 
-/** @internal */
 export const make = (client: SqlClient.SqlClient): Store => {
   const sql = client.withoutTransforms()
   // A deferred BEGIN lets two processes read first and refuses one of them when it writes.
@@ -84,7 +82,7 @@ const inside = <A, E, R>(connection: Connection, body: Effect.Effect<A, E, R>) =
 
 /** Short and uneven waits, so that two processes do not keep meeting; 30 seconds of them is a lock that nobody frees. */
 const patience = Schedule.exponential("1 millis", 2).pipe(
-  Schedule.union(Schedule.spaced("20 millis")),
+  Schedule.union(Schedule.spaced("30 millis")),
   Schedule.jitteredWith({ min: 0.2, max: 1.8 }),
   Schedule.upTo("30 seconds")
 )
