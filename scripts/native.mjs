@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const driver = join(root, "node_modules", "better-sqlite3")
-const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, encoding: "utf8" })
+const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 })
 
 /** In a process of its own, since an addon made for another Node can end the one that loads it. */
 const loads = () => node(root, "-e", "new (require('better-sqlite3'))(':memory:').close()").status === 0
