@@ -9,7 +9,7 @@ import * as HookWire from "./hookWire.js"
 import * as McpServer from "./mcpServer.js"
 import * as PermissionWire from "./permissionWire.js"
 
-/** What a program decides within the CLI's loop, as the control protocol needs it. @internal */
+/** What a program decides within the CLI's loop, as the control protocol needs it. */
 export interface Host {
   /** Beside those of the options. */
   readonly args: ReadonlyArray<string>
@@ -28,10 +28,10 @@ export interface HostOptions {
   readonly toolSets?: ReadonlyArray<Tools.ToolSet> | undefined
 }
 
-/** Decides nothing: the CLI does as its settings say. @internal */
+/** Decides nothing: the CLI does as its settings say. */
 export const none: Host = { args: [], initialize: {}, handlers: {} }
 
-/** What the call gives, and what the fiber's references hold. The options are those of the query, all merged. @internal */
+/** What the call gives, and what the fiber's references hold. The options are those of the query, all merged. */
 export const resolve = (given: HostOptions, options: QueryOptions): Effect.Effect<Host, InvalidOptionsError> =>
   Effect.gen(function*() {
     const permissions = given.permissions ?? (yield* Permissions.Permissions)

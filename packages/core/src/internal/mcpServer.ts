@@ -91,7 +91,7 @@ const serverOf = (set: Tools.ToolSet): Either.Either<Server, InvalidOptionsError
         return yield* invalid(field, "a name has up to 64 letters, digits, \"-\" and \"_\"")
       }
       if (tools.has(tool.name)) return yield* invalid(field, "there are two tools of this name")
-      const inputSchema = Either.getOrUndefined(Either.try(() => toJsonSchema(tool.input)))
+      const inputSchema = Either.getOrUndefined(Either.try(() => inputSchemaOf(tool)))
       if (inputSchema?.["type"] !== "object") {
         return yield* invalid(
           field,
@@ -111,6 +111,13 @@ const serverOf = (set: Tools.ToolSet): Either.Either<Server, InvalidOptionsError
     }
     return { set, tools, listed }
   })
+
+/** An empty struct takes lists, too, for Effect; arguments are an object. */
+const inputSchemaOf = ({ input }: Tools.Tool): Readonly<Record<string, unknown>> =>
+  input.ast._tag === "TypeLiteral" && input.ast.propertySignatures.length === 0 &&
+    input.ast.indexSignatures.length === 0
+    ? { type: "object", properties: {}, additionalProperties: false }
+    : toJsonSchema(input)
 
 type Id = string | number | null
 

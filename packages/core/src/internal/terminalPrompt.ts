@@ -28,13 +28,6 @@ export const make: Effect.Effect<Handler, never, Terminal.Terminal> = Effect.gen
     })
 })
 
-/** Text that a terminal only shows: what could steer it, or hide or turn around what is read, is written out. @internal */
-export const visible = (text: string): string =>
-  text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
-  )
-
 // ---------------------------------------------------------------------------
 
 interface Asked {
@@ -133,3 +126,10 @@ const shown = (value: unknown): string => {
 }
 
 const widest = 2000
+
+/** Text that a terminal only shows: what could steer it, or hide or turn around what is read, is written out. */
+const visible = (text: string): string =>
+  text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
+  )
