@@ -36,6 +36,8 @@ const { metafile } = await build({
   minifySyntax: true,
   minifyWhitespace: true,
   metafile: true,
+  // A compiled addon cannot be bundled; it is loaded where sessions are kept in SQLite, and nowhere else.
+  external: ["better-sqlite3"],
   logLevel: "warning",
   // Some of what the command uses is CommonJS and asks for Node's modules by `require`.
   banner: {
