@@ -32,8 +32,8 @@ STEPS
                                  stream events. deltaDelay: ms before each delta (an interrupt keeps what is out)
   { result: { ...overrides } }   the turn's result; with a subtype error_* it has `errors` instead of `result`
   { error: { status, type, message, category, apiError } }  synthetic assistant and is_error result of an API error
-  { tool: { name, input, ms: 0, result: "", isError, steps } }  a tool call that lasts ms, and its result; a prompt that
-                                 comes meanwhile joins the turn. steps: run while it runs
+  { tool: { name, input, ms: 0, result: "", isError, steps } }  a tool call that lasts ms, and its result; prompts that
+                                 wait by then join the turn. steps: run while it runs
   { background: steps, ms: 0 }   work that ends after ms; then the steps are a turn of the CLI's own
   { askPermission: { tool, input } | [...] }  tool_use, can_use_tool (a list asks all at once), waits, then tool_result
   { request: { subtype, ... }, to: "file" }   any control request to the host; waits; the answer is $ANSWER and in `to`

@@ -128,7 +128,7 @@ export const text = (content: string, saying: Saying = {}): Step => says("text",
 
 export const thinking = (content: string, saying: Saying = {}): Step => says("thinking", content, saying)
 
-/** The model calls a tool, which runs until its `toolResult`: prompts that come meanwhile are taken into the turn. */
+/** The model calls a tool, which runs until its `toolResult`: prompts that wait by then are taken into the turn. */
 export const toolUse = (id: string, tool: string, input: unknown): Step => ({ _tag: "Use", id, tool, input })
 
 /** Left out when the tool was denied, since the denial is its result. */

@@ -335,6 +335,16 @@ describe("permissions", () => {
       assert.isTrue(closed.ended())
     }).pipe(Effect.provide(FakeCli.layer([asking]))))
 
+  it.scoped("an answer is repeated where prompts are", () =>
+    Effect.gen(function*() {
+      const cli = yield* start(["--replay-user-messages"])
+      yield* cli.prompt("go", 1)
+      yield* cli.answer({ behavior: "allow" })
+      assert.deepInclude(cli.frames.find((frame) => frame["type"] === "control_response"), {
+        response: { subtype: "success", request_id: cli.frames[5]!["request_id"], response: { behavior: "allow" } }
+      })
+    }).pipe(Effect.provide(FakeCli.layer([asking]))))
+
   it.scoped("a denial may end the turn, and the next one runs", () =>
     Effect.gen(function*() {
       const cli = yield* start()

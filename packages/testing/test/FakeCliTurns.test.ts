@@ -114,6 +114,46 @@ describe("prompts and turns", () => {
       assert.strictEqual(cli.results()[0]!["user_message_uuid"], uuid(1))
     }).pipe(Effect.provide(FakeCli.layer([tool]))))
 
+  it.scoped("one that waits when a tool has ended joins too, but /clear does not; the end is told before the result", () =>
+    Effect.gen(function*() {
+      const cli = yield* start()
+      yield* cli.send(cli.line("first", 1), cli.line("steer", 2), cli.line("/clear", 3), cli.line("steer more", 4))
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(cli.story().slice(5, 19), [
+        "init [1]",
+        "assistant [1]",
+        "tool result",
+        "started 2",
+        "started 4",
+        "assistant",
+        "tool result",
+        "assistant",
+        "completed 2",
+        "completed 4",
+        "result completed [1,2,4]",
+        "completed 1",
+        "started 3",
+        "conversation_reset"
+      ])
+    }).pipe(Effect.provide(FakeCli.layer([[
+      ...tool.slice(0, 4),
+      FakeCli.toolUse("toolu_2", "Bash", {}),
+      FakeCli.toolResult("toolu_2", "ok"),
+      ...tool.slice(4)
+    ]]))))
+
+  it.scoped("only the first line of the model names its prompts", () =>
+    Effect.gen(function*() {
+      const cli = yield* start(["--include-partial-messages"])
+      yield* cli.prompt("first", 1)
+      assert.deepStrictEqual(cli.story().filter((word) => /message_start|assistant/.test(word)), [
+        "message_start [1]",
+        "assistant [1]",
+        "message_start",
+        "assistant"
+      ])
+    }).pipe(Effect.provide(FakeCli.layer([[FakeCli.init(), FakeCli.thinking("hm"), ...FakeCli.answer("A").slice(1)]]))))
+
   it.scoped("a prompt that comes while text streams has a turn of its own", () =>
     Effect.gen(function*() {
       const cli = yield* start()
@@ -159,7 +199,7 @@ describe("prompts and turns", () => {
       const cli = yield* start([], { CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS: "1" })
       yield* cli.prompt("one")
       yield* cli.answer({ behavior: "allow" })
-      yield* cli.prompt("two")
+      yield* cli.send(cli.line("two"), cli.line("three"))
       assert.deepStrictEqual(cli.story(), [
         "session_state_changed running",
         "init",
@@ -175,11 +215,15 @@ describe("prompts and turns", () => {
         "init",
         "assistant",
         "result completed",
+        "init",
+        "assistant",
+        "result completed",
         "session_state_changed idle"
       ])
     }).pipe(Effect.provide(FakeCli.layer([
       [FakeCli.init(), FakeCli.askPermission("Bash", { command: "touch y" }), ...FakeCli.answer("A").slice(1)],
-      FakeCli.answer("B")
+      FakeCli.answer("B"),
+      FakeCli.answer("C")
     ]))))
 })
 
@@ -262,6 +306,16 @@ describe("sessions", () => {
       assert.strictEqual(cli.results()[1]!["num_turns"], 0)
     }).pipe(Effect.provide(FakeCli.layer([FakeCli.answer("A"), FakeCli.answer("B")]))))
 
+  it.scoped("/clear has no reset of its own in 2.1.197, and costs go on", () =>
+    Effect.gen(function*() {
+      const cli = yield* start(replay)
+      yield* cli.prompt("one", 1)
+      yield* cli.prompt("/clear", 2)
+      assert.deepStrictEqual(cli.story().slice(4), ["init", "assistant", "result undefined"])
+      assert.include(cli.results()[1], { total_cost_usd: 0.001, result: "" })
+      assert.notStrictEqual(cli.results()[1]!["session_id"], cli.results()[0]!["session_id"])
+    }).pipe(Effect.provide(FakeCli.layer({ turns: [FakeCli.answer("A")], version: "2.1.197" }))))
+
   it.scoped("a prompt queued before /clear, and one behind it, are turns of their own", () =>
     Effect.gen(function*() {
       const cli = yield* start()
@@ -327,7 +381,10 @@ describe("work of its own", () => {
       const cli = yield* start()
       yield* cli.send(cli.line("go", 1), cli.line("next", 2))
       assert.deepStrictEqual(cli.results().map((frame) => frame["result"]), ["started", "B", "it is made"])
-    }).pipe(Effect.provide(FakeCli.layer([background(), FakeCli.answer("B")]))))
+    }).pipe(Effect.provide(FakeCli.layer([
+      [FakeCli.init(), FakeCli.background(FakeCli.answer("it is made")), FakeCli.result({ result: "started" })],
+      FakeCli.answer("B")
+    ]))))
 
   it.scoped("2.1.197 does not list the tasks", () =>
     Effect.gen(function*() {

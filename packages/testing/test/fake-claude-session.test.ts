@@ -47,7 +47,7 @@ describe("prompts of a session", () => {
     expect(unnamed.frames[2]).toMatchObject({ isReplay: true, uuid: expect.stringMatching(/^[\da-f-]{36}$/) })
   })
 
-  it("that come while a tool runs join the turn; the first message of a turn names its prompts, and no other", async () => {
+  it("that wait when a tool has ended join the turn; the first line of a turn names its prompts, and no other", async () => {
     const process = start({ args: REPLAY, script: [turn] })
     process.send(line("first", 1))
     await process.take("assistant")
@@ -269,11 +269,11 @@ describe("version 2.1.197", () => {
       "control_response",
       "init",
       "status",
-      "replay 1",
       "message_start",
       "content_block_start",
       "content_block_delta",
       "control_response",
+      "replay 1",
       "assistant",
       "[Request interrupted by user]",
       "result aborted_streaming"

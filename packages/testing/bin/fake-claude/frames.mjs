@@ -9,13 +9,16 @@ const stamp = () => ({ parent_tool_use_id: null, ...meta(), timestamp: new Date(
 export const uuidsOf = ({ closed, uuids, folded }) =>
   uuids.length > 0 && !closed && modern() &&
   { user_message_uuid: uuids.at(-1), user_message_uuids: [...uuids, ...folded] }
-/** The first message of a turn names the prompts that it answers. */
-export const firstUuidsOf = (turn) => turn.users === 0 && uuidsOf(turn)
+/** The first line that the model says in a turn names the prompts that it answers. */
+export const firstUuidsOf = (turn) => !turn.spoke && uuidsOf(turn)
 
 export const system = (subtype, more) => emit({ type: "system", subtype, ...more, ...meta() })
 
+let told = "idle"
 export const sessionState = (to) => {
-  if (process.env.CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS === "1") system("session_state_changed", { state: to })
+  if (process.env.CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS !== "1" || to === told) return
+  told = to
+  system("session_state_changed", { state: to })
 }
 
 export const lifecycle = (uuids, to) => {
@@ -97,7 +100,7 @@ export const assistant = (turn, message, more) => {
   replay(turn)
   const request_id = `req_fake_${++state.ids}`
   emit({ type: "assistant", message, ...stamp(), request_id, ...firstUuidsOf(turn), ...more })
-  turn.heard = true
+  turn.spoke = true
 }
 export const user = (content, more) => emit({ type: "user", message: { role: "user", content }, ...stamp(), ...more })
 
@@ -107,22 +110,19 @@ export const replay = (turn) => {
   if (!flags.has("replay-user-messages")) return
   for (const { message, uuid } of lines) user(message.content, { isReplay: true, ...uuid && { uuid } })
 }
-/** The end of prompts that were taken into the turn, once the model has answered them. */
-export const endFolded = (turn) => turn.heard && lifecycle(turn.steering.splice(0), "completed")
-
 /** Tells the end of the turn's prompts, once: what comes after the result is nobody's. */
 export const closeTurn = (turn) => {
   if (turn.closed || turn.aside) return
   turn.closed = true
-  lifecycle([...turn.steering.splice(0), ...turn.uuids], turn.aborted ? "cancelled" : "completed")
+  if (turn.aborted) lifecycle([...turn.folded, ...turn.uuids], "cancelled")
+  else lifecycle(turn.uuids, "completed")
   if (queue.length === 0) sessionState("idle")
 }
 
 export const result = (turn, more) => {
   if (!turn.aborted) {
     replay(turn)
-    turn.heard = true
-    endFolded(turn)
+    if (!turn.closed) lifecycle(turn.folded, "completed")
   }
   const { subtype = "success", is_error = subtype !== "success" } = more
   const recent = ledger.slice(billed)

@@ -2,25 +2,38 @@
 import { randomUUID } from "node:crypto"
 import { finished } from "node:stream"
 import { respond } from "./control.mjs"
-import { closeTurn, init, lifecycle, meta, openBooks, result, sessionState } from "./frames.mjs"
+import {
+  assistant,
+  closeTurn,
+  init,
+  lifecycle,
+  messageOf,
+  meta,
+  openBooks,
+  result,
+  sessionState,
+  textBlock
+} from "./frames.mjs"
 import { forget, memory, rememberLines } from "./memory.mjs"
 import { attempt, die, emit, err, quit, refuse } from "./output.mjs"
-import { modern, pending, prompts, queue, script, seen, state } from "./state.mjs"
+import { flags, modern, pending, prompts, queue, script, seen, state } from "./state.mjs"
 import { ECHO, runSteps } from "./steps.mjs"
 import * as tasks from "./tasks.mjs"
-import { ABORTED, aside, CLOSED, endAborted, newTurn, promptOf } from "./turn.mjs"
+import { ABORTED, aside, CLOSED, endAborted, isClear, newTurn } from "./turn.mjs"
 
-const isClear = (line) => promptOf(line).trim() === "/clear"
-/** `/clear`: the conversation goes on under another id. */
+/** `/clear`: the conversation goes on under another id. The older version only says that there is nothing to say. */
 const clear = (turn) => {
   const new_conversation_id = randomUUID()
   const [user_message_uuid] = turn.uuids
-  emit({ type: "conversation_reset", new_conversation_id, trigger: "clear", user_message_uuid, ...meta() })
+  const reset = { type: "conversation_reset", new_conversation_id, trigger: "clear", user_message_uuid }
+  if (modern()) emit({ ...reset, ...meta() })
+  else turn.echoes = []
   tasks.changed()
   state.session = randomUUID()
   forget()
   if (modern()) openBooks([])
   init(turn)
+  if (!modern()) assistant(turn, messageOf(turn, randomUUID(), [textBlock("(no content)")], { model: "<synthetic>" }))
   const local = modern() && { local_command: "clear" }
   result(turn, { result: "", num_turns: 0, stop_reason: null, terminal_reason: undefined, ...local })
 }
@@ -77,16 +90,23 @@ const onUser = (line) => {
   if (line.uuid) {
     seen.add(line.uuid)
     if (memory.uuids.has(line.uuid)) return lifecycle([line.uuid], "completed")
+    sessionState("running")
     lifecycle([line.uuid], "queued")
   }
-  queue.push({ ...line, steers: !state.answered && state.turn?.tools.size > 0 })
+  queue.push(line)
   work()
+}
+/** Answers are repeated where prompts are. */
+const onAnswer = (line) => {
+  const asked = pending.get(line.response?.request_id)
+  if (asked && flags.has("replay-user-messages")) emit(line)
+  asked?.tell(line.response)
 }
 const badLine = (text) => `Error parsing streaming input line (type=unknown, ${text.length} chars): SyntaxError`
 const onLine = (text) => {
   const line = text === "" ? undefined : attempt(() => JSON.parse(text), () => die(1, badLine(text)))
   if (line?.type === "control_request") onControl(line)
-  if (line?.type === "control_response") pending.get(line.response?.request_id)?.tell(line.response)
+  if (line?.type === "control_response") onAnswer(line)
   if (line?.type === "user") onUser(line)
 }
 

@@ -15,7 +15,7 @@ export const promptOf = ({ message: { content } }) =>
   typeof content === "string" ? content : (content ?? []).map((block) => block?.text ?? "").join("\n")
 export const newTurn = (lines, more) => {
   const [prompt, uuids] = [lines.map(promptOf).join("\n\n"), lines.flatMap((line) => line.uuid ?? [])]
-  const done = { text: "", users: 0, denials: [], tools: new Map(), folded: [], steering: [], heard: false }
+  const done = { text: "", users: 0, denials: [], tools: new Map(), folded: [] }
   const turn = { prompt, uuids, lines, echoes: [...lines], began: Date.now(), index: state.turns, n: 0 }
   Object.assign(turn, done, more)
   turn.stopped = new Promise((_, reject) => Object.assign(turn, { stop: () => reject(ABORTED) }))
@@ -43,8 +43,9 @@ export const say = async (turn, { text, deltas = 3, deltaDelay = 0 }) => {
     event("message_delta", { delta: { stop_reason, stop_sequence: null }, usage: { output_tokens } })
     event("message_stop", {}, api)
   }
-  if (partial) system("status", { status: "requesting" })
-  if (partial) frames.replay(turn)
+  const { user_message_uuids } = frames.uuidsOf(turn)
+  if (partial) system("status", { status: "requesting", user_message_uuids })
+  if (partial && modern()) frames.replay(turn)
   event("message_start", { message: messageOf(turn, id, []) }, { ttft_ms: 1, ...frames.firstUuidsOf(turn) })
   event("content_block_start", { index: 0, content_block: textBlock("") })
   turn.open = { id, text: "", close }
@@ -57,7 +58,6 @@ export const say = async (turn, { text, deltas = 3, deltaDelay = 0 }) => {
   }
   assistant(turn, messageOf(turn, id, [textBlock(text)]))
   close("end_turn", spend(turn, text))
-  frames.endFolded(turn)
   Object.assign(turn, { open: undefined, text })
 }
 
@@ -70,18 +70,17 @@ export const ask = async (turn, request) => {
   return race(turn, answered).finally(() => pending.delete(id))
 }
 
-/** Prompts that came while a tool ran join the turn when none runs any more. */
+export const isClear = (line) => promptOf(line).trim() === "/clear"
+/** Prompts that wait when a tool has ended join the turn. */
 const fold = (turn) => {
-  const lines = queue.filter(({ steers }) => steers)
+  const lines = queue.filter((line) => !isClear(line))
   const uuids = lines.flatMap(({ uuid }) => uuid ?? [])
-  queue.splice(0, queue.length, ...queue.filter(({ steers }) => !steers))
+  queue.splice(0, queue.length, ...queue.filter(isClear))
   if (lines.length === 0) return
   rememberLines(lines)
-  turn.heard = false
   turn.echoes.push(...lines)
   frames.replay(turn)
   turn.folded.push(...uuids)
-  turn.steering.push(...uuids)
   lifecycle(uuids, "started")
 }
 const useTool = (turn, name, input) => {

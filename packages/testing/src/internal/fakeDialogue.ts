@@ -1,7 +1,7 @@
 import type { Frame } from "../FakeCli.js"
 import type { FakeOutput } from "./fakeOutput.js"
 import type { FakeSession } from "./fakeSession.js"
-import { blocksOf, type FakeTurn, fieldsOf, type Line, toolResults, uuidsOf } from "./fakeTurn.js"
+import { blocksOf, type FakeTurn, fieldsOf, isClear, type Line, toolResults, uuidsOf } from "./fakeTurn.js"
 
 /**
  * What a fake process says, and for whom: every frame of a turn is attributed to the prompts it answers, and the life of
@@ -19,6 +19,7 @@ export class FakeDialogue {
   failed = false
   private readonly output: FakeOutput
   private ids = 0
+  private told = "idle"
 
   constructor(session: FakeSession, output: FakeOutput) {
     this.session = session
@@ -52,14 +53,16 @@ export class FakeDialogue {
   }
 
   state(state: "running" | "requires_action" | "idle"): void {
-    if (this.session.tellsState) this.print({ type: "system", subtype: "session_state_changed", state })
+    if (!this.session.tellsState || state === this.told) return
+    this.told = state
+    this.print({ type: "system", subtype: "session_state_changed", state })
   }
 
   begin(turn: FakeTurn): void {
     this.turn = turn
     this.session.remember(uuidsOf(turn.lines))
     this.lifecycle(turn.lines, "started")
-    if (turn.lines.length > 0 || turn.origin !== undefined) this.state("running")
+    if (turn.origin !== undefined) this.state("running")
   }
 
   end(turn: FakeTurn): void {
@@ -123,47 +126,38 @@ export class FakeDialogue {
     if (frame.type === "result" && turn.origin !== undefined) return { origin: turn.origin }
     const uuids = uuidsOf(turn.lines)
     if (!this.session.modern || uuids.length === 0 || frame["parent_tool_use_id"]) return {}
-    const last = uuids.at(-1)
+    const [last, all] = [uuids.at(-1), [...uuids, ...uuidsOf(turn.folded)]]
+    if (frame["subtype"] === "status") return { user_message_uuids: all }
     if (frame["subtype"] === "init") return { user_message_uuids: uuids }
-    if (frame.type === "result") {
-      return { user_message_uuid: last, user_message_uuids: [...uuids, ...uuidsOf(turn.folded)] }
-    }
+    if (frame.type === "result") return { user_message_uuid: last, user_message_uuids: all }
     const named = frame.type === "assistant" || fieldsOf(frame["event"])["type"] === "message_start"
     return turn.first && named ? { user_message_uuid: last, user_message_uuids: uuids } : {}
   }
 
   private before(turn: FakeTurn, frame: Frame): void {
-    if (speaks(frame) || frame.type === "result") this.echo(turn)
-    const { steering } = turn
-    if (steering.length === 0 || turn.cut !== undefined || speaks(frame) || frame.type === "command_lifecycle") return
-    if (!turn.heard && frame.type !== "result") return
-    turn.steering = []
-    this.lifecycle(steering, "completed")
+    const begins = frame.type === "assistant" || this.session.modern && frame.type === "stream_event"
+    if (begins || frame.type === "result") this.echo(turn)
+    if (frame.type === "result" && turn.cut === undefined) this.lifecycle(turn.folded, "completed")
   }
 
   private after(turn: FakeTurn, frame: Frame): void {
     if (frame.type === "assistant" && !frame["parent_tool_use_id"]) {
-      turn.heard = true
+      turn.first = false
       for (const { id, input, name, type } of blocksOf(frame)) {
         if (type === "tool_use") turn.tools.set(String(id), { id: String(id), name: String(name), input })
       }
     }
     const ended = toolResults(frame).filter((id) => turn.tools.delete(id))
-    if (ended.length > 0) {
-      turn.first = false
-      if (turn.tools.size === 0 && turn.cut === undefined) this.fold(turn)
-    }
+    if (ended.length > 0 && turn.tools.size === 0 && turn.cut === undefined) this.fold(turn)
     if (frame.type === "result") this.close(turn)
   }
 
-  /** Prompts that came while the tool ran join the turn. */
+  /** Prompts that wait when a tool has ended join the turn. */
   private fold(turn: FakeTurn): void {
-    const steering = this.waiting.filter((line) => line.steers)
+    const steering = this.waiting.filter((line) => !isClear(line))
     if (steering.length === 0) return
-    this.waiting = this.waiting.filter((line) => !line.steers)
+    this.waiting = this.waiting.filter(isClear)
     turn.folded.push(...steering)
-    turn.steering = [...turn.steering, ...steering]
-    turn.heard = false
     this.session.remember(uuidsOf(steering))
     turn.echoes = steering
     this.echo(turn)
@@ -187,10 +181,8 @@ export class FakeDialogue {
 
   private close(turn: FakeTurn): void {
     turn.answered = true
-    this.lifecycle([...turn.steering, ...turn.lines], turn.cut === undefined ? "completed" : "cancelled")
+    if (turn.cut === undefined) this.lifecycle(turn.lines, "completed")
+    else this.lifecycle([...turn.folded, ...turn.lines], "cancelled")
     if (this.waiting.length === 0) this.state("idle")
   }
 }
-
-/** Whether the model begins to answer with this frame. */
-const speaks = (frame: Frame): boolean => frame.type === "assistant" || frame.type === "stream_event"

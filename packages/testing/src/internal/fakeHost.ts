@@ -1,7 +1,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import type { Step } from "../FakeCli.js"
+import type { Frame, Step } from "../FakeCli.js"
 import type { FakeDialogue } from "./fakeDialogue.js"
 import { type FakeTurn, fieldsOf } from "./fakeTurn.js"
 
@@ -37,8 +37,9 @@ export class FakeHost {
     this.servers = Array.isArray(sdkMcpServers) ? sdkMcpServers.map(String) : []
   }
 
-  answer(frame: unknown): void {
-    const { error, request_id: id, response, subtype } = fieldsOf(frame)
+  answer(frame: Frame): void {
+    const { error, request_id: id, response, subtype } = fieldsOf(frame["response"])
+    if (this.open.has(String(id)) && this.dialogue.session.replays) this.dialogue.control(frame)
     this.tell(String(id), {
       response: fieldsOf(response),
       error: subtype === "success" ? undefined : String(error)

@@ -10,7 +10,7 @@ import { FakeOutput } from "./fakeOutput.js"
 import { type FakeDisk, FakeSession } from "./fakeSession.js"
 import { cutOff, say } from "./fakeSpeech.js"
 import { FakeTasks } from "./fakeTasks.js"
-import { FakeTurn, fieldsOf, type Line, type Played, textOf, uuidsOf } from "./fakeTurn.js"
+import { FakeTurn, fieldsOf, isClear, type Line, type Played, textOf, uuidsOf } from "./fakeTurn.js"
 
 /**
  * One fake process: takes what the program under test sends, and plays one turn after the other in a fiber.
@@ -94,7 +94,7 @@ export class FakeProcess {
       case "control_request":
         return this.control(String(frame["request_id"]), fieldsOf(frame["request"]))
       case "control_response":
-        return Effect.sync(() => this.host.answer(frame["response"]))
+        return Effect.sync(() => this.host.answer(frame))
       default:
         return Effect.void
     }
@@ -103,8 +103,7 @@ export class FakeProcess {
   private prompt(frame: Frame): Effect.Effect<void> {
     const { content } = fieldsOf(frame["message"])
     const uuid = typeof frame["uuid"] === "string" ? frame["uuid"] : undefined
-    const { turn } = this.dialogue
-    const line: Line = { uuid, content, steers: turn?.answered === false && turn.tools.size > 0 }
+    const line: Line = { uuid, content }
     this.prompts.push(content)
     if (uuid !== undefined) {
       this.session.named = true
@@ -112,6 +111,7 @@ export class FakeProcess {
       this.received.add(uuid)
       if (this.session.knows(uuid)) return Effect.sync(() => this.dialogue.lifecycle([line], "completed"))
     }
+    this.dialogue.state("running")
     this.dialogue.lifecycle([line], "queued")
     this.dialogue.waiting = [...this.dialogue.waiting, line]
     return this.playNext
@@ -184,7 +184,7 @@ export class FakeProcess {
   private next(): FakeTurn | undefined {
     const [first] = this.dialogue.waiting
     if (first === undefined) return this.own.shift()
-    const clear = this.dialogue.waiting.findIndex((line) => isClear(line))
+    const clear = this.dialogue.waiting.findIndex(isClear)
     const taken = clear === 0 ? 1 : clear < 0 ? this.dialogue.waiting.length : clear
     const lines = this.dialogue.waiting.slice(0, taken)
     this.dialogue.waiting = this.dialogue.waiting.slice(taken)
@@ -277,23 +277,27 @@ export class FakeProcess {
     })
   }
 
-  /** `/clear`: the conversation goes on under another id. */
+  /** `/clear`: the conversation goes on under another id. The older version only says that there is nothing to say. */
   private clear(turn: FakeTurn): void {
     const [user_message_uuid] = uuidsOf(turn.lines)
-    this.dialogue.print({
-      type: "conversation_reset",
-      new_conversation_id: this.session.newId(),
-      trigger: "clear",
-      user_message_uuid
-    })
+    const { modern } = this.session
+    if (modern) {
+      this.dialogue.print({
+        type: "conversation_reset",
+        new_conversation_id: this.session.newId(),
+        trigger: "clear",
+        user_message_uuid
+      })
+    } else turn.echoes = []
     this.tasks.changed()
     this.session.clear()
     this.dialogue.print(this.session.init({}))
+    if (!modern) this.dialogue.assistant([{ type: "text", text: "(no content)" }], { message: "msg_clear" })
     this.dialogue.result({
       num_turns: 0,
       stop_reason: null,
       terminal_reason: undefined,
-      ...this.session.modern && { local_command: "clear" }
+      ...modern && { local_command: "clear" }
     }, false)
   }
 
@@ -301,8 +305,6 @@ export class FakeProcess {
     this.output.leave({ code, signal: null })
   }
 }
-
-const isClear = ({ content }: Line): boolean => textOf(content).trim() === "/clear"
 
 const unscripted: Turn = [{
   _tag: "Emit",

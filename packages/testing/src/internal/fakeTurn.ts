@@ -1,11 +1,10 @@
 import * as Predicate from "effect/Predicate"
 import type { Frame, Step, Turn } from "../FakeCli.js"
 
-/** A prompt that came in. `steers`: a tool ran at that moment. @internal */
+/** A prompt that came in. @internal */
 export interface Line {
   readonly uuid: string | undefined
   readonly content: unknown
-  readonly steers: boolean
 }
 
 /** @internal */
@@ -28,12 +27,8 @@ export class FakeTurn {
   /** None in a turn that the CLI starts itself. */
   readonly lines: ReadonlyArray<Line>
   readonly origin: Readonly<Record<string, unknown>> | undefined
-  /** Came while a tool ran, and were taken into the turn when it had ended. */
+  /** Waited when a tool had ended, and were taken into the turn. */
   readonly folded: Array<Line> = []
-  /** Of those, the ones whose end has not been told. */
-  steering: ReadonlyArray<Line> = []
-  /** The model has spoken since. */
-  heard = false
   /** Lines to be repeated when the model begins to answer. */
   echoes: ReadonlyArray<Line>
   /** Tools that run, by id. */
@@ -45,7 +40,7 @@ export class FakeTurn {
   readonly tasks: Array<{ readonly id: string; readonly steps: Turn }> = []
   /** What the model is in the middle of saying. */
   saying: { readonly id: string; readonly kind: "text" | "thinking"; content: string } | undefined
-  /** The model's first message, which names the lines that it answers. */
+  /** The model has not said anything yet: its first frame names the lines that it answers. */
   first = true
   answered = false
   cut: "interrupt" | "SIGINT" | "deny" | undefined
@@ -97,6 +92,9 @@ export const textOf = (content: unknown): string =>
     : Array.isArray(content)
     ? content.map((block) => fieldsOf(block)["text"] ?? "").join("\n")
     : ""
+
+/** @internal */
+export const isClear = ({ content }: Line): boolean => textOf(content).trim() === "/clear"
 
 /** @internal */
 export const uuidsOf = (lines: ReadonlyArray<Line>): ReadonlyArray<string> =>
