@@ -260,6 +260,17 @@ describe("lists of tools", () => {
       assert.strictEqual(yield* decided(yield* Permissions.allowing(["ExitPlanMode"]), "ExitPlanMode", true), "Allow")
     }))
 
+  it.effect("know a tool that wants its user's answer also where the CLI does not say so", () =>
+    Effect.gen(function*() {
+      const question = [
+        FakeCli.init(),
+        FakeCli.askPermission("AskUserQuestion", {}),
+        ...FakeCli.answer("done").slice(1)
+      ]
+      const answer = yield* Effect.provide(answerOf({}, question), Permissions.layerDeny(["Bash"]))
+      assert.deepInclude(answer, { behavior: "deny" })
+    }))
+
   it.effect("allow a name and nothing that only contains it, whatever the name", () =>
     Effect.gen(function*() {
       const name = FastCheck.stringMatching(/^[A-Za-z_.:-][\w.:-]{0,12}$/)

@@ -71,9 +71,12 @@ const requestOf = (asked: typeof CanUseTool.Type, raw: ControlProtocol.Request):
   displayName: asked.display_name ?? undefined,
   description: asked.description ?? undefined,
   mcpServer: asked.mcp_server ?? undefined,
-  requiresUserInteraction: asked.requires_user_interaction ?? false,
+  requiresUserInteraction: asked.requires_user_interaction ?? interactive.has(asked.tool_name),
   raw
 })
+
+/** 2.1.197 does not say it. */
+const interactive: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"])
 
 const denial = (message: string) => ({ behavior: "deny", message })
 
