@@ -5,18 +5,18 @@ import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import { CCFlowError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Result } from "@ccflow/core/Message"
-import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import type * as Layer from "effect/Layer"
-import * as ManagedRuntime from "effect/ManagedRuntime"
 import type * as Schema from "effect/Schema"
+import * as Decisions from "./Decisions.js"
+import * as Owner from "./Owner.js"
 import * as Query from "./Query.js"
+import { Session, type SessionOptions } from "./Session.js"
 
 /** The options of one call. */
-export interface QueryOptions extends AgentOptions.QueryOptions {
+export interface QueryOptions extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
   /** Aborting it stops the CLI; the call then rejects with an `AbortError`. */
   readonly signal?: AbortSignal | undefined
 }
@@ -25,9 +25,6 @@ export interface QueryOptions extends AgentOptions.QueryOptions {
 export interface StructuredOptions<Output, Encoded> extends Omit<QueryOptions, "outputSchema"> {
   readonly outputSchema: Schema.Schema<Output, Encoded>
 }
-
-/** Options for all calls of a client, over those of the environment. */
-export interface ClientConfig extends AgentOptions.QueryOptions {}
 
 export interface BatchOptions extends QueryOptions {
   /** Processes at once. Default: 5. */
@@ -59,28 +56,31 @@ export interface Client extends AsyncDisposable {
   querySimple(prompt: Claude.Prompt, options?: QueryOptions): Promise<string>
   /** Many prompts, a few at a time: results in input order, one failure hides no other. */
   batchQuery(prompts: ReadonlyArray<string>, options?: BatchOptions): Promise<Array<BatchResult>>
+  /** A conversation. Nothing is started before it is needed. */
+  session(options?: SessionOptions): Session
+  /** Stops what runs, and closes the sessions. */
   close(): Promise<void>
 }
 
 /** A client of the user's own `claude`. */
-export const createClient = (config: ClientConfig = {}): Client => make(NodeClaude.layerWith(config))
+export const createClient = (config: Owner.ClientConfig = {}): Client => of(Owner.node(config))
 
 /** A client of any `Claude`: give it a fake one, and a program without Effect is tested without a process. */
-export const make = (layer: Layer.Layer<Claude.Claude, InvalidOptionsError>): Client => {
-  const runtime = ManagedRuntime.make(layer)
-  const open = new Set<Query.Running>()
-  let closed = false
+export const make = (
+  layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
+  config: Decisions.DecisionOptions = {}
+): Client => of(Owner.make(layer, config))
 
-  const run: Query.Run = (effect, options) =>
-    closed
-      ? Promise.resolve(Exit.die(Query.abortError("the client is closed")))
-      : runtime.runPromiseExit(effect, options)
-
+/** The calls of this owner. */
+export const of = (owner: Owner.Owner): Client => {
   const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions = {}): Query.Query => {
     const interrupted = Deferred.unsafeMake<void>(FiberId.none)
-    return Query.make({ open, run }, {
+    return Query.make(owner, {
       signal,
-      messages: Claude.query(prompt, { ...options, interruptWhen: Deferred.await(interrupted) }),
+      open: Effect.flatMap(
+        Decisions.resolve(options),
+        (resolved) => Claude.toPull(Claude.query(prompt, { ...resolved, interruptWhen: Deferred.await(interrupted) }))
+      ),
       interrupt: () => Deferred.unsafeDone(interrupted, Effect.void)
     })
   }
@@ -89,12 +89,8 @@ export const make = (layer: Layer.Layer<Claude.Claude, InvalidOptionsError>): Cl
     query: start,
     querySimple: async (prompt, options = {}) => (await start(prompt, options).result).result,
     batchQuery: (prompts, options) => batch(start, prompts, options),
-    close: async () => {
-      if (closed) return
-      await Promise.all([...open].map((query) => query.close()))
-      closed = true
-      await runtime.dispose()
-    },
+    session: (options) => new Session(options, { owner }),
+    close: () => owner.close(),
     [Symbol.asyncDispose]() {
       return this.close()
     }

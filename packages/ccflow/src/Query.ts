@@ -1,14 +1,16 @@
 /**
  * A running query in plain TypeScript: iterate it for the messages, or await its `result`, or both.
  */
-import * as Claude from "@ccflow/core/Claude"
-import type { ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type * as Claude from "@ccflow/core/Claude"
+import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
+import { abortError } from "./AbortError.js"
+import type { Owner } from "./Owner.js"
 
 /** The result of a query whose `outputSchema` is an Effect Schema has its output decoded and typed. */
 export type ResultOf<Output> = Omit<Result, "structuredOutput"> & { readonly structuredOutput?: Output }
@@ -29,31 +31,16 @@ export interface Query<Output = unknown> extends AsyncIterableIterator<Message>,
   readonly throw: (error?: unknown) => Promise<IteratorResult<Message, undefined>>
 }
 
-/** How effects are run here: by the client's runtime. */
-export type Run = <A, E>(
-  effect: Effect.Effect<A, E, Claude.Claude>,
-  options?: { readonly signal?: AbortSignal }
-) => Promise<Exit.Exit<A, E | InvalidOptionsError>>
-
-/** A query whose CLI may run. */
-export type Running = Pick<Query, "close">
-
-/** What a caller sees when its own signal, or `close`, has ended the call. */
-export const abortError = (reason?: unknown): DOMException =>
-  Object.assign(new DOMException("The query was aborted", "AbortError"), { cause: reason })
-
-/** What a query needs of its client. */
-export interface Owner {
-  readonly run: Run
-  /** Closed with the client. */
-  readonly open: Set<Running>
-}
-
 export const make = <Output>(owner: Owner, source: Source): Query<Output> => new QueryHandle<Output>(owner, source)
 
 /** What a query is made of. */
 export interface Source {
-  readonly messages: Stream.Stream<Message, ClaudeError, Claude.Claude>
+  /** Gives the messages batch by batch; the failure `None` is the good end. Nothing of it is left when its scope closes. */
+  readonly open: Effect.Effect<
+    Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>, Claude.Claude>,
+    ClaudeError,
+    Claude.Claude | Scope.Scope
+  >
   readonly interrupt: () => void
   readonly signal: AbortSignal | undefined
 }
@@ -163,7 +150,7 @@ class QueryHandle<Output> implements Query<Output> {
 
   /** Ends by failing: with `None` when all went well. */
   private readonly read = Effect.scoped(Effect.gen(this, function*() {
-    const pull = yield* Claude.toPull(this.source.messages)
+    const pull = yield* this.source.open
     const demand = Effect.async<void>((resume) => {
       this.want = () => resume(Effect.void)
     })

@@ -3,11 +3,13 @@
  */
 import type { Prompt } from "@ccflow/core/Claude"
 import * as Client from "./Client.js"
+import * as Owner from "./Owner.js"
 import type { Query } from "./Query.js"
 
 export type { Agent, McpServer } from "@ccflow/core/AgentOptions"
 export type { Prompt } from "@ccflow/core/Claude"
 export * from "@ccflow/core/ClaudeError"
+export type { HookEvent, HookInput } from "@ccflow/core/HookInput"
 export type {
   ApiRetry,
   Assistant,
@@ -34,22 +36,56 @@ export type {
   User
 } from "@ccflow/core/Message"
 export {
+  allow,
+  answer,
+  type Decision,
+  deny,
+  pass,
+  type PermissionRequest,
+  type PermissionUpdate,
+  type Question,
+  questions
+} from "@ccflow/core/Permissions"
+export type { SessionStats } from "@ccflow/core/Session"
+export type {
+  AccountInfo,
+  AgentInfo,
+  ContextUsage,
+  McpServerStatus,
+  ModelInfo,
+  RewoundFiles,
+  SlashCommand
+} from "@ccflow/core/SessionControl"
+export { allowed, content, type Tool, type ToolSet, toolSet } from "@ccflow/core/Tools"
+export {
   type BatchOptions,
   type BatchProgress,
   type BatchResult,
   type Client,
-  type ClientConfig,
   createClient,
   make as makeClient,
   type QueryOptions,
   type StructuredOptions
 } from "./Client.js"
+export {
+  type Asked,
+  type DecisionOptions,
+  type HookRegistration,
+  type HookTable,
+  type PermissionHandler,
+  tool,
+  type ToolCall,
+  type ToolOptions
+} from "./Decisions.js"
+export * as HookOutput from "./HookOutput.js"
+export type { ClientConfig } from "./Owner.js"
 export { PermissionMode } from "./PermissionMode.js"
 export type { Query, ResultOf } from "./Query.js"
+export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
 
 /** Made at the first call; the environment is read then. It keeps no host process alive. */
 let shared: Client.Client | undefined
-const client = (): Client.Client => shared ??= Client.createClient()
+const client = (): Client.Client => shared ??= Client.of(Owner.shared())
 
 /** The messages of one prompt, as they come: `for await (const message of query("…"))`. */
 export function query<Output, Encoded>(

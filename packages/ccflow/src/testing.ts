@@ -3,8 +3,10 @@
  */
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import { type Client, make } from "./Client.js"
+import type { DecisionOptions } from "./Decisions.js"
 
 export * as FakeCli from "@ccflow/testing/FakeCli"
 
 /** A client whose CLI plays this script. */
-export const fakeClient = (script: Parameters<typeof FakeClaude.layer>[0]): Client => make(FakeClaude.layer(script))
+export const fakeClient = (script: Parameters<typeof FakeClaude.layer>[0], options?: DecisionOptions): Client =>
+  make(FakeClaude.layer(script), options)

@@ -1,0 +1,90 @@
+/**
+ * What the calls of one client have in common: the runtime of its services, and what of it is open.
+ */
+import type * as AgentOptions from "@ccflow/core/AgentOptions"
+import type * as Claude from "@ccflow/core/Claude"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as NodeClaude from "@ccflow/node/NodeClaude"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import { abortError } from "./AbortError.js"
+import * as Decisions from "./Decisions.js"
+import { clock, keepingAlive } from "./internal/keepAlive.js"
+
+/** Options for all calls of a client, over those of the environment. */
+export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
+  /**
+   * CLIs that are kept started with the client's options, so that a first message need not wait for a start. Each is used
+   * once, by a call without options of its own. One was seen to hold 160 MB. Default: none.
+   */
+  readonly warm?: number | undefined
+}
+
+/** What is closed with its client. */
+export interface Closable {
+  readonly close: () => Promise<unknown>
+}
+
+/** How effects are run here: by the client's runtime. While they run they keep Node alive. */
+export type Run = <A, E>(
+  effect: Effect.Effect<A, E, Claude.Claude>,
+  options?: { readonly signal?: AbortSignal }
+) => Promise<Exit.Exit<A, E | InvalidOptionsError>>
+
+export interface Owner {
+  readonly run: Run
+  readonly open: Set<Closable>
+  /** What all calls start from, as far as it is known here. */
+  readonly config: ClientConfig
+  readonly close: () => Promise<void>
+}
+
+/** Of any `Claude`. */
+export const make = (
+  layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
+  config: ClientConfig = {}
+): Owner => {
+  const runtime = ManagedRuntime.make(
+    Layer.merge(layer, Decisions.layer(config)).pipe(Layer.provideMerge(Layer.setClock(clock)))
+  )
+  const open = new Set<Closable>()
+  let closing: Promise<void> | undefined
+  let closed = false
+  /** The services are there, or cannot be had. Calls wait for it in their order. */
+  let built: Promise<unknown> | undefined
+
+  const close = async () => {
+    await Promise.all([...open].map((each) => each.close()))
+    closed = true
+    await keepingAlive(runtime.dispose())
+  }
+
+  return {
+    config,
+    open,
+    run: (effect, options) =>
+      closed
+        ? Promise.resolve(Exit.die(abortError("the client is closed")))
+        : keepingAlive(
+          (built ??= runtime.runPromiseExit(Effect.void)).then(() => runtime.runPromiseExit(effect, options))
+        ),
+    close: () => closing ??= close()
+  }
+}
+
+/** Of the user's own `claude`. */
+export const node = (config: ClientConfig = {}): Owner => {
+  const { hooks, permissions, toolSets, ...options } = config
+  return make(NodeClaude.layerWith({ ...options, unref: true }), config)
+}
+
+/** That of the top-level functions. The environment is read at the first call. */
+export const shared = (): Owner => sharedOwner ??= node()
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+let sharedOwner: Owner | undefined

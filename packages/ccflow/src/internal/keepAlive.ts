@@ -1,0 +1,41 @@
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+/**
+ * Keeps this Node alive until the promise has settled. Neither the CLIs nor the timers of a client do it, so that a
+ * session which nothing is asked of does not hold the program.
+ *
+ * @internal
+ */
+export const keepingAlive = <A>(promise: Promise<A>): Promise<A> => {
+  if (holds++ === 0) handle = setInterval(() => {}, maxTimerMs)
+  return promise.finally(() => {
+    if (--holds === 0) clearInterval(handle)
+  })
+}
+
+/** Time as it is, and timers that keep nobody alive. @internal */
+export const clock: Clock.Clock = {
+  [Clock.ClockTypeId]: Clock.ClockTypeId,
+  unsafeCurrentTimeMillis: () => real.unsafeCurrentTimeMillis(),
+  unsafeCurrentTimeNanos: () => real.unsafeCurrentTimeNanos(),
+  currentTimeMillis: Effect.sync(() => real.unsafeCurrentTimeMillis()),
+  currentTimeNanos: Effect.sync(() => real.unsafeCurrentTimeNanos()),
+  sleep: (duration) =>
+    Effect.async<void>((resume) => {
+      const ms = Duration.toMillis(duration)
+      // What is longer than a timer can be never comes.
+      if (ms > maxTimerMs) return
+      const timer = setTimeout(() => resume(Effect.void), ms).unref()
+      return Effect.sync(() => clearTimeout(timer))
+    })
+}
+
+// ---------------------------------------------------------------------------
+
+const real = Clock.make()
+const maxTimerMs = 2 ** 31 - 1
+
+let holds = 0
+let handle: ReturnType<typeof setInterval> | undefined
