@@ -153,8 +153,8 @@ await describeRealCli("permissions", (cli) => {
 
   it("a question that waits longer than the stall deadline is no stall; with a deadline of its own it is denied", async () => {
     const slow = await ask({
-      stallTimeout: "1 second",
-      permissions: () => Effect.delay(Effect.succeed(Permissions.allow()), "2500 millis")
+      stallTimeout: "3 seconds",
+      permissions: () => Effect.delay(Effect.succeed(Permissions.allow()), "4500 millis")
     }, [bash("touch slow"), Api.text("done")])
     assert.isUndefined(slow.error)
     assert.isTrue(await made("slow"))
