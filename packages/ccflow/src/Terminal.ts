@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { stripVTControlCharacters } from "node:util"
+import { printable } from "./internal/width.js"
 
 export class Terminal extends Context.Tag("ccflow/Terminal")<Terminal, {
   /** Somebody reads along: text is shown as it comes. */
@@ -16,34 +17,40 @@ export class Terminal extends Context.Tag("ccflow/Terminal")<Terminal, {
   readonly text: (message: Message) => Effect.Effect<void>
   readonly json: (message: Message) => Effect.Effect<void>
   readonly structured: (message: Message) => Effect.Effect<void>
+  /** What was asked for, as it is. */
+  readonly say: (text: string) => Effect.Effect<void>
+  /** A line for a person who reads along, and for nobody else. */
+  readonly note: (text: string) => Effect.Effect<void>
+  /** A line that also a program's log should have. */
+  readonly warn: (text: string) => Effect.Effect<void>
   /** Ends the last line. */
   readonly end: Effect.Effect<void>
   readonly fail: (error: ClaudeError) => Effect.Effect<void>
 }>() {}
 
-/** This process's own terminal, pipe or file. Colour only on a terminal, and never against `NO_COLOR`. */
-export const layer: Layer.Layer<Terminal> = Layer.sync(Terminal, () => {
-  const { stderr, stdin, stdout } = process
-  const colour = stderr.isTTY === true && (process.env["NO_COLOR"] ?? "") === ""
+/** What a terminal is made of. */
+export interface Sink {
+  readonly out: (text: string) => Effect.Effect<void>
+  readonly err: (text: string) => Effect.Effect<void>
+  /** Ends the line that `out` has begun, where there is one. */
+  readonly endLine: Effect.Effect<void>
+  readonly outIsTerminal: boolean
+  readonly errIsTerminal: boolean
+}
+
+export const make = ({ endLine, err, errIsTerminal, out, outIsTerminal }: Sink): Terminal["Type"] => {
+  const colour = errIsTerminal && (process.env["NO_COLOR"] ?? "") === ""
   const dim = (text: string) => colour ? `\u001b[2m${text}\u001b[22m` : text
   const red = (text: string) => colour ? `\u001b[31m${text}\u001b[39m` : text
-  let lineOpen = false
+  const safe = errIsTerminal ? printable : (text: string) => text
 
-  const answer = (text: string) =>
-    Effect.suspend(() => {
-      if (text === "") return Effect.void
-      lineOpen = !text.endsWith("\n")
-      return write(stdout, stdout.isTTY === true ? printable(text) : text)
-    })
-  const endLine = Effect.suspend(() => lineOpen ? answer("\n") : Effect.void)
-  const note = (text: string) =>
-    stderr.isTTY === true
-      ? Effect.andThen(stdout.isTTY === true ? endLine : Effect.void, write(stderr, `${dim(text)}\n`))
-      : Effect.void
+  const answer = (text: string) => text === "" ? Effect.void : out(outIsTerminal ? printable(text) : text)
+  const line = (text: string) => Effect.zipRight(outIsTerminal ? endLine : Effect.void, err(text))
+  const note = (text: string) => errIsTerminal ? line(`${dim(safe(text))}\n`) : Effect.void
 
   return {
-    interactive: stdout.isTTY === true,
-    readPrompt: Effect.suspend(() => stdin.isTTY === true ? Effect.fail(noPrompt) : readAll),
+    interactive: outIsTerminal,
+    readPrompt: Effect.suspend(() => process.stdin.isTTY === true ? Effect.fail(noPrompt) : readAll),
     json: (message) => answer(`${JSON.stringify(message)}\n`),
     structured: (message) =>
       message._tag === "Result" && message.origin === undefined
@@ -55,9 +62,30 @@ export const layer: Layer.Layer<Terminal> = Layer.sync(Terminal, () => {
         ? answer(message.content)
         : Effect.andThen(endLine, note("The connection was cut: the answer above is void and starts again."))
     },
+    say: (text) => Effect.zipRight(endLine, answer(text)),
+    note,
+    warn: (text) => line(`${dim(safe(text))}\n`),
     end: endLine,
-    fail: (error) => Effect.andThen(endLine, write(stderr, `${red(`ccflow: ${error._tag}:`)} ${error.message}\n`))
+    fail: (error) => Effect.andThen(endLine, err(`${red(`ccflow: ${error._tag}:`)} ${safe(error.message)}\n`))
   }
+}
+
+/** This process's own terminal, pipe or file. Colour only on a terminal, and never against `NO_COLOR`. */
+export const layer: Layer.Layer<Terminal> = Layer.sync(Terminal, () => {
+  const { stderr, stdout } = process
+  let lineOpen = false
+  const out = (text: string) =>
+    Effect.suspend(() => {
+      lineOpen = !text.endsWith("\n")
+      return write(stdout, text)
+    })
+  return make({
+    out,
+    err: (text) => write(stderr, text),
+    endLine: Effect.suspend(() => lineOpen ? out("\n") : Effect.void),
+    outIsTerminal: stdout.isTTY === true,
+    errIsTerminal: stderr.isTTY === true
+  })
 })
 
 /** Help and versions are printed by the parser of arguments: with its colours only where they are wanted. */
@@ -88,11 +116,11 @@ const noPrompt = new InvalidOptionsError({
 const notes = (message: Message, note: (text: string) => Effect.Effect<void>): Effect.Effect<void> => {
   switch (message._tag) {
     case "ToolUse":
-      return note(`> ${message.tool} ${summary(message.input)}`)
+      return note(`> ${firstLine(message.tool)} ${summary(message.input)}`)
     case "ToolResult":
       return message.isError ? note(`  failed: ${firstLine(message.content)}`) : Effect.void
     case "PermissionDenied":
-      return note(`  not allowed: ${message.tool}`)
+      return note(`  not allowed: ${firstLine(message.tool)}`)
     case "ApiRetry":
       return note(
         `  waiting ${
@@ -109,11 +137,8 @@ const summary = (input: unknown): string => {
   return typeof first === "string" ? firstLine(first) : ""
 }
 
-/** The words of models and tools are not ours: what could steer a terminal is left out. */
-const printable = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, "")
-
 const firstLine = (text: string): string => {
-  const line = printable(text.trim().split("\n")[0] ?? "")
+  const line = printable(text.trim().split("\n")[0] ?? "").replace(/\p{Cf}/gu, "")
   return line.length > 100 ? `${line.slice(0, 99)}…` : line
 }
 

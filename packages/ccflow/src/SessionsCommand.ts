@@ -1,0 +1,203 @@
+/**
+ * `ccflow sessions`: the conversations that are kept, for people as tables, for programs as JSON.
+ */
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type SessionRecord, SessionStatus, type TurnRecord } from "@ccflow/core/SessionRecord"
+import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as PlatformTerminal from "@effect/platform/Terminal"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as ChatCommand from "./ChatCommand.js"
+import * as Asking from "./internal/options.js"
+import { type Known, optionsFirst } from "./internal/optionsFirst.js"
+import * as Report from "./internal/report.js"
+import * as Store from "./internal/store.js"
+import { sinceOf } from "./internal/time.js"
+import { version } from "./internal/version.js"
+import { oneLine } from "./internal/width.js"
+import { Terminal } from "./Terminal.js"
+
+const id = Args.text({ name: "id" }).pipe(
+  Args.withDescription("A session's id, or as much of it as no other begins with.")
+)
+
+const list = Command.make("list", {
+  status: Options.choice("status", SessionStatus.literals).pipe(
+    Options.withDescription("Only sessions in this state."),
+    Options.optional
+  ),
+  model: Options.text("model").pipe(
+    Options.withAlias("m"),
+    Options.withDescription("Only sessions with this model."),
+    Options.optional
+  ),
+  tag: Options.text("tag").pipe(
+    Options.withDescription("Only sessions with this tag; repeated: with any of them."),
+    Options.repeated
+  ),
+  since: Options.text("since").pipe(
+    Options.withDescription("Only sessions that were used since then: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
+    Options.optional
+  ),
+  search: Options.text("search").pipe(
+    Options.withDescription("Only sessions with this text in their title or a prompt."),
+    Options.optional
+  ),
+  limit: Options.integer("limit").pipe(
+    Options.withDescription("At most so many, the latest first."),
+    Options.withDefault(50)
+  ),
+  json: Options.boolean("json").pipe(Options.withDescription("Print every session as one line of JSON."))
+}, ({ json, limit, since, ...given }) =>
+  Effect.scoped(Effect.gen(function*() {
+    if (limit < 1) return yield* badLimit
+    const terminal = yield* Terminal
+    const updatedAfter = yield* Option.match(since, {
+      onNone: () => Effect.succeed(undefined),
+      onSome: (text) => Effect.flatMap(Clock.currentTimeMillis, (now) => sinceOf(text, now))
+    })
+    const sessions = Store.all(yield* Store.open, {
+      status: Option.getOrUndefined(given.status),
+      model: Option.getOrUndefined(given.model),
+      tags: given.tag,
+      updatedAfter,
+      search: Option.getOrUndefined(given.search),
+      limit: Math.min(limit, 1000)
+    }).pipe(Stream.take(limit))
+    if (json) return yield* Stream.runForEach(sessions, (session) => terminal.say(`${JSON.stringify(session)}\n`))
+    const found = [...yield* Stream.runCollect(sessions)]
+    yield* found.length === 0 ? terminal.note("There are none.") : terminal.say(Report.sessions(found))
+  }))).pipe(Command.withDescription("The sessions that are kept, those used last first."))
+
+const show = Command.make(
+  "show",
+  {
+    id,
+    json: Options.boolean("json").pipe(Options.withDescription("Print one JSON object with the session and its turns."))
+  },
+  ({ id, json }) =>
+    withSession(
+      id,
+      (session, turns) =>
+        Effect.flatMap(Terminal, (terminal) =>
+          terminal.say(json ? `${JSON.stringify({ session, turns })}\n` : Report.session(session, turns)))
+    )
+).pipe(
+  Command.withDescription("A session and its turns.")
+)
+
+const resume = Command.make("resume", {
+  id,
+  prompt: Args.text({ name: "prompt" }).pipe(
+    Args.withDescription("What to ask. Left out, the conversation goes on in the terminal."),
+    Args.repeated
+  ),
+  ...Asking.asking
+}, ({ id, prompt, ...given }) => ChatCommand.resumed(id, prompt.join(" "), given)).pipe(
+  Command.withDescription("Goes on with a session: one turn, or a chat.")
+)
+
+const remove = Command.make("delete", {
+  id,
+  yes: Options.boolean("yes").pipe(Options.withAlias("y"), Options.withDescription("Do not ask."))
+}, ({ id, yes }) =>
+  Effect.scoped(Effect.gen(function*() {
+    const terminal = yield* Terminal
+    const repository = yield* Store.open
+    const session = yield* Store.known(repository, id)
+    if (!yes && !(yield* confirmed(`Delete "${oneLine(session.title)}" (${session.turnCount} turns)?`))) return
+    yield* Store.remove(repository, session.sessionId)
+    yield* terminal.note("Deleted here. What Claude Code itself keeps of it stays.")
+  }))).pipe(Command.withDescription("Forgets a session and its turns."))
+
+const exported = Command.make("export", {
+  id,
+  format: Options.choice("format", ["json", "md"]).pipe(
+    Options.withDescription("json is everything that is kept; md is to be read."),
+    Options.withDefault("json")
+  )
+}, ({ format, id }) =>
+  withSession(id, (session, turns, repository) =>
+    Effect.gen(function*() {
+      const terminal = yield* Terminal
+      if (format === "md") return yield* terminal.say(Report.markdown(session, turns))
+      const whole = yield* Effect.forEach(turns, (turn) =>
+        Effect.map(
+          Stream.runCollect(Store.messages(repository, turn.turnId)),
+          (messages) => messages.length === 0 ? turn : { ...turn, messages: [...messages] }
+        ))
+      yield* terminal.say(`${JSON.stringify({ session, turns: whole }, undefined, 2)}\n`)
+    }))).pipe(Command.withDescription("A session and its turns, with their messages where those are kept, to stdout."))
+
+const sessions = Command.make("sessions").pipe(
+  Command.withDescription(HelpDoc.blocks([
+    HelpDoc.p("The conversations that are kept."),
+    HelpDoc.p("They are in the file that CCFLOW_SESSION_STORAGE_PATH names, or in this user's data folder.")
+  ])),
+  Command.withSubcommands([list, show, resume, remove, exported])
+)
+
+/** Runs it on what stands behind its name. */
+export const run = (program: readonly [string, string], [name = "--help", ...rest]: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    optionsFirst(
+      rest,
+      options[name] ?? { valued: [], bare: [] },
+      `ccflow sessions ${options[name] ? name : ""} --help`
+    ),
+    (args) => Command.run(sessions, { name: "ccflow sessions", version })([...program, name, ...args])
+  )
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const options: Readonly<Record<string, Known>> = {
+  list: { valued: ["--status", "-m", "--model", "--tag", "--since", "--search", "--limit"], bare: ["--json"] },
+  show: { valued: [], bare: ["--json"] },
+  resume: Asking.askingKnown,
+  delete: { valued: [], bare: ["-y", "--yes"] },
+  export: { valued: ["--format"], bare: [] }
+}
+
+const withSession = <E, R>(
+  given: string,
+  use: (
+    session: SessionRecord,
+    turns: ReadonlyArray<TurnRecord>,
+    repository: SessionRepositoryService
+  ) => Effect.Effect<void, E, R>
+) =>
+  Effect.scoped(Effect.gen(function*() {
+    const repository = yield* Store.open
+    const session = yield* Store.known(repository, given)
+    const turns = yield* Stream.runCollect(Store.turns(repository, session.sessionId))
+    yield* use(session, [...turns], repository)
+  }))
+
+const confirmed = (question: string): Effect.Effect<boolean, InvalidOptionsError, PlatformTerminal.Terminal> =>
+  Effect.gen(function*() {
+    const terminal = yield* PlatformTerminal.Terminal
+    if (process.stdin.isTTY !== true) return yield* unconfirmed
+    yield* Effect.sync(() => process.stderr.write(`${question} [y/N] `))
+    const answer = yield* Effect.catchAll(terminal.readLine, () => Effect.interrupt)
+    return /^y(es)?$/i.test(answer.trim())
+  })
+
+const unconfirmed = new InvalidOptionsError({
+  field: "--yes",
+  detail: "nobody sits at a terminal to be asked",
+  hint: "Give --yes to delete without a question."
+})
+
+const badLimit = new InvalidOptionsError({
+  field: "--limit",
+  detail: "it must be a whole number above 0",
+  hint: "Left out it is 50."
+})

@@ -1,0 +1,57 @@
+import * as Effect from "effect/Effect"
+import { randomUUID } from "node:crypto"
+import { appendFile, mkdir, readFile, rename, writeFile } from "node:fs/promises"
+import { dirname } from "node:path"
+
+/** What was written in earlier conversations, one JSON text a line. @internal */
+export interface History {
+  /** The latest last. */
+  readonly lines: Array<string>
+  readonly add: (line: string) => Effect.Effect<void>
+}
+
+/**
+ * Beside the session records. Its absence is an empty history, and one that cannot be kept is none: a conversation is
+ * worth more.
+ *
+ * @internal
+ */
+export const open = (records: string | undefined): Effect.Effect<History> => {
+  if (records === undefined) return Effect.succeed({ lines: [], add: () => Effect.void })
+  const path = `${records.replace(/\.db$/, "")}.history`
+  return Effect.map(
+    Effect.orElseSucceed(Effect.tryPromise(() => readFile(path, "utf8")), () => "").pipe(
+      Effect.map((text) => text.split("\n").flatMap(lineOf)),
+      Effect.tap((lines) => lines.length > kept * 2 ? Effect.ignore(rewrite(path, lines.slice(-kept))) : Effect.void)
+    ),
+    (lines) => ({
+      lines: lines.slice(-kept),
+      add: (line) =>
+        Effect.ignore(Effect.tryPromise(async () => {
+          await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+          await appendFile(path, `${JSON.stringify(line)}\n`, { mode: 0o600 })
+        }))
+    })
+  )
+}
+
+// ---------------------------------------------------------------------------
+
+const kept = 1000
+
+const lineOf = (json: string): ReadonlyArray<string> => {
+  try {
+    const line: unknown = JSON.parse(json)
+    return typeof line === "string" ? [line] : []
+  } catch {
+    return []
+  }
+}
+
+/** Beside it and then in its place, so that whoever reads it meanwhile has a whole one. */
+const rewrite = (path: string, lines: ReadonlyArray<string>) =>
+  Effect.tryPromise(async () => {
+    const next = `${path}.${randomUUID()}`
+    await writeFile(next, lines.map((line) => `${JSON.stringify(line)}\n`).join(""), { mode: 0o600 })
+    await rename(next, path)
+  })

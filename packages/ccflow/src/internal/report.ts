@@ -1,0 +1,99 @@
+import { promptText, type SessionRecord, type TurnRecord } from "@ccflow/core/SessionRecord"
+import { count, dollars } from "./slash.js"
+import * as Table from "./table.js"
+import { local } from "./time.js"
+import { oneLine, padded, printable } from "./width.js"
+
+/** @internal */
+export const sessions = (records: ReadonlyArray<SessionRecord>): string =>
+  Table.render(
+    [
+      { title: "id" },
+      { title: "last used" },
+      { title: "status" },
+      { title: "turns", side: "right" },
+      { title: "cost", side: "right" },
+      { title: "model" },
+      { title: "title", grows: true },
+      { title: "tags", grows: true }
+    ],
+    records.map((record) => [
+      shortened(record, records),
+      local(record.updatedAt),
+      record.status,
+      String(record.turnCount),
+      dollars(record.costUsd),
+      record.model ?? "",
+      record.title,
+      record.tags.join(", ")
+    ]),
+    Table.room()
+  )
+
+/** @internal */
+export const session = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>): string =>
+  facts(record).map(([name, value]) => `${padded(name, 8)}  ${oneLine(value)}\n`).join("") +
+  (turns.length === 0 ? "" : `\n${
+    Table.render(
+      [
+        { title: "turn", side: "right" },
+        { title: "began" },
+        { title: "status" },
+        { title: "seconds", side: "right" },
+        { title: "cost", side: "right" },
+        { title: "prompt", grows: true },
+        { title: "answer", grows: true }
+      ],
+      turns.map((turn) => [
+        String(turn.index + 1),
+        local(turn.startedAt),
+        turn.status,
+        turn.endedAt === undefined ? "" : ((turn.endedAt - turn.startedAt) / 1000).toFixed(1),
+        turn.costUsd === undefined ? "" : dollars(turn.costUsd),
+        promptText(turn.prompt),
+        answerOf(turn)
+      ]),
+      Table.room()
+    )
+  }`)
+
+/** @internal */
+export const markdown = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>): string =>
+  [
+    `# ${oneLine(record.title) || record.sessionId}`,
+    facts(record).slice(1).map(([name, value]) => `- ${name}: ${oneLine(value)}`).join("\n"),
+    ...turns.flatMap((turn) => [
+      `## ${turn.index + 1}. ${local(turn.startedAt)}${turn.status === "completed" ? "" : ` (${turn.status})`}`,
+      promptText(turn.prompt).split("\n").map((line) => `> ${line}`.trimEnd()).join("\n"),
+      turn.error === undefined ? answerOf(turn) : `${answerOf(turn)}\n\n${turn.error.tag}: ${turn.error.message}`
+    ])
+  ].map((part) => printable(part).trim()).filter((part) => part !== "").join("\n\n") + "\n"
+
+// ---------------------------------------------------------------------------
+
+const facts = (record: SessionRecord): ReadonlyArray<readonly [string, string]> => {
+  const all = [
+    ["title", record.title],
+    ["id", record.sessionId],
+    ["parent", record.parentId ?? ""],
+    ["status", record.status],
+    ["model", record.model ?? ""],
+    ["folder", record.cwd],
+    ["tags", record.tags.join(", ")],
+    ["began", local(record.createdAt)],
+    ["used", local(record.updatedAt)],
+    ["turns", String(record.turnCount)],
+    ["tokens", `${count(record.usage.inputTokens)} in, ${count(record.usage.outputTokens)} out`],
+    ["cost", dollars(record.costUsd)]
+  ] as const
+  return all.filter(([, value]) => value !== "")
+}
+
+/** What there is of it, when it has no end. */
+const answerOf = (turn: TurnRecord): string => turn.result ?? turn.seen
+
+/** Eight characters say enough, unless two begin with the same. */
+const shortened = ({ sessionId }: SessionRecord, all: ReadonlyArray<SessionRecord>): string => {
+  const short = sessionId.slice(0, 8)
+  return all.filter((other) => other.sessionId.startsWith(short)).length === 1 ? short : sessionId
+}

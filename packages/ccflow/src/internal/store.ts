@@ -1,0 +1,136 @@
+import {
+  InvalidOptionsError,
+  type SessionBusyError,
+  SessionNotFoundError,
+  SessionStoreError
+} from "@ccflow/core/ClaudeError"
+import type { SessionFilter } from "@ccflow/core/SessionFilter"
+import { busy } from "@ccflow/core/SessionLease"
+import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
+import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
+import * as Chunk from "effect/Chunk"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+const sqlite = Effect.tryPromise({
+  try: () => import("@ccflow/sql/SqliteSessionRepository"),
+  catch: (error) =>
+    new SessionStoreError({
+      operation: "open",
+      reason: "Unavailable",
+      detail: `@ccflow/sql cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      hint: "Install it: npm install @ccflow/sql."
+    })
+})
+
+/** The user's own session records. SQLite is loaded here, by those who need it. @internal */
+export const open: Effect.Effect<SessionRepositoryService, SessionStoreError, Scope.Scope> = Effect.gen(function*() {
+  const { layerConfig } = yield* sqlite
+  return Context.get(yield* Layer.build(layerConfig), SessionRepository)
+})
+
+/** Where the records are, or would be. @internal */
+export const path: Effect.Effect<string, SessionStoreError> = Effect.flatMap(
+  sqlite,
+  ({ pathConfig }) => Effect.orDie(pathConfig)
+)
+
+/** The whole id of the one session whose id begins like this. None begins so: the CLI may know it, so it stays. @internal */
+export const idOf = (
+  repository: SessionRepositoryService,
+  given: string
+): Effect.Effect<string, SessionStoreError | InvalidOptionsError> =>
+  Effect.map(find(repository, given), (found) => found?.sessionId ?? given)
+
+/** The one session whose id is this or begins like this. @internal */
+export const find = (
+  repository: SessionRepositoryService,
+  given: string
+): Effect.Effect<SessionRecord | undefined, SessionStoreError | InvalidOptionsError> =>
+  Effect.gen(function*() {
+    const exact = yield* repository.get(given)
+    if (Option.isSome(exact)) return exact.value
+    const found = yield* Stream.runCollect(
+      Stream.take(Stream.filter(all(repository, {}), ({ sessionId }) => sessionId.startsWith(given)), 2)
+    )
+    const [first, second] = found
+    if (second === undefined) return first
+    return yield* new InvalidOptionsError({
+      field: "id",
+      detail: `several sessions begin with "${given}"`,
+      hint: "Write more of the id; ccflow sessions list shows them."
+    })
+  })
+
+/** The session that must be there. @internal */
+export const known = (
+  repository: SessionRepositoryService,
+  given: string
+): Effect.Effect<SessionRecord, SessionStoreError | InvalidOptionsError | SessionNotFoundError> =>
+  Effect.flatMap(find(repository, given), (found) =>
+    found === undefined
+      ? Effect.fail(
+        new SessionNotFoundError({ sessionId: given, hint: "ccflow sessions list shows those that are kept." })
+      )
+      : Effect.succeed(found))
+
+/** Not while somebody has it: his next turn would have no session. @internal */
+export const remove = (
+  repository: SessionRepositoryService,
+  sessionId: string
+): Effect.Effect<void, SessionStoreError | SessionBusyError> =>
+  Effect.gen(function*() {
+    const lease = yield* repository.lease(sessionId)
+    if (Option.isSome(lease)) return yield* busy(lease.value)
+    yield* repository.delete(sessionId)
+  })
+
+/** Every session that the filter holds for, page by page. @internal */
+export const all = (
+  repository: SessionRepositoryService,
+  filter: SessionFilter
+): Stream.Stream<SessionRecord, SessionStoreError> =>
+  pages(undefined, (after: string | undefined) =>
+    Effect.map(
+      repository.list({ ...filter, after }),
+      ({ next, sessions }) => ({ items: sessions, next })
+    ))
+
+/** Every turn of a session, in order. @internal */
+export const turns = (
+  repository: SessionRepositoryService,
+  sessionId: string
+): Stream.Stream<TurnRecord, SessionStoreError> =>
+  pages(
+    undefined,
+    (after: number | undefined) =>
+      Effect.map(repository.turns(sessionId, { after }), ({ next, turns }) => ({ items: turns, next }))
+  )
+
+/** Every message that is kept of a turn, in order. @internal */
+export const messages = (
+  repository: SessionRepositoryService,
+  turnId: string
+): Stream.Stream<unknown, SessionStoreError> =>
+  pages(
+    undefined,
+    (after: number | undefined) =>
+      Effect.map(repository.messages(turnId, { after }), ({ messages, next }) => ({ items: messages, next }))
+  )
+
+// ---------------------------------------------------------------------------
+
+const pages = <A, Next>(
+  first: Next | undefined,
+  page: (
+    after: Next | undefined
+  ) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly next: Next | undefined }, SessionStoreError>
+): Stream.Stream<A, SessionStoreError> =>
+  Stream.paginateChunkEffect(
+    first,
+    (after) => Effect.map(page(after), ({ items, next }) => [Chunk.fromIterable(items), Option.fromNullable(next)])
+  )

@@ -1,0 +1,43 @@
+import { clipped, oneLine, padded, widthOf } from "./width.js"
+
+/** @internal */
+export interface Column {
+  readonly title: string
+  readonly side?: "left" | "right"
+  /** Gives way when there is not enough room. Of several, the widest first. */
+  readonly grows?: boolean
+}
+
+/** How wide a table may be: the terminal, and where there is none, anything. @internal */
+export const room = (): number => process.stdout.isTTY === true ? process.stdout.columns || 80 : Infinity
+
+/** Rows under a heading, as wide as there is room, each on one line that can steer no terminal. @internal */
+export const render = (
+  columns: ReadonlyArray<Column>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  room: number
+): string => {
+  const cells = rows.map((row) => row.map(oneLine))
+  const all = columns.some(({ title }) => title !== "") ? [columns.map(({ title }) => title), ...cells] : cells
+  const widths = columns.map((_, index) => Math.max(0, ...all.map((row) => widthOf(row[index] ?? ""))))
+  let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - room
+  for (const widest of columns.flatMap(({ grows = false }, index) => grows ? [index] : [])) {
+    const given = Math.max(0, Math.min(excess, (widths[widest] ?? 0) - least))
+    widths[widest] = (widths[widest] ?? 0) - given
+    excess -= given
+  }
+  return all.map((row) =>
+    `${
+      clipped(
+        row.map((cell, index) => padded(clipped(cell, widths[index] ?? 0), widths[index] ?? 0, columns[index]?.side))
+          .join(gap).trimEnd(),
+        room
+      )
+    }\n`
+  ).join("")
+}
+
+// ---------------------------------------------------------------------------
+
+const gap = "  "
+const least = 8

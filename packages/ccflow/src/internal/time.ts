@@ -1,0 +1,37 @@
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as Effect from "effect/Effect"
+
+/** A day, a moment, or how long ago. In UTC epoch milliseconds. @internal */
+export const sinceOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> => {
+  const [, count = "", unit = ""] = /^(\d+)\s*([mhdw])$/.exec(text.trim()) ?? []
+  const at = unit === "" ? dayOf(text.trim()) : now - Number(count) * (units[unit] ?? NaN)
+  return Number.isFinite(at) ? Effect.succeed(at) : Effect.fail(
+    new InvalidOptionsError({
+      field: "--since",
+      detail: `"${text}" is no time`,
+      hint: "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w."
+    })
+  )
+}
+
+/** As the clock on the wall has it. @internal */
+export const local = (epochMillis: number): string => {
+  const date = new Date(epochMillis)
+  const two = (value: number) => String(value).padStart(2, "0")
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}`
+}
+
+// ---------------------------------------------------------------------------
+
+const minute = 60_000
+const units: Readonly<Record<string, number>> = {
+  m: minute,
+  h: 60 * minute,
+  d: 24 * 60 * minute,
+  w: 7 * 24 * 60 * minute
+}
+
+/** A day alone begins where its reader is, and not in Greenwich. */
+const dayOf = (text: string): number =>
+  /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text.length === 10 ? `${text}T00:00` : text) : NaN
