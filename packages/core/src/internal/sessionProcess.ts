@@ -67,6 +67,8 @@ export class SessionProcess {
   private running: Running | undefined
   /** The CLI has the session on disk: a new process resumes it. */
   private established: boolean
+  /** The CLI has left the session that it was started for, as `/clear` makes it. */
+  private moved = false
   /** A prompt was written under this id, so that the CLI may have it on disk. */
   private used = false
 
@@ -203,6 +205,8 @@ export class SessionProcess {
       this.parts.options
     const options = { ...rest, ...this.changes }
     if (resumes) return { ...options, resume: this.sessionId }
+    // Nothing was said since: 2.1.197 keeps nothing of it, and does not let its id be taken again.
+    if (this.moved) return { ...options, sessionId: crypto.randomUUID() }
     return {
       ...options,
       ...(continueSession === undefined ? {} : { continueSession }),
@@ -228,7 +232,7 @@ export class SessionProcess {
     }
     if (id === sessionId) return Effect.void
     this.sessionId = id
-    if (sessionId !== "") this.established = false
+    if (sessionId !== "") this.moved = true
     return this.parts.recorder.moved(sessionId, id)
   }
 
