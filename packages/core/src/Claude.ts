@@ -75,26 +75,30 @@ export const make = (
         return yield* Run.open(pool.connect, prompt, options, host, interruptWhen)
       }))
 
-    const session: Claude["Type"]["session"] = ({ idleTimeout, recycleAfter, ...given } = {}) =>
+    const session = (
+      { idleTimeout, recordMessages, recycleAfter, ...given }: SessionOptions,
+      records: Recorder.Records | undefined
+    ): Effect.Effect<Session, ClaudeError, Scope.Scope> =>
       Effect.gen(function*() {
-        const lifetime = yield* decodeLifetime({ idleTimeout, recycleAfter })
+        const lifetime = yield* decodeLifetime({ idleTimeout, recordMessages, recycleAfter })
         const resolved = yield* resolve(given)
         const { adopted, options } = yield* pool.adopt(resolved.options, resolved.host)
         return yield* SessionPlan.make({
           connect,
           adopted,
           host: resolved.host,
-          recorder: yield* Recorder.resolve(options),
+          recorder: yield* Recorder.make(records, options, lifetime.recordMessages ?? false),
           options,
           lifetime,
-          fork: (more) => session({ idleTimeout, recycleAfter, ...withoutIdentity(given), ...more })
+          fork: (more) =>
+            session({ idleTimeout, recordMessages, recycleAfter, ...withoutIdentity(given), ...more }, records)
         })
       })
 
     return {
       // Policies are put around the run here, in one pipe, and nowhere else.
       query: (prompt, options = {}) => run(prompt, options),
-      session
+      session: (options = {}) => Effect.flatMap(Recorder.records, (records) => session(options, records))
     }
   })
 

@@ -304,6 +304,20 @@ export class SessionClosedError extends Schema.TaggedError<SessionClosedError>()
   }
 }
 
+/** A `SessionManager` has as many live sessions as it may have. */
+export class SessionLimitError extends Schema.TaggedError<SessionLimitError>()("SessionLimitError", {
+  maxLive: Schema.Int,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(
+      `${this.maxLive} live ${this.maxLive === 1 ? "session is" : "sessions are"} all that there may be`,
+      this.hint
+    )
+  }
+}
+
 /** The durable records could not be read or written. */
 export class SessionStoreError extends Schema.TaggedError<SessionStoreError>()("SessionStoreError", {
   /** What was being done, such as `open` or `endTurn`. */
@@ -340,6 +354,7 @@ export const ClaudeError = Schema.Union(
   SessionNotFoundError,
   SessionBusyError,
   SessionClosedError,
+  SessionLimitError,
   SessionStoreError
 )
 export type ClaudeError = typeof ClaudeError.Type

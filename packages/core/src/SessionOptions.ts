@@ -16,7 +16,7 @@ const Time = Schema.declare(
 )
 const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number above 0" })
 
-/** How long a session's process lives. */
+/** How long a session's process lives, and what is kept of its turns. */
 export const Lifetime = Schema.Struct({
   /** Without a turn, until the process is closed. The session stays. Default: 10 minutes. */
   idleTimeout: Schema.optional(Time),
@@ -26,7 +26,9 @@ export const Lifetime = Schema.Struct({
     turns: Schema.optional(Count),
     /** Observed on Linux alone. The CLI was seen to hold 160 MB at first and 240 after 50 turns. */
     memoryBytes: Schema.optional(Count)
-  }))
+  })),
+  /** Where there is a `SessionRepository`: also every message, and not only each turn's prompt and answer. */
+  recordMessages: Schema.optional(Schema.Boolean)
 })
 export interface Lifetime extends Schema.Schema.Type<typeof Lifetime> {}
 

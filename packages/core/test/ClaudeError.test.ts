@@ -98,6 +98,10 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
   ],
   [new ClaudeError.SessionClosedError({ sessionId: "abc", hint }), "Session \"abc\" is closed. Do this."],
   [
+    new ClaudeError.SessionLimitError({ maxLive: 3, hint }),
+    "3 live sessions are all that there may be. Do this."
+  ],
+  [
     new ClaudeError.SessionStoreError({ operation: "open", reason: "Corrupt", detail: "not a database", hint }),
     "The session store failed (open, Corrupt): not a database. Do this."
   ]

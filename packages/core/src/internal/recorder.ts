@@ -1,23 +1,40 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
-import type { SessionBusyError, SessionNotFoundError, SessionStoreError } from "../ClaudeError.js"
+import type { InvalidOptionsError, SessionBusyError, SessionNotFoundError, SessionStoreError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
+import { type Holder, SessionHolder } from "../SessionHolder.js"
+import { SessionRepository, type SessionRepositoryService } from "../SessionRepository.js"
+import * as HeldLease from "./heldLease.js"
+import { patient } from "./patience.js"
+import { Recording } from "./recording.js"
+import * as SessionActor from "./sessionActor.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
 /** Keeps a session's records, in the order of what happens. @internal */
 export interface Recorder {
-  /** Before the first process, and again after each pause: the right to write to the session, and its record. */
-  readonly open: (sessionId: string) => Effect.Effect<void, SessionBusyError | SessionStoreError>
-  /** Before the prompt is sent. */
+  /**
+   * Before the first process, and again after each pause: the right to write to the session. True when turns of it have
+   * been begun before, so that the CLI may have it on disk.
+   */
+  readonly open: (sessionId: string) => Effect.Effect<boolean, SessionBusyError | SessionStoreError>
+  /** Before the prompt is sent. The changes are those of the options since the session began. */
   readonly begin: (
     sessionId: string,
-    turn: Turn
-  ) => Effect.Effect<void, SessionBusyError | SessionNotFoundError | SessionStoreError>
+    turn: Turn,
+    changes: QueryOptions
+  ) => Effect.Effect<void, InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError>
   /** Before the consumer has them. */
   readonly saw: (turn: Turn, messages: ReadonlyArray<Message>) => Effect.Effect<void>
-  /** Before the consumer has the end. */
-  readonly end: (turn: Turn, outcome: TurnOutcome) => Effect.Effect<void, SessionStoreError>
-  /** The CLI has gone on to another session, as `/clear` makes it. */
+  /** Before the consumer has the end, and the last messages. */
+  readonly end: (
+    turn: Turn,
+    outcome: TurnOutcome,
+    last: ReadonlyArray<Message>
+  ) => Effect.Effect<void, InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError>
+  /** The CLI has named the session, or gone on to another one, as `/clear` makes it. */
   readonly moved: (from: string, to: string) => Effect.Effect<void>
   /** The session is closed. */
   readonly close: (sessionId: string) => Effect.Effect<void>
@@ -25,7 +42,7 @@ export interface Recorder {
 
 /** Keeps nothing. @internal */
 export const none: Recorder = {
-  open: () => Effect.void,
+  open: () => Effect.succeed(false),
   begin: () => Effect.void,
   saw: () => Effect.void,
   end: () => Effect.void,
@@ -33,5 +50,51 @@ export const none: Recorder = {
   close: () => Effect.void
 }
 
-/** The records of the fiber's `SessionRepository`, where it has one. @internal */
-export const resolve = (_options: QueryOptions): Effect.Effect<Recorder> => Effect.succeed(none)
+/** Where records are kept, and in whose name. @internal */
+export interface Records {
+  readonly repository: SessionRepositoryService
+  readonly holder: Holder
+}
+
+/** Those of the fiber, where it has a `SessionRepository`. @internal */
+export const records: Effect.Effect<Records | undefined> = Effect.gen(function*() {
+  const repository = yield* Effect.serviceOption(SessionRepository)
+  return Option.isNone(repository) ? undefined : { repository: repository.value, holder: yield* SessionHolder }
+})
+
+/** A session that is recorded before its first turn, with these tags. @internal */
+export class Draft extends Context.Reference<Draft>()("@ccflow/core/internal/Draft", {
+  defaultValue: (): { readonly tags: ReadonlyArray<string> } | undefined => undefined
+}) {}
+
+/**
+ * A session's recorder. Where the session's id is known its lease is taken now, so that one who may not write to it is
+ * told before anything has begun.
+ *
+ * @internal
+ */
+export const make = (
+  kept: Records | undefined,
+  options: QueryOptions,
+  recordMessages: boolean
+): Effect.Effect<Recorder, SessionBusyError | SessionStoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    if (kept === undefined) return none
+    const repository = patient(kept.repository)
+    const actor = yield* SessionActor.make(kept.holder)
+    const lease = yield* HeldLease.make(repository, actor)
+    const clock = yield* Effect.clock
+    const recording = new Recording({
+      repository,
+      lease,
+      holder: actor.name,
+      scope: yield* Effect.scope,
+      options,
+      recordMessages,
+      draft: yield* Draft,
+      now: () => clock.unsafeCurrentTimeMillis()
+    })
+    const sessionId = options.sessionId ?? (options.forkSession === true ? "" : options.resume ?? "")
+    yield* recording.open(sessionId)
+    return recording
+  })

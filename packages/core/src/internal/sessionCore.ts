@@ -173,7 +173,9 @@ export class SessionCore {
     const write = Effect.gen(this, function*() {
       const live = yield* this.inTime(turn, this.process.ready)
       if (!turn.recorded) {
-        yield* this.parts.recorder.begin(this.process.sessionId, turn)
+        const begin = this.parts.recorder.begin(this.process.sessionId, turn, this.process.changes)
+        // Another process has had the session meanwhile: what it has said there, this one's CLI does not know.
+        yield* Effect.tapErrorTag(begin, "SessionBusyError", () => this.process.kill)
         turn.recorded = true
       }
       this.process.use()
@@ -324,17 +326,16 @@ export class SessionCore {
 
   /** The consumer's end of it, once, and its record before. */
   private finish(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void> {
-    if (turn.outcome !== undefined) return Effect.void
+    if (turn.ending) return Effect.void
+    turn.ending = true
     const { totals } = this
     if (Either.isRight(outcome)) totals.turns++
     totals.durationMs += this.now() - turn.startedAt
     this.count(last)
-    const kept: Effect.Effect<TurnOutcome> = turn.recorded
-      ? Effect.match(this.parts.recorder.end(turn, outcome), {
-        onFailure: (error): TurnOutcome => Either.left(error),
-        onSuccess: () => outcome
-      })
-      : Effect.succeed(outcome)
+    const kept: Effect.Effect<TurnOutcome> = Effect.match(this.parts.recorder.end(turn, outcome, last), {
+      onFailure: (error): TurnOutcome => Either.left(error),
+      onSuccess: () => outcome
+    })
     return Effect.map(kept, (told) => {
       turn.inbox.offer(last)
       turn.end(told)

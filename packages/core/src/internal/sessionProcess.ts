@@ -99,7 +99,10 @@ export class SessionProcess {
       const { live } = this
       if (live !== undefined) return Effect.as(live.initialized, live)
       return Effect.raceFirst(
-        Effect.zipRight(this.parts.recorder.open(this.sessionId), this.start),
+        Effect.flatMap(this.parts.recorder.open(this.sessionId), (begun) => {
+          if (begun) this.used = true
+          return this.start
+        }),
         Deferred.await(this.shut)
       )
     }))

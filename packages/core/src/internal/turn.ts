@@ -35,6 +35,8 @@ export class Turn {
   /** The CLI is done with it. */
   readonly released = Deferred.unsafeMake<void>(FiberId.none)
   outcome: TurnOutcome | undefined
+  /** Its end is being stored: another one is too late. */
+  ending = false
   /** How often its prompt was written. */
   attempts = 0
   /** Its record is stored. */

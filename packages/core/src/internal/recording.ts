@@ -1,0 +1,317 @@
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import type { QueryOptions } from "../AgentOptions.js"
+import {
+  type ClaudeError,
+  InvalidOptionsError,
+  type SessionBusyError,
+  type SessionNotFoundError,
+  type SessionStoreError
+} from "../ClaudeError.js"
+import type { Message, Result, Usage } from "../Message.js"
+import type { TurnEnd } from "../SessionRecord.js"
+import type { SessionRepositoryService } from "../SessionRepository.js"
+import type { HeldLease } from "./heldLease.js"
+import { KeptRecord } from "./keptRecord.js"
+import type { Recorder } from "./recorder.js"
+import type { Turn, TurnOutcome } from "./turn.js"
+
+type Failure = InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError
+
+/** What a recording is made of. @internal */
+export interface RecordingParts {
+  readonly repository: SessionRepositoryService
+  readonly lease: HeldLease
+  readonly holder: string
+  /** The session's: what is written a little later is written in it. */
+  readonly scope: Scope.Scope
+  readonly options: QueryOptions
+  readonly recordMessages: boolean
+  /** The session is recorded at once, with these tags. */
+  readonly draft: { readonly tags: ReadonlyArray<string> } | undefined
+  readonly now: () => number
+}
+
+/** What is known of a turn beside what it knows itself. */
+interface Kept {
+  readonly turn: Turn
+  /** Its record is there. It is not where the CLI has yet to name the session. */
+  begun: boolean
+  /** The text that was stored. */
+  text: string
+  /** Messages that are not stored yet. */
+  log: Array<Message>
+  usage: Usage | undefined
+  costUsd: number
+  numTurns: number
+  /** Nothing need be written before, in milliseconds. */
+  dueAt: number
+  /** The store has failed: nothing is written before. */
+  failedUntil: number
+  waiting: boolean
+}
+
+/**
+ * The records of one session. What cannot be stored while a turn runs is stored again when it ends: its end is the one
+ * moment at which something could be lost, and so the one at which the turn fails for it.
+ *
+ * @internal
+ */
+export class Recording implements Recorder {
+  private readonly parts: RecordingParts
+  private readonly record: KeptRecord
+  private readonly turns = new Map<string, Kept>()
+  /** Ends that the store has not taken. */
+  private readonly owed = new Map<string, TurnEnd>()
+  /** Empty until the CLI has named it. */
+  private sessionId = ""
+  private readonly one = Effect.unsafeMakeSemaphore(1).withPermits(1)
+
+  constructor(parts: RecordingParts) {
+    this.parts = parts
+    this.record = new KeptRecord(parts)
+  }
+
+  open(sessionId: string): Effect.Effect<boolean, SessionBusyError | SessionStoreError> {
+    if (sessionId === "") return Effect.succeed(false)
+    this.sessionId = sessionId
+    return this.one(Effect.zipRight(this.parts.lease.take(sessionId), this.record.find(sessionId)))
+  }
+
+  begin(
+    sessionId: string,
+    turn: Turn,
+    changes: QueryOptions
+  ): Effect.Effect<void, Failure> {
+    const kept: Kept = {
+      turn,
+      begun: false,
+      text: "",
+      log: [],
+      usage: undefined,
+      costUsd: 0,
+      numTurns: 0,
+      dueAt: 0,
+      failedUntil: 0,
+      waiting: false
+    }
+    this.record.change(changes)
+    this.turns.set(turn.id, kept)
+    if (sessionId === "") return Effect.void
+    return this.one(Effect.gen(this, function*() {
+      yield* this.settle
+      yield* this.parts.lease.assure
+      yield* this.store(sessionId, kept)
+    })).pipe(
+      // It may have been stored all the same.
+      Effect.tapError((error) => Effect.sync(() => this.giveUp(turn, error))),
+      Effect.onInterrupt(() => Effect.sync(() => this.giveUp(turn, undefined)))
+    )
+  }
+
+  saw(turn: Turn, messages: ReadonlyArray<Message>): Effect.Effect<void> {
+    const kept = this.turns.get(turn.id)
+    if (kept === undefined) return Effect.void
+    const urgent = this.note(kept, messages)
+    const now = this.parts.now()
+    if (!kept.begun || now < kept.failedUntil) return Effect.void
+    if (urgent) return this.one(this.flushed(kept))
+    if (kept.text === turn.text) return Effect.void
+    if (kept.dueAt <= now) return this.one(this.flushed(kept))
+    if (kept.waiting) return Effect.void
+    kept.waiting = true
+    const later = Effect.zipRight(
+      Effect.sleep(kept.dueAt - now),
+      this.one(Effect.suspend(() => {
+        kept.waiting = false
+        return this.turns.get(turn.id) === kept ? this.flushed(kept) : Effect.void
+      }))
+    )
+    return Effect.asVoid(Effect.forkIn(Effect.interruptible(later), this.parts.scope))
+  }
+
+  end(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void, Failure> {
+    const kept = this.turns.get(turn.id)
+    this.turns.delete(turn.id)
+    if (kept === undefined || this.sessionId === "") return Effect.void
+    this.note(kept, last)
+    const end = endOf(kept, outcome)
+    return this.one(Effect.gen(this, function*() {
+      if (!kept.begun) yield* this.store(this.sessionId, kept)
+      yield* Effect.tapError(
+        this.parts.repository.endTurn(turn.id, end),
+        () => Effect.sync(() => this.owed.set(turn.id, end))
+      )
+      yield* this.flush(kept)
+      yield* this.record.update
+    }))
+  }
+
+  /** Told where the CLI's output is read: what fails is tried again by the next turn's beginning or end. */
+  moved(_from: string, to: string): Effect.Effect<void> {
+    this.sessionId = to
+    return Effect.ignore(this.one(Effect.gen(this, function*() {
+      yield* this.record.move(to)
+      yield* this.parts.lease.take(to)
+      yield* this.record.find(to)
+      yield* this.record.create
+      for (const kept of this.turns.values()) if (!kept.begun) yield* this.store(to, kept)
+    })))
+  }
+
+  close(sessionId: string): Effect.Effect<void> {
+    return this.one(Effect.gen(this, function*() {
+      yield* this.settle
+      if (this.parts.lease.held() === sessionId) yield* this.record.close
+      yield* this.parts.lease.release
+    })).pipe(
+      Effect.catchAll((error) => Effect.logWarning(`A session's records were not closed. ${error.message}`))
+    )
+  }
+
+  // --- within `one` ---
+
+  /** The turn's record, behind its session's. */
+  private store(sessionId: string, kept: Kept): Effect.Effect<void, Failure> {
+    const { holder, lease, repository } = this.parts
+    const { id: turnId, prompt } = kept.turn
+    return Effect.gen(this, function*() {
+      yield* lease.take(sessionId)
+      yield* this.record.begin(sessionId, prompt)
+      const begin = repository.beginTurn({ turnId, sessionId, prompt, holder })
+      const stored = yield* Effect.catchTag(
+        begin,
+        "SessionNotFoundError",
+        () => Effect.zipRight(this.record.again, begin)
+      )
+      if (stored.sessionId !== sessionId || stored.holder !== holder || stored.status !== "running") {
+        return yield* usedBefore(turnId)
+      }
+      kept.begun = true
+    })
+  }
+
+  /** What the turn has said so far. Failing, it is owed. */
+  private flush(kept: Kept): Effect.Effect<void, SessionStoreError> {
+    const { repository } = this.parts
+    const { log, turn } = kept
+    return Effect.gen(function*() {
+      if (log.length > 0) {
+        kept.log = []
+        yield* Effect.tapError(repository.appendMessages(turn.id, log.map(plain)), () =>
+          Effect.sync(() => {
+            kept.log = [...log, ...kept.log]
+          }))
+      }
+    })
+  }
+
+  private flushed(kept: Kept): Effect.Effect<void> {
+    const { now, repository } = this.parts
+    const { text } = kept.turn
+    return Effect.gen(this, function*() {
+      yield* this.flush(kept)
+      if (kept.text !== text) {
+        yield* repository.progress(kept.turn.id, text)
+        kept.text = text
+      }
+      yield* this.record.update
+      kept.dueAt = now() + progressEvery
+    }).pipe(
+      Effect.catchAll(() =>
+        Effect.sync(() => {
+          kept.failedUntil = now() + afterFailure
+        })
+      )
+    )
+  }
+
+  /** Ends that are owed. */
+  private readonly settle: Effect.Effect<void, SessionStoreError> = Effect.suspend(() =>
+    Effect.forEach(
+      this.owed,
+      ([turnId, end]) => Effect.map(this.parts.repository.endTurn(turnId, end), () => this.owed.delete(turnId)),
+      { discard: true }
+    )
+  )
+
+  private giveUp(turn: Turn, error: ClaudeError | undefined): void {
+    this.turns.delete(turn.id)
+    if (error?._tag === "InvalidOptionsError") return
+    this.owed.set(turn.id, {
+      status: error === undefined ? "interrupted" : "failed",
+      ...(error === undefined ? {} : { error: toldOf(error) })
+    })
+  }
+
+  /** True when it should be written down now: what a tool does cannot be taken back. */
+  private note(kept: Kept, messages: ReadonlyArray<Message>): boolean {
+    let urgent = false
+    for (const message of messages) {
+      if (message._tag === "ToolUse") urgent = true
+      if (message._tag === "Result") account(kept, message)
+      if (message._tag === "Init" && this.record.see(message)) urgent = true
+    }
+    if (!this.parts.recordMessages) return urgent
+    for (const message of messages) kept.log.push(message)
+    return true
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** How often a turn's text is stored while it grows, in milliseconds. */
+const progressEvery = 250
+/** A store that fails is not asked with each message. */
+const afterFailure = 10_000
+
+const account = (kept: Kept, { costUsd, numTurns, usage }: Result): void => {
+  kept.costUsd += costUsd
+  kept.numTurns += numTurns
+  const { cacheCreationInputTokens, cacheReadInputTokens, inputTokens, outputTokens } = kept.usage ?? nothing
+  kept.usage = {
+    inputTokens: inputTokens + usage.inputTokens,
+    outputTokens: outputTokens + usage.outputTokens,
+    cacheReadInputTokens: cacheReadInputTokens + usage.cacheReadInputTokens,
+    cacheCreationInputTokens: cacheCreationInputTokens + usage.cacheCreationInputTokens
+  }
+}
+
+const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 }
+
+const endOf = ({ costUsd, numTurns, turn, usage }: Kept, outcome: TurnOutcome): TurnEnd => ({
+  seen: turn.text,
+  ...(usage === undefined ? {} : { usage, costUsd, numTurns }),
+  ...Either.match(outcome, {
+    onLeft: (error) => ({
+      status: turn.interrupted ? "interrupted" as const : "failed" as const,
+      error: toldOf(error)
+    }),
+    onRight: ({ interrupted, result, stopReason }) => ({
+      status: interrupted ? "interrupted" as const : "completed" as const,
+      result,
+      ...(stopReason === null ? {} : { stopReason })
+    })
+  })
+})
+
+const toldOf = (error: ClaudeError) => ({ tag: error._tag, message: error.message })
+
+const usedBefore = (turnId: string) =>
+  new InvalidOptionsError({
+    field: "turnId",
+    detail: `${turnId} is the id of an earlier turn`,
+    hint: "Give each turn an id of its own, or none."
+  })
+
+/** What a schema has decoded need not be JSON: what the CLI said still is. */
+const plain = (message: Message): unknown => {
+  if (message._tag !== "Result" || message.structuredOutput === undefined) return message
+  try {
+    return JSON.stringify(message) === undefined ? undefined : message
+  } catch {
+    const { structuredOutput, ...rest } = message
+    return rest
+  }
+}

@@ -1,0 +1,216 @@
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { merge, type QueryOptions } from "../AgentOptions.js"
+import { Claude } from "../Claude.js"
+import {
+  InvalidOptionsError,
+  type SessionBusyError,
+  SessionNotFoundError,
+  type SessionStoreError
+} from "../ClaudeError.js"
+import type { SessionOptions } from "../Session.js"
+import type { SessionFilter } from "../SessionFilter.js"
+import { SessionHolder } from "../SessionHolder.js"
+import type { ResumeOptions, SessionManager, SessionManagerOptions } from "../SessionManager.js"
+import type { SessionRecord } from "../SessionRecord.js"
+import { SessionRepository, type SessionRepositoryService } from "../SessionRepository.js"
+import { LiveSessions } from "./liveSessions.js"
+import { Draft } from "./recorder.js"
+import { fromRecord } from "./resumable.js"
+import * as SessionActor from "./sessionActor.js"
+
+/** @internal */
+export const make = (
+  options: SessionManagerOptions
+): Effect.Effect<
+  SessionManager["Type"],
+  InvalidOptionsError | SessionStoreError,
+  Claude | SessionRepository | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const { deleteAfter, expireAfter, maxLive, onFull } = yield* checked(options)
+    const claude = yield* Claude
+    const repository = yield* SessionRepository
+    const holder = yield* SessionHolder
+    const actor = yield* SessionActor.make(holder)
+    const live = new LiveSessions(yield* Effect.scope, maxLive, onFull)
+    const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
+    const recovered = yield* repository.recover(actor.isAlive)
+
+    const start = (given: SessionOptions) =>
+      claude.session(given).pipe(
+        Effect.provideService(SessionRepository, repository),
+        Effect.provideService(SessionHolder, holder)
+      )
+
+    const resumed = (sessionId: string, given: ResumeOptions) =>
+      Effect.gen(function*() {
+        const record = yield* Effect.flatMap(
+          repository.get(sessionId),
+          Option.match({
+            onNone: () => Effect.fail(unknown(sessionId)),
+            onSome: Effect.succeed
+          })
+        )
+        // Turns of a process that is dead by now.
+        yield* repository.recover(actor.isAlive)
+        return { ...(yield* optionsOf(record)), ...defined(given), ...identityOf(record) }
+      })
+
+    /** Nobody else works on the session meanwhile. */
+    const alone = <A, E>(sessionId: string, use: Effect.Effect<A, E>) =>
+      Effect.acquireUseRelease(
+        repository.acquireLease(sessionId, actor.name, "1 minute", actor.isAlive),
+        () => use,
+        () => Effect.ignore(repository.releaseLease(sessionId, actor.name))
+      )
+
+    /** What holds for the session is looked at again when nobody else can change it. */
+    const sweepOne = <A>(
+      filter: SessionFilter & { readonly updatedBefore: number },
+      use: (record: SessionRecord) => Effect.Effect<A, SessionStoreError>
+    ) =>
+    ({ sessionId }: SessionRecord): Effect.Effect<ReadonlyArray<string>, SessionStoreError> =>
+      Effect.gen(function*() {
+        if (Option.isSome(yield* live.find(sessionId))) return []
+        const record = yield* repository.get(sessionId)
+        const still = Option.filter(
+          record,
+          ({ status, updatedAt }) => status === filter.status && updatedAt < filter.updatedBefore
+        )
+        if (Option.isNone(still)) return []
+        yield* use(still.value)
+        return [sessionId]
+      }).pipe(
+        (swept) => alone(sessionId, swept),
+        Effect.catchTag("SessionBusyError", () => Effect.succeed([]))
+      )
+
+    const sweepAll = <A>(
+      filter: SessionFilter & { readonly updatedBefore: number },
+      use: (record: SessionRecord) => Effect.Effect<A, SessionStoreError>
+    ) =>
+      Effect.flatMap(
+        everySession(repository, filter),
+        Effect.reduce(
+          [] as ReadonlyArray<string>,
+          (swept, record) => Effect.map(sweepOne(filter, use)(record), (ids) => [...swept, ...ids])
+        )
+      )
+
+    const close = (sessionId: string) =>
+      Effect.flatMap(
+        live.find(sessionId),
+        Option.match({
+          onNone: () => Effect.succeedNone,
+          onSome: (session) => Effect.asSome(session.close)
+        })
+      )
+
+    return {
+      create: ({ tags = [], ...given } = {}) => live.add(Effect.provideService(start(given), Draft, { tags })),
+      get: (sessionId) => live.find(sessionId),
+      live: live.all,
+      resume: (sessionId, given = {}) =>
+        one(Effect.flatMap(
+          live.settled(sessionId),
+          Option.match({
+            onNone: () => Effect.flatMap(resumed(sessionId, given), (all) => live.add(start(all))),
+            onSome: Effect.succeed
+          })
+        )),
+      list: repository.list,
+      count: repository.count,
+      record: repository.get,
+      turns: repository.turns,
+      messages: repository.messages,
+      addTags: repository.addTags,
+      removeTags: repository.removeTags,
+      close,
+      delete: (sessionId): Effect.Effect<boolean, SessionBusyError | SessionStoreError> =>
+        one(Effect.zipRight(
+          Effect.zipRight(close(sessionId), live.settled(sessionId)),
+          alone(sessionId, repository.delete(sessionId))
+        )),
+      sweep: Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        // What is expired only now is deleted by a later sweep: whoever looks between them sees it coming.
+        const deleted = Duration.isFinite(deleteAfter)
+          ? yield* sweepAll(
+            { status: "expired", updatedBefore: now - Duration.toMillis(deleteAfter) },
+            ({ sessionId }) => repository.delete(sessionId)
+          )
+          : []
+        const expire = (record: SessionRecord) => repository.save({ ...record, status: "expired" })
+        const updatedBefore = now - Duration.toMillis(expireAfter)
+        const expired = Duration.isFinite(expireAfter)
+          ? [
+            ...(yield* sweepAll({ status: "open", updatedBefore }, expire)),
+            ...(yield* sweepAll({ status: "closed", updatedBefore }, expire))
+          ]
+          : []
+        return { expired, deleted }
+      }),
+      recovered
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+const checked = (
+  { deleteAfter = Duration.infinity, expireAfter = "30 days", maxLive = Infinity, onFull = "fail" }:
+    SessionManagerOptions
+) =>
+  maxLive === Infinity || (Number.isInteger(maxLive) && maxLive > 0)
+    ? Effect.succeed({
+      deleteAfter: Duration.decode(deleteAfter),
+      expireAfter: Duration.decode(expireAfter),
+      maxLive,
+      onFull
+    })
+    : Effect.fail(
+      new InvalidOptionsError({
+        field: "maxLive",
+        detail: "it must be a whole number above 0",
+        hint: "Leave it out for as many as are asked for."
+      })
+    )
+
+const everySession = (repository: SessionRepositoryService, filter: SessionFilter) => {
+  const from = (
+    after: string | undefined,
+    before: ReadonlyArray<SessionRecord>
+  ): Effect.Effect<ReadonlyArray<SessionRecord>, SessionStoreError> =>
+    Effect.flatMap(repository.list({ ...filter, after }), ({ next, sessions }) => {
+      const all = [...before, ...sessions]
+      return next === undefined ? Effect.succeed(all) : from(next, all)
+    })
+  return from(undefined, [])
+}
+
+const optionsOf = ({ cwd, model, options }: SessionRecord): Effect.Effect<QueryOptions, InvalidOptionsError> =>
+  Effect.map(fromRecord(options), (known) => merge(known, { model, cwd: cwd === "" ? undefined : cwd }))
+
+/**
+ * Where no turn was completed the CLI may not have the session: it is then begun again under its id. If it has it all the
+ * same, the CLI refuses the id, and the session is resumed.
+ */
+const identityOf = ({ options, parentId, sessionId, turnCount }: SessionRecord): QueryOptions => {
+  if (turnCount > 0) return { resume: sessionId }
+  return parentId === undefined || options["forkSession"] !== true
+    ? { sessionId }
+    : { sessionId, resume: parentId, forkSession: true }
+}
+
+/** What is not given says nothing. */
+const defined = <A extends object>(given: A): A =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as A
+
+const unknown = (sessionId: string) =>
+  new SessionNotFoundError({
+    sessionId,
+    hint: "There is no record of it. A conversation that only the CLI knows is resumed by the option `resume`."
+  })
