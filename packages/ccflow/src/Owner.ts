@@ -8,6 +8,7 @@ import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
@@ -47,7 +48,7 @@ export const make = (
   config: ClientConfig = {}
 ): Owner => {
   const runtime = ManagedRuntime.make(
-    Layer.merge(layer, Decisions.layer(config)).pipe(Layer.provideMerge(Layer.setClock(clock)))
+    Layer.merge(layer, Decisions.layer(config)).pipe(Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger)))
   )
   const open = new Set<Closable>()
   let closing: Promise<void> | undefined
@@ -86,5 +87,8 @@ export const shared = (): Owner => sharedOwner ??= node()
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+/** The program's standard output is its own. */
+const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
 
 let sharedOwner: Owner | undefined
