@@ -19,7 +19,9 @@ export const layerUrl = (url: Redacted.Redacted): Layer.Layer<SessionRepository,
       const driver = yield* Effect.tryPromise({ try: () => import("@effect/sql-pg/PgClient"), catch: missing })
       const client = yield* driver.make({ url, applicationName: "ccflow" }).pipe(
         Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
-        Effect.mapError((error) => storeError("open", error))
+        // What is wrong with a URL is thrown, with the URL in it.
+        Effect.catchAllDefect(() => Effect.fail(new TypeError("the URL is not one of PostgreSQL"))),
+        Effect.mapError(unreachable)
       )
       return yield* Effect.provideService(SqlSessionRepository.make, SqlClient, client)
     })
@@ -36,3 +38,16 @@ const missing = (): SessionStoreError =>
     detail: "PostgreSQL's driver is not installed",
     hint: "Install it: npm install @effect/sql-pg@^0.53."
   })
+
+/** Whatever the driver calls it, a time-out for one has no code of its own: there is no connection. */
+const unreachable = (error: unknown): SessionStoreError => {
+  const failed = storeError("open", error)
+  return failed.reason === "Other"
+    ? new SessionStoreError({
+      operation: "open",
+      reason: "Unavailable",
+      detail: failed.detail,
+      hint: "Check the URL, and that the server answers there."
+    })
+    : failed
+}

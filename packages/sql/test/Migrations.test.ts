@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { currentVersion, migrate, type Migrations, migrations } from "../src/internal/migrations.js"
 import * as Store from "../src/internal/store.js"
-import { folder, inFile, noPostgres, pgUrl, rawFile, rawPg, session } from "./support.js"
+import { because, folder, inFile, noPostgres, pgUrl, rawFile, rawPg, session } from "./support.js"
 
 const dumped = (database: "sqlite" | "pg") =>
   readFileSync(new URL(`fixtures/schema-0001.${database}.sql`, import.meta.url), "utf8")
@@ -133,7 +133,7 @@ const broken: Migrations = {
 
 const databases = [
   { name: "SQLite", made: version1.sqlite, skip: undefined },
-  { name: `PostgreSQL${noPostgres ? ` (skipped: ${noPostgres})` : ""}`, made: version1.pg, skip: noPostgres }
+  { name: `PostgreSQL${because(noPostgres)}`, made: version1.pg, skip: noPostgres }
 ]
 
 for (const { made, name, skip } of databases) {
@@ -192,14 +192,17 @@ it.scopedLive("an empty file that many open at once is set up once, and all can 
     assert.strictEqual(rows.length, Object.keys(migrations).length)
   }))
 
-it.scopedLive.skipIf(noPostgres !== undefined)("so is an empty schema of PostgreSQL", () =>
-  Effect.gen(function*() {
-    const url = yield* pgUrl
-    yield* Effect.forEach(Array.from({ length: 5 }, (_, n) => n), (n) =>
-      Effect.provide(
-        Effect.flatMap(SessionRepository, (repository) => repository.save(session(`s${n}`))),
-        PgSessionRepository.layerUrl(url)
-      ), { concurrency: "unbounded" })
-    const rows = yield* Effect.flatMap(rawPg(url), (sql) => sql`SELECT id FROM ccflow_migrations`)
-    assert.strictEqual(rows.length, Object.keys(migrations).length)
-  }))
+it.scopedLive.skipIf(noPostgres !== undefined)(
+  `so is an empty schema of PostgreSQL${because(noPostgres)}`,
+  () =>
+    Effect.gen(function*() {
+      const url = yield* pgUrl
+      yield* Effect.forEach(Array.from({ length: 5 }, (_, n) => n), (n) =>
+        Effect.provide(
+          Effect.flatMap(SessionRepository, (repository) => repository.save(session(`s${n}`))),
+          PgSessionRepository.layerUrl(url)
+        ), { concurrency: "unbounded" })
+      const rows = yield* Effect.flatMap(rawPg(url), (sql) => sql`SELECT id FROM ccflow_migrations`)
+      assert.strictEqual(rows.length, Object.keys(migrations).length)
+    })
+)

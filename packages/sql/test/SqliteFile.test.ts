@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process"
 import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join } from "node:path"
-import { folder, inFile, rawFile, session } from "./support.js"
+import { because, folder, inFile, rawFile, session } from "./support.js"
 
 const mode = (path: string) => Effect.promise(() => stat(path)).pipe(Effect.map((found) => found.mode & 0o777))
 
@@ -167,9 +167,7 @@ describe("the file of the sessions", () => {
     }))
 
   it.scopedLive.skipIf(noSmallDisk !== undefined)(
-    `on a disk that fills up says so, and what was stored before is intact${
-      noSmallDisk ? ` (skipped: ${noSmallDisk})` : ""
-    }`,
+    `on a disk that fills up says so, and what was stored before is intact${because(noSmallDisk)}`,
     () =>
       Effect.gen(function*() {
         const disk = yield* folder

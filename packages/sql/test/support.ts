@@ -83,6 +83,9 @@ function reason(error: unknown): string {
   return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)
 }
 
+/** What is added to the name of a test that cannot run here. */
+export const because = (reason: string | undefined): string => reason === undefined ? "" : ` (skipped: ${reason})`
+
 let schemas = 0
 
 /** A schema of its own, dropped with the scope. */

@@ -29,7 +29,7 @@ export const storeError = (operation: string, error: unknown): SessionStoreError
   return new SessionStoreError({
     operation,
     reason,
-    detail: `${said instanceof Error ? said.message : String(said)}${code === "" ? "" : ` (${code})`}`,
+    detail: `${said instanceof Error ? said.message || said.name : String(said)}${code === "" ? "" : ` (${code})`}`,
     hint
   })
 }

@@ -18,14 +18,14 @@ export const make = (
         (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
       ))
 
-  /** Takes what is free, expired, the holder's own, or `from` a holder that is dead. */
+  /** Takes what is free, has expired, or belongs to `from`: this holder itself, or one that is dead. */
   const take = (sessionId: string, holder: string, expiresAt: number, now: number, from: string) =>
     Effect.map(
       sql<LeaseRow>`INSERT INTO ccflow_leases (session_id, holder, expires_at)
         VALUES (${sessionId}, ${holder}, ${expiresAt})
         ON CONFLICT (session_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
         WHERE ccflow_leases.expires_at <= ${now}
-          OR ccflow_leases.holder = excluded.holder OR ccflow_leases.holder = ${from}
+          OR ccflow_leases.holder = ${from}
         RETURNING *`,
       (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
     )

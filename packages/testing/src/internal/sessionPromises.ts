@@ -61,6 +61,8 @@ export const sessions: ReadonlyArray<Promised> = [
           yield* repository.get("s"),
           Option.some({ ...after, costUsd, durationMs, turnCount, usage: tokens })
         )
+        yield* same("by its new title", yield* repository.count({ search: "NEW" }), 1)
+        yield* same("by its old one", yield* repository.count({ search: "old" }), 0)
       })
   ),
 

@@ -48,6 +48,13 @@ export const turns: ReadonlyArray<Promised> = [
       yield* same("session", Option.getOrThrow(yield* repository.get("s")).updatedAt, 2_000)
       yield* repository.endTurn("t", { status: "completed" })
       yield* same("ended", (yield* repository.beginTurn(turn)).status, "completed")
+      const twins = yield* Effect.forEach(
+        Array.from({ length: 8 }),
+        () => repository.beginTurn({ ...turn, turnId: "twin" }),
+        { concurrency: "unbounded" }
+      )
+      yield* same("at once", new Set(twins.map((twin) => JSON.stringify(twin))).size, 1)
+      yield* same("turns", (yield* repository.turns("s")).turns.map(({ index }) => index), [0, 1])
     })),
 
   promise("what was seen is kept while a turn runs, and not changed after", (repository) =>
