@@ -1,3 +1,4 @@
 // Written by scripts/barrels.mjs
 export * as NodeClaude from "./NodeClaude.js"
 export * as NodeCliProcess from "./NodeCliProcess.js"
+export * as NodeSessionHolder from "./NodeSessionHolder.js"
