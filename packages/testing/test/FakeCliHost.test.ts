@@ -335,6 +335,17 @@ describe("permissions", () => {
       assert.isTrue(closed.ended())
     }).pipe(Effect.provide(FakeCli.layer([asking]))))
 
+  it.scoped("a question that comes after the input has ended is denied unasked", () =>
+    Effect.gen(function*() {
+      const cli = yield* start()
+      yield* cli.prompt("go")
+      yield* cli.cli.closeInput
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(cli.asked(), [])
+      assert.strictEqual(resultsOfTools(cli.frames)[0]?.[1], true)
+      assert.isTrue(cli.ended())
+    }).pipe(Effect.provide(FakeCli.layer([[FakeCli.init(), FakeCli.delay("1 second"), ...asking.slice(1)]]))))
+
   it.scoped("an answer is repeated where prompts are", () =>
     Effect.gen(function*() {
       const cli = yield* start(["--replay-user-messages"])
