@@ -93,7 +93,10 @@ export class SessionCore {
         const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, this.now())
         this.turn = turn
         if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
-        yield* Effect.addFinalizer(() => this.turn === turn ? this.outlasting(this.abandon(turn)) : Effect.void)
+        yield* Effect.addFinalizer(() =>
+          // Whoever has its end already, as when its time is up, does not wait for the CLI.
+          this.turn === turn && turn.outcome === undefined ? this.outlasting(this.abandon(turn)) : Effect.void
+        )
         yield* this.drive(turn)
         if (interruptWhen !== undefined) {
           const interrupt = Effect.suspend(() => this.turn === turn ? this.outlasting(this.release(turn)) : Effect.void)
@@ -326,12 +329,12 @@ export class SessionCore {
 
   /** The consumer's end of it, once, and its record before. */
   private finish(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void> {
+    this.count(last)
     if (turn.ending) return Effect.void
     turn.ending = true
     const { totals } = this
     if (Either.isRight(outcome)) totals.turns++
     totals.durationMs += this.now() - turn.startedAt
-    this.count(last)
     const kept: Effect.Effect<TurnOutcome> = Effect.match(this.parts.recorder.end(turn, outcome, last), {
       onFailure: (error): TurnOutcome => Either.left(error),
       onSuccess: () => outcome
