@@ -166,6 +166,21 @@ describe("a turn of 2.1.197", () => {
     assert.deepStrictEqual(hears(f.init, says("hi"), answer("hi")).turn, ["Init", "hi", "=hi"])
   })
 
+  it("is not held when the CLI's own turn has been", () => {
+    const { attribution, hears } = start()
+    hears(ended("task"), f.init, ofItsOwn("x"))
+    attribution.begin("a")
+    assert.deepStrictEqual(hears(f.init).turn, ["Init"])
+  })
+
+  it("that was held has its tools' subagents, too", () => {
+    const { attribution, hears } = start()
+    hears(ended("task"))
+    attribution.begin("a")
+    hears(f.init, f.assistant("m1", [f.uses("t1", "Task")]), echo("a"))
+    assert.deepStrictEqual(hears(says("inner", { parent_tool_use_id: "t1" })).turn, ["inner"])
+  })
+
   it("that no echo announces, as none does a slash command, is known by its result", () => {
     const { attribution, hears } = start()
     hears(ended("task"))
@@ -181,6 +196,15 @@ describe("a turn of 2.1.197", () => {
     assert.isFalse(hears(answer("1")).ended)
     assert.deepStrictEqual(hears(f.init, says("x"), ofItsOwn("x")).background, ["Init", "x", "=x"])
     assert.deepStrictEqual(hears(f.init, echo("b"), answer("2")).turn, ["Init", "=2"])
+  })
+
+  it("with a queued slash command ends with its result, which no echo announces", () => {
+    const { attribution, hears } = start()
+    attribution.begin("a")
+    hears(f.init, echo("a"), says("1"))
+    attribution.steer("b")
+    assert.isFalse(hears(answer("1")).ended)
+    assert.isTrue(hears(f.init, answer("cost")).ended)
   })
 
   it("whose process is gone has what was held", () => {
