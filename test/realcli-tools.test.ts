@@ -73,7 +73,7 @@ await describeRealCli("tools", (cli) => {
         name: "try",
         description: "x",
         input: Schema.Struct({ how: Schema.Literal("fail", "die") }),
-        handler: ({ how }) => how === "fail" ? Effect.fail(new Error("no database")) : Effect.die(new Error("a bug"))
+        handler: ({ how }) => how === "fail" ? Effect.fail("no database") : Effect.die(new Error("a bug"))
       })
     ])
     const { error, requests } = await ask(serving(fails), [

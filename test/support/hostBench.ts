@@ -2,7 +2,7 @@ import type { ClaudeOptions } from "@ccflow/core/Claude"
 import * as Claude from "@ccflow/core/Claude"
 import type { Message } from "@ccflow/core/Message"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
-import { Effect, Logger, Stream } from "effect"
+import { Effect, Layer, Logger, Stream } from "effect"
 import * as Api from "./MessagesApi.js"
 import type { SandboxHome } from "./RealCli.js"
 import { sandboxedOptions } from "./throughLibrary.js"
@@ -46,9 +46,8 @@ export const askHosted = async (
   })).pipe(
     Stream.runForEach((message) => Effect.sync(() => seen.push(message))),
     Effect.match({ onFailure: (error): unknown => error, onSuccess: () => undefined }),
-    Effect.provide(NodeClaude.layer),
     // Handlers fail on purpose here.
-    Effect.provide(Logger.remove(Logger.defaultLogger))
+    Effect.provide(Layer.merge(NodeClaude.layer, Logger.remove(Logger.defaultLogger)))
   )
   const error = await Effect.runPromise(query)
   return { messages: seen, requests: api.mainRequests(), error }

@@ -25,7 +25,7 @@ export type Answer =
 
 type Named<Tag extends Answer["_tag"]> = Extract<Answer, { readonly _tag: Tag }>
 
-/** What a hook answers: any number of things, made by the constructors of this module and joined by `combine`. */
+/** What a hook answers: none, one or several things, made by the constructors of this module, joined by `combine`. */
 export interface HookOutput<out A extends Answer = Answer> {
   readonly answers: ReadonlyArray<A>
 }

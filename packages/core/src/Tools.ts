@@ -53,7 +53,7 @@ export interface Tool<out R = never> {
   readonly run: (args: unknown, call: Call) => Effect.Effect<unknown, unknown, R>
 }
 
-/** Tools under one name. A value: any number of sessions can serve it at once. */
+/** Tools under one name. It is a value, which many sessions can serve at once. */
 export interface ToolSet<out R = never> {
   readonly name: string
   readonly version: string

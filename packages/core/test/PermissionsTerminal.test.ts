@@ -115,7 +115,7 @@ describe("the terminal", () => {
       assert.notMatch(written, /[\p{Cc}\p{Cf}]/u)
     }))
 
-  it("shows printable text as it is, and of all other text nothing that acts", async () => {
+  it("shows printable text as it is, and of all other text nothing that acts", { timeout: 60_000 }, async () => {
     const shownOf = async (command: string) => {
       const { shown } = await Effect.runPromise(decide(["n"], [request({ input: { command } })]))
       return shown.split("\n")[1] ?? ""

@@ -228,7 +228,7 @@ describe("a tool", () => {
       const circle: Record<string, unknown> = {}
       circle["self"] = circle
       const bad: ReadonlyArray<readonly [() => Effect.Effect<unknown, unknown>, string]> = [
-        [() => Effect.fail(new Error("no database")), "no database"],
+        [() => Effect.fail({ message: "no database" }), "no database"],
         [() => Effect.fail({ _tag: "NotFound" }), "NotFound"],
         [() => Effect.die(new Error("a bug")), "a bug"],
         [() => {
@@ -257,12 +257,17 @@ describe("a tool", () => {
 
   it.effect("whose result no line of the CLI can hold is a tool error that says so", () =>
     Effect.gen(function*() {
-      const huge = yield* call(tool(() => Effect.succeed("\u0001".repeat(40 * 1024 * 1024))), { n: 1 })
+      const part = "x".repeat(16 * 1024 * 1024)
+      const parts = (count: number) => Tools.content(...Array.from({ length: count }, () => Tools.text(part)))
+      const huge = yield* call(tool(() => Effect.succeed(parts(13))), { n: 1 })
       assert.isTrue(huge.isError)
       assert.include(textOf(huge), "too much to hand on")
-      const large = yield* call(tool(() => Effect.succeed("x".repeat(50 * 1024 * 1024))), { n: 1 })
+      const large = yield* call(tool(() => Effect.succeed(parts(3))), { n: 1 })
       assert.isUndefined(large.isError)
-    }))
+      // Each of these is six characters on the line.
+      const escaped = yield* call(tool(() => Effect.succeed("\u0001".repeat(33 * 1024 * 1024))), { n: 1 })
+      assert.isTrue(escaped.isError)
+    }), 60_000)
 
   it.effect("that is not there is a tool error", () =>
     Effect.gen(function*() {

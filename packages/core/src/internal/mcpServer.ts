@@ -217,7 +217,7 @@ const resultOf = (value: unknown): Result => {
 const bounded = (result: Result): Result => {
   const size = result.content.reduce((sum, block) => sum + sizeOf(block), 0)
   // Escaped, a character can take six.
-  const line = size * 6 <= longest ? size : JSON.stringify(result.content).length
+  const line = size * 6 <= longest || size > longest ? size : JSON.stringify(result.content).length
   return line <= longest
     ? result
     : toolError(`The result has ${size} characters. That is too much to hand on: narrow the question down.`)
