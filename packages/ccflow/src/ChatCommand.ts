@@ -5,15 +5,20 @@ import type { Claude } from "@ccflow/core/Claude"
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as Permissions from "@ccflow/core/Permissions"
 import * as Session from "@ccflow/core/Session"
+import * as SessionManager from "@ccflow/core/SessionManager"
 import type { SessionOptions } from "@ccflow/core/SessionOptions"
+import { promptText, type SessionRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
+import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
 import * as Command from "@effect/cli/Command"
 import * as CliOptions from "@effect/cli/Options"
 import * as PlatformTerminal from "@effect/platform/Terminal"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -25,7 +30,11 @@ import { optionsFirst } from "./internal/optionsFirst.js"
 import { Screen } from "./internal/screen.js"
 import * as Store from "./internal/store.js"
 import { version } from "./internal/version.js"
+import { clipped, oneLine, printable } from "./internal/width.js"
 import * as Terminal from "./Terminal.js"
+
+/** What conversations run on. */
+export const services = Layer.merge(NodeClaude.layer, NodeSessionHolder.layer)
 
 /** What a conversation begins with. */
 export interface ChatOptions extends Options.Asking {
@@ -38,9 +47,9 @@ export const chat = ({ resume, ...given }: ChatOptions) =>
     const outside = yield* Terminal.Terminal
     const records = yield* Effect.either(Store.open)
     if (Either.isLeft(records)) yield* outside.warn(`This conversation is not kept: ${records.left.message}`)
-    const opening = open(resume, Either.getRight(records))
+    const opening = open(Option.getOrUndefined(resume), Either.isRight(records) ? records.right : undefined)
     return yield* seated(outside) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, outside)
-  })).pipe(Effect.provide(NodeClaude.layer))
+  })).pipe(Effect.provide(services))
 
 /** One more turn of a session that is kept, or without a prompt a conversation. */
 export const resumed = (id: string, prompt: string, given: Options.Asking) =>
@@ -48,10 +57,10 @@ export const resumed = (id: string, prompt: string, given: Options.Asking) =>
     const terminal = yield* Terminal.Terminal
     const repository = yield* Store.open
     const { sessionId } = yield* Store.known(repository, id)
-    const opening = open(Option.some(sessionId), Option.some(repository))
+    const opening = open(sessionId, repository)
     if (prompt !== "") return yield* byLine(opening, given, Stream.make(prompt), terminal)
     return yield* seated(terminal) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, terminal)
-  })).pipe(Effect.provide(NodeClaude.layer))
+  })).pipe(Effect.provide(services))
 
 const chatCommand = Command.make(
   "chat",
@@ -84,22 +93,51 @@ export const run = (program: readonly [string, string], args: ReadonlyArray<stri
 // internal
 // ---------------------------------------------------------------------------
 
-type Opening = (options: SessionOptions) => Effect.Effect<Session.Session, ClaudeError, Claude | Scope.Scope>
+/** What else than the conversation has to say must not get between its lines. */
+const logging = (screen: Screen) =>
+  Logger.replace(Terminal.logger, Logger.map(Logger.logfmtLogger, (line) => screen.show(`${printable(line)}\n`)))
+
+type Opening = (
+  options: SessionOptions,
+  terminal: Terminal.Terminal["Type"]
+) => Effect.Effect<Session.Session, ClaudeError, Claude | Scope.Scope>
 
 /** The conversation to go on with, or a new one; kept where there are records. */
-const open = (resume: Option.Option<string>, records: Option.Option<SessionRepositoryService>): Opening => (options) =>
-  Option.match(records, {
-    onNone: () =>
-      Session.make({ ...options, ...Option.match(resume, { onNone: () => ({}), onSome: (id) => ({ resume: id }) }) }),
-    onSome: (repository) =>
-      Effect.flatMap(
-        Effect.transposeOption(Option.map(resume, (id) => Store.idOf(repository, id))),
-        Option.match({
-          onNone: () => Session.make(options),
-          onSome: (id) => Session.make({ ...options, resume: id })
-        })
-      ).pipe(Effect.provideService(SessionRepository, repository))
+const open = (resume: string | undefined, records: SessionRepositoryService | undefined): Opening =>
+(
+  options,
+  terminal
+) => {
+  if (records === undefined) return Session.make(resume === undefined ? options : { ...options, resume })
+  return Effect.gen(function*() {
+    const record = resume === undefined ? undefined : yield* Store.find(records, resume)
+    // One that has no record the CLI may know all the same.
+    if (record === undefined) return yield* Session.make(resume === undefined ? options : { ...options, resume })
+    const manager = yield* SessionManager.make()
+    yield* tellLast(records, record, terminal)
+    const { permissions, ...rest } = options
+    return yield* manager.resume(
+      record.sessionId,
+      permissions === undefined || asksNobody(record.options) ? rest : { ...rest, permissions }
+    )
+  }).pipe(Effect.provideService(SessionRepository, records))
+}
+
+const tellLast = (records: SessionRepositoryService, record: SessionRecord, terminal: Terminal.Terminal["Type"]) =>
+  Effect.gen(function*() {
+    const title = oneLine(record.title)
+    yield* terminal.note(`Going on with "${clipped(title, 60)}", ${record.turnCount} turns.`)
+    const last = yield* Stream.runLast(Store.turns(records, record.sessionId))
+    if (Option.isSome(last) && last.value.status === "cut") {
+      yield* terminal.note(`Its last turn was cut: ${clipped(oneLine(promptText(last.value.prompt)), 60)}`)
+    }
   })
+
+/** A question that could never be put is refused, so none is. */
+const asksNobody = (options: SessionRecord["options"]): boolean =>
+  options["permissionMode"] === "bypassPermissions" || options["permissionMode"] === "dontAsk" ||
+  options["dangerouslySkipPermissions"] === true || options["permissionPrompts"] === "none" ||
+  options["permissionPromptTool"] !== undefined
 
 const atTerminal = (opening: Opening, given: Options.Asking) =>
   Effect.gen(function*() {
@@ -116,11 +154,24 @@ const atTerminal = (opening: Opening, given: Options.Asking) =>
       outIsTerminal: true,
       errIsTerminal: true
     })
+    return yield* Effect.provide(conversation(given, opening, terminal, screen, events, history), logging(screen))
+  })
+
+const conversation = (
+  given: Options.Asking,
+  opening: Opening,
+  terminal: Terminal.Terminal["Type"],
+  screen: Screen,
+  events: Mailbox.Mailbox<Chat.Event>,
+  history: History.History
+) =>
+  Effect.gen(function*() {
     const { options, show } = yield* Options.read(given, terminal)
-    const permissions = Permissions.layerTerminal.pipe(
-      Layer.provide(Layer.succeed(PlatformTerminal.Terminal, screen.terminal))
+    const permissions = yield* Layer.build(Permissions.layerTerminal).pipe(
+      Effect.map(Context.get(Permissions.Permissions)),
+      Effect.provideService(PlatformTerminal.Terminal, screen.terminal)
     )
-    const session = yield* Effect.provide(opening(options), permissions)
+    const session = yield* opening({ ...options, permissions }, terminal)
     // It is closed before the session, so that nobody writes into a conversation that ends.
     yield* Effect.acquireRelease(Effect.sync(() => screen.start()), () => Effect.sync(() => screen.stop()))
     yield* terminal.note("A conversation with Claude. /help says what there is; Ctrl-D leaves.")
@@ -142,7 +193,7 @@ const byLine = (
 ) =>
   Effect.gen(function*() {
     const { options, show } = yield* Options.read(given, terminal)
-    const session = yield* opening(options)
+    const session = yield* opening(options, terminal)
     yield* Chat.byLine({ session, terminal, show }, lines)
   })
 

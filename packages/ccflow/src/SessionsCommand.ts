@@ -2,8 +2,9 @@
  * `ccflow sessions`: the conversations that are kept, for people as tables, for programs as JSON.
  */
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as SessionManager from "@ccflow/core/SessionManager"
 import { type SessionRecord, SessionStatus, type TurnRecord } from "@ccflow/core/SessionRecord"
-import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
+import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -112,9 +113,10 @@ const remove = Command.make("delete", {
     const repository = yield* Store.open
     const session = yield* Store.known(repository, id)
     if (!yes && !(yield* confirmed(`Delete "${oneLine(session.title)}" (${session.turnCount} turns)?`))) return
-    yield* Store.remove(repository, session.sessionId)
+    const manager = yield* Effect.provideService(SessionManager.make(), SessionRepository, repository)
+    yield* manager.delete(session.sessionId)
     yield* terminal.note("Deleted here. What Claude Code itself keeps of it stays.")
-  }))).pipe(Command.withDescription("Forgets a session and its turns."))
+  })).pipe(Effect.provide(ChatCommand.services))).pipe(Command.withDescription("Forgets a session and its turns."))
 
 const exported = Command.make("export", {
   id,

@@ -7,6 +7,7 @@ import type { Message } from "@ccflow/core/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import { stripVTControlCharacters } from "node:util"
 import { printable } from "./internal/width.js"
 
@@ -87,6 +88,9 @@ export const layer: Layer.Layer<Terminal> = Layer.sync(Terminal, () => {
     errIsTerminal: stderr.isTTY === true
   })
 })
+
+/** What is logged goes to stderr: stdout has the answer, and nothing else. */
+export const logger: Logger.Logger<unknown, void> = Logger.withConsoleError(Logger.logfmtLogger)
 
 /** Help and versions are printed by the parser of arguments: with its colours only where they are wanted. */
 export const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Command from "./Command.js"
 import * as Terminal from "./Terminal.js"
 
@@ -27,7 +28,9 @@ Command.run(process.argv).pipe(
   Effect.tapError((error) =>
     isOurs(error) ? Effect.flatMap(Terminal.Terminal, (terminal) => terminal.fail(error)) : Effect.void
   ),
-  Effect.provide(Layer.merge(NodeContext.layer, Terminal.layer)),
+  Effect.provide(
+    Layer.mergeAll(NodeContext.layer, Terminal.layer, Logger.replace(Logger.defaultLogger, Terminal.logger))
+  ),
   Terminal.withPlainConsole,
   NodeRuntime.runMain({
     disableErrorReporting: true,

@@ -110,7 +110,7 @@ export const atTerminal = (
           if (told) return yield* terminal.note("  told")
         }
         waiting.push(text)
-        yield* terminal.note("  later")
+        if (job.turn) yield* terminal.note("  later")
       })
 
     yield* listen
@@ -118,6 +118,7 @@ export const atTerminal = (
     // Nobody should have to write a line to learn that there is no CLI, or no such conversation.
     yield* inBackground(Effect.catchAll(session.prewarm, (error) => events.offer({ _tag: "Broken", error })))
     let hinted = false
+    const leave = Effect.map(screen.wait(false), () => session)
     for (;;) {
       const event = yield* Effect.orDie(events.take)
       switch (event._tag) {
@@ -131,14 +132,14 @@ export const atTerminal = (
             if (job.turn) yield* inBackground(session.interrupt)
             else yield* Fiber.interruptFork(job.fiber)
           } else if (event.cleared) hinted = false
-          else if (hinted) return session
+          else if (hinted) return yield* leave
           else {
             hinted = true
             yield* terminal.note("Press Ctrl-C again to leave, or Ctrl-D.")
           }
           break
         case "End":
-          if (job === undefined || leaving) return session
+          if (job === undefined || leaving) return yield* leave
           leaving = true
           yield* inBackground(job.turn ? session.interrupt : Fiber.interruptFork(job.fiber))
           break
@@ -149,7 +150,7 @@ export const atTerminal = (
           job = undefined
           yield* terminal.end
           if (Exit.isFailure(event.exit)) yield* failed(event.exit.cause, terminal)
-          if (leaving) return session
+          if (leaving) return yield* leave
           const next = waiting.shift()
           if (next === undefined) yield* screen.wait(true)
           else yield* take(next)

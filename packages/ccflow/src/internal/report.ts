@@ -5,8 +5,9 @@ import { local } from "./time.js"
 import { oneLine, padded, printable } from "./width.js"
 
 /** @internal */
-export const sessions = (records: ReadonlyArray<SessionRecord>): string =>
-  Table.render(
+export const sessions = (records: ReadonlyArray<SessionRecord>): string => {
+  const tagged = records.some(({ tags }) => tags.length > 0)
+  return Table.render(
     [
       { title: "id" },
       { title: "last used" },
@@ -15,7 +16,7 @@ export const sessions = (records: ReadonlyArray<SessionRecord>): string =>
       { title: "cost", side: "right" },
       { title: "model" },
       { title: "title", grows: true },
-      { title: "tags", grows: true }
+      ...(tagged ? [{ title: "tags", grows: true }] : [])
     ],
     records.map((record) => [
       shortened(record, records),
@@ -25,10 +26,11 @@ export const sessions = (records: ReadonlyArray<SessionRecord>): string =>
       dollars(record.costUsd),
       record.model ?? "",
       record.title,
-      record.tags.join(", ")
+      ...(tagged ? [record.tags.join(", ")] : [])
     ]),
     Table.room()
   )
+}
 
 /** @internal */
 export const session = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>): string =>

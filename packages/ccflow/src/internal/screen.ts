@@ -217,7 +217,7 @@ export class Screen {
 
   // --- drawing ---
 
-  private show(text: string): void {
+  show(text: string): void {
     if (this.asking !== undefined || (this.cursorRow !== undefined && !this.waiting)) {
       this.held += text
       return

@@ -1,11 +1,5 @@
-import {
-  InvalidOptionsError,
-  type SessionBusyError,
-  SessionNotFoundError,
-  SessionStoreError
-} from "@ccflow/core/ClaudeError"
+import { InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionFilter } from "@ccflow/core/SessionFilter"
-import { busy } from "@ccflow/core/SessionLease"
 import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Chunk from "effect/Chunk"
@@ -39,13 +33,6 @@ export const path: Effect.Effect<string, SessionStoreError> = Effect.flatMap(
   ({ pathConfig }) => Effect.orDie(pathConfig)
 )
 
-/** The whole id of the one session whose id begins like this. None begins so: the CLI may know it, so it stays. @internal */
-export const idOf = (
-  repository: SessionRepositoryService,
-  given: string
-): Effect.Effect<string, SessionStoreError | InvalidOptionsError> =>
-  Effect.map(find(repository, given), (found) => found?.sessionId ?? given)
-
 /** The one session whose id is this or begins like this. @internal */
 export const find = (
   repository: SessionRepositoryService,
@@ -77,17 +64,6 @@ export const known = (
         new SessionNotFoundError({ sessionId: given, hint: "ccflow sessions list shows those that are kept." })
       )
       : Effect.succeed(found))
-
-/** Not while somebody has it: his next turn would have no session. @internal */
-export const remove = (
-  repository: SessionRepositoryService,
-  sessionId: string
-): Effect.Effect<void, SessionStoreError | SessionBusyError> =>
-  Effect.gen(function*() {
-    const lease = yield* repository.lease(sessionId)
-    if (Option.isSome(lease)) return yield* busy(lease.value)
-    yield* repository.delete(sessionId)
-  })
 
 /** Every session that the filter holds for, page by page. @internal */
 export const all = (
