@@ -14,6 +14,7 @@ import * as Decisions from "./Decisions.js"
 import * as Owner from "./Owner.js"
 import * as Query from "./Query.js"
 import { Session, type SessionOptions } from "./Session.js"
+import * as Sessions from "./Sessions.js"
 
 /** The options of one call. */
 export interface QueryOptions extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
@@ -58,6 +59,8 @@ export interface Client extends AsyncDisposable {
   batchQuery(prompts: ReadonlyArray<string>, options?: BatchOptions): Promise<Array<BatchResult>>
   /** A conversation. Nothing is started before it is needed. */
   session(options?: SessionOptions): Session
+  /** The conversations that are kept. */
+  readonly sessions: Sessions.Sessions
   /** Stops what runs, and closes the sessions. */
   close(): Promise<void>
 }
@@ -65,10 +68,13 @@ export interface Client extends AsyncDisposable {
 /** A client of the user's own `claude`. */
 export const createClient = (config: Owner.ClientConfig = {}): Client => of(Owner.node(config))
 
+/** What a client needs no CLI of its own for. */
+export interface FakeConfig extends Decisions.DecisionOptions, Pick<Owner.ClientConfig, "storagePath"> {}
+
 /** A client of any `Claude`: give it a fake one, and a program without Effect is tested without a process. */
 export const make = (
   layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
-  config: Decisions.DecisionOptions = {}
+  config: FakeConfig = {}
 ): Client => of(Owner.make(layer, config))
 
 /** The calls of this owner. */
@@ -90,6 +96,7 @@ export const of = (owner: Owner.Owner): Client => {
     querySimple: async (prompt, options = {}) => (await start(prompt, options).result).result,
     batchQuery: (prompts, options) => batch(start, prompts, options),
     session: (options) => new Session(options, { owner }),
+    sessions: Sessions.make(owner),
     close: () => owner.close(),
     [Symbol.asyncDispose]() {
       return this.close()

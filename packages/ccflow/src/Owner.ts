@@ -5,6 +5,8 @@ import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import type * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -13,6 +15,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
+import * as Records from "./internal/records.js"
 
 /** Options for all calls of a client, over those of the environment. */
 export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
@@ -21,6 +24,12 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
    * once, by a call without options of its own. One was seen to hold 160 MB. Default: none.
    */
   readonly warm?: number | undefined
+  /**
+   * A file, made where it is not there, in which sessions and their turns are kept: what was said outlives the program,
+   * and `client.sessions` finds it. Needs the package `better-sqlite3`. Default: `CCFLOW_SESSION_STORAGE_PATH`; without
+   * either nothing is kept.
+   */
+  readonly storagePath?: string | undefined
 }
 
 /** What is closed with its client. */
@@ -28,9 +37,12 @@ export interface Closable {
   readonly close: () => Promise<unknown>
 }
 
+/** What effects find here. */
+export type Services = Claude.Claude | Records.Records
+
 /** How effects are run here: by the client's runtime. While they run they keep Node alive. */
 export type Run = <A, E>(
-  effect: Effect.Effect<A, E, Claude.Claude>,
+  effect: Effect.Effect<A, E, Services>,
   options?: { readonly signal?: AbortSignal }
 ) => Promise<Exit.Exit<A, E | InvalidOptionsError>>
 
@@ -42,13 +54,17 @@ export interface Owner {
   readonly close: () => Promise<void>
 }
 
-/** Of any `Claude`. */
+/** Of any `Claude`. The environment says nothing here. */
 export const make = (
   layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
-  config: ClientConfig = {}
+  config: ClientConfig = {},
+  storagePath: Config.Config<string> = Config.succeed("")
 ): Owner => {
+  const path = config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath)
   const runtime = ManagedRuntime.make(
-    Layer.merge(layer, Decisions.layer(config)).pipe(Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger)))
+    Layer.merge(Layer.provideMerge(Records.layer(path), layer), Decisions.layer(config)).pipe(
+      Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger))
+    )
   )
   const open = new Set<Closable>()
   let closing: Promise<void> | undefined
@@ -77,12 +93,19 @@ export const make = (
 
 /** Of the user's own `claude`. */
 export const node = (config: ClientConfig = {}): Owner => {
-  const { hooks, permissions, toolSets, ...options } = config
-  return make(NodeClaude.layerWith({ ...options, unref: true }), config)
+  const { hooks, permissions, storagePath, toolSets, ...options } = config
+  return make(NodeClaude.layerWith({ ...options, unref: true }), config, Records.pathConfig)
 }
 
 /** That of the top-level functions. The environment is read at the first call. */
 export const shared = (): Owner => sharedOwner ??= node()
+
+/** What a run gave, or what it failed with, thrown. */
+export const valueOf = async <A, E>(running: Promise<Exit.Exit<A, E>>): Promise<A> => {
+  const exit = await running
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.isInterruptedOnly(exit.cause) ? abortError() : Cause.squash(exit.cause)
+}
 
 // ---------------------------------------------------------------------------
 // internal

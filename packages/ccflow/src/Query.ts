@@ -1,7 +1,6 @@
 /**
  * A running query in plain TypeScript: iterate it for the messages, or await its `result`, or both.
  */
-import type * as Claude from "@ccflow/core/Claude"
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Cause from "effect/Cause"
@@ -10,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { abortError } from "./AbortError.js"
-import type { Owner } from "./Owner.js"
+import type { Owner, Services } from "./Owner.js"
 
 /** The result of a query whose `outputSchema` is an Effect Schema has its output decoded and typed. */
 export type ResultOf<Output> = Omit<Result, "structuredOutput"> & { readonly structuredOutput?: Output }
@@ -37,9 +36,9 @@ export const make = <Output>(owner: Owner, source: Source): Query<Output> => new
 export interface Source {
   /** Gives the messages batch by batch; the failure `None` is the good end. Nothing of it is left when its scope closes. */
   readonly open: Effect.Effect<
-    Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>, Claude.Claude>,
+    Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>, Services>,
     ClaudeError,
-    Claude.Claude | Scope.Scope
+    Services | Scope.Scope
   >
   readonly interrupt: () => void
   readonly signal: AbortSignal | undefined

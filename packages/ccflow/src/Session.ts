@@ -8,16 +8,15 @@ import type * as Core from "@ccflow/core/Session"
 import type { SessionStats } from "@ccflow/core/Session"
 import type * as Control from "@ccflow/core/SessionControl"
 import type * as CoreOptions from "@ccflow/core/SessionOptions"
-import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
 import { keepingAlive } from "./internal/keepAlive.js"
+import { Records } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 import type { PermissionMode } from "./PermissionMode.js"
 import * as Query from "./Query.js"
@@ -25,7 +24,10 @@ import * as Query from "./Query.js"
 /** The options of a session: those of a query, for all its turns, and how long its process lives. */
 export interface SessionOptions
   extends Omit<CoreOptions.SessionOptions, keyof Decisions.DecisionOptions>, Decisions.DecisionOptions
-{}
+{
+  /** Words to find it by among the records of its client. */
+  readonly tags?: ReadonlyArray<string> | undefined
+}
 
 /** The options of one turn. */
 export interface TurnOptions extends CoreOptions.TurnSettings {
@@ -33,11 +35,16 @@ export interface TurnOptions extends CoreOptions.TurnSettings {
   readonly signal?: AbortSignal | undefined
 }
 
+/** How a session is made, when it is first used. */
+export type Open = Effect.Effect<Core.Session, ClaudeError, Owner.Services | Scope.Scope>
+
 /** Where a session belongs. */
 export interface Place {
   readonly owner: Owner.Owner
   /** Left out, a new session of the owner's. */
-  readonly open?: Effect.Effect<Core.Session, ClaudeError, Claude.Claude | Scope.Scope> | undefined
+  readonly open?: Open | undefined
+  /** Where it is known. */
+  readonly id?: string | undefined
 }
 
 /**
@@ -49,7 +56,7 @@ export interface Place {
  */
 export class Session implements AsyncDisposable, Owner.Closable {
   private readonly owner: Owner.Owner
-  private readonly open: Effect.Effect<Core.Session, ClaudeError, Claude.Claude | Scope.Scope>
+  private readonly open: Open
   private readonly scope = Effect.runSync(Scope.make())
   private readonly chosenId: string
   private opening: Promise<Exit.Exit<Core.Session, ClaudeError>> | undefined
@@ -57,15 +64,11 @@ export class Session implements AsyncDisposable, Owner.Closable {
   private closing: Promise<SessionStats> | undefined
 
   /** Of the client that the top-level functions share. `client.session(options)` makes one of another client. */
-  constructor(options: SessionOptions = {}, { open, owner }: Place = { owner: Owner.shared() }) {
+  constructor(options: SessionOptions = {}, { id = "", open, owner }: Place = { owner: Owner.shared() }) {
     this.owner = owner
-    const named = open === undefined ? withId(options, owner.config) : { id: "", options }
+    const named = open === undefined ? withId(options, owner.config) : { id, options }
     this.chosenId = named.id
-    this.open = open ??
-      Effect.flatMap(
-        Decisions.resolve(named.options),
-        (given) => Effect.flatMap(Claude.Claude, (claude) => claude.session(given))
-      )
+    this.open = open ?? begun(named.options)
   }
 
   /**
@@ -117,11 +120,12 @@ export class Session implements AsyncDisposable, Owner.Closable {
   }
 
   /** A new session with this one's history, from now on apart. Its options are this one's, and those given. */
-  async fork(options: SessionOptions = {}): Promise<Session> {
+  async fork(options: Omit<SessionOptions, "tags"> = {}): Promise<Session> {
     const branch = new Session(options, {
       owner: this.owner,
-      open: Effect.zipWith(this.core, Decisions.resolve(options), (session, given) => session.fork(given)).pipe(
-        Effect.flatten
+      open: Effect.flatMap(
+        this.core,
+        (session) => Effect.flatMap(Decisions.resolve(options), (given) => session.fork(given))
       )
     })
     await branch.ask(() => Effect.void)
@@ -212,7 +216,7 @@ export class Session implements AsyncDisposable, Owner.Closable {
   // ---------------------------------------------------------------------------
 
   /** Made at the first use, once. */
-  private readonly core: Effect.Effect<Core.Session, ClaudeError, Claude.Claude> = Effect.suspend(() => {
+  private readonly core: Effect.Effect<Core.Session, ClaudeError, Owner.Services> = Effect.suspend(() => {
     if (this.opening === undefined && this.closing !== undefined) {
       return Effect.fail(new SessionClosedError({ sessionId: this.id, hint: "Begin a new one, or resume it." }))
     }
@@ -256,10 +260,8 @@ export class Session implements AsyncDisposable, Owner.Closable {
     }
   }
 
-  private async ask<A>(question: (session: Core.Session) => Effect.Effect<A, ClaudeError>): Promise<A> {
-    const exit = await this.owner.run(Effect.flatMap(this.core, question))
-    if (Exit.isSuccess(exit)) return exit.value
-    throw Cause.isInterruptedOnly(exit.cause) ? abortError() : Cause.squash(exit.cause)
+  private ask<A>(question: (session: Core.Session) => Effect.Effect<A, ClaudeError>): Promise<A> {
+    return Owner.valueOf(this.owner.run(Effect.flatMap(this.core, question)))
   }
 }
 
@@ -268,6 +270,16 @@ export class Session implements AsyncDisposable, Owner.Closable {
 // ---------------------------------------------------------------------------
 
 const nothing: SessionStats = { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 }
+
+/** On record where its client keeps any. */
+const begun = ({ tags, ...options }: SessionOptions): Open =>
+  Effect.gen(function*() {
+    const given = yield* Decisions.resolve(options)
+    const records = yield* Effect.flatMap(Records, ({ open }) => open)
+    if (records !== undefined) return yield* records.manager.create({ ...given, tags })
+    const claude = yield* Claude.Claude
+    return yield* claude.session(given)
+  })
 
 /** Known from the start where it is ours to choose. */
 const withId = (options: SessionOptions, config: Owner.ClientConfig): { id: string; options: SessionOptions } => {

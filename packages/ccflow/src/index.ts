@@ -56,6 +56,9 @@ export type {
   RewoundFiles,
   SlashCommand
 } from "@ccflow/core/SessionControl"
+export type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
+export type { SessionRecord, SessionStatus, TurnRecord, TurnStatus } from "@ccflow/core/SessionRecord"
+export type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRepository"
 export { allowed, content, type Tool, type ToolSet, toolSet } from "@ccflow/core/Tools"
 export {
   type BatchOptions,
@@ -63,6 +66,7 @@ export {
   type BatchResult,
   type Client,
   createClient,
+  type FakeConfig,
   make as makeClient,
   type QueryOptions,
   type StructuredOptions
@@ -82,6 +86,7 @@ export type { ClientConfig } from "./Owner.js"
 export { PermissionMode } from "./PermissionMode.js"
 export type { Query, ResultOf } from "./Query.js"
 export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
+export type { ResumeOptions, SessionExport, Sessions } from "./Sessions.js"
 
 /** Made at the first call; the environment is read then. It keeps no host process alive. */
 let shared: Client.Client | undefined

@@ -1,0 +1,119 @@
+/**
+ * The conversations that a client keeps: to be found, resumed, exported and deleted, also by a later program.
+ */
+import { type ClaudeError, InvalidOptionsError, SessionNotFoundError } from "@ccflow/core/ClaudeError"
+import type { SessionStats } from "@ccflow/core/Session"
+import type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
+import type * as SessionManager from "@ccflow/core/SessionManager"
+import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
+import type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRepository"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Decisions from "./Decisions.js"
+import { type Opened, Records } from "./internal/records.js"
+import * as Store from "./internal/store.js"
+import * as Owner from "./Owner.js"
+import { Session } from "./Session.js"
+
+/** Options over those of the record. */
+export interface ResumeOptions
+  extends Omit<SessionManager.ResumeOptions, keyof Decisions.DecisionOptions>, Decisions.DecisionOptions
+{}
+
+/** All that is kept of a session, as JSON can hold it. Turns have messages where `recordMessages` was asked for. */
+export interface SessionExport {
+  readonly session: SessionRecord
+  readonly turns: ReadonlyArray<TurnRecord & { readonly messages?: ReadonlyArray<unknown> }>
+}
+
+/**
+ * The records of a client with a `storagePath`, or where `CCFLOW_SESSION_STORAGE_PATH` is set. Without either everything
+ * here rejects with an `InvalidOptionsError`. Reading changes nothing.
+ */
+export interface Sessions {
+  /** A page of sessions: the latest first, unless the filter says otherwise. `next` is the `after` of the next page. */
+  readonly list: (filter?: SessionFilter) => Promise<SessionPage>
+  readonly get: (sessionId: string) => Promise<SessionRecord | undefined>
+  /** A page of a session's turns, in order. */
+  readonly turns: (sessionId: string, page?: PageOptions) => Promise<TurnPage>
+  /** What a session with `recordMessages` has kept of a turn. */
+  readonly messages: (turnId: string, page?: PageOptions) => Promise<MessagePage>
+  /** Rejects with a `SessionNotFoundError` where there is no such session. */
+  readonly export: (sessionId: string) => Promise<SessionExport>
+  /** False when the session is unknown. */
+  readonly addTags: (sessionId: string, tags: ReadonlyArray<string>) => Promise<boolean>
+  /** False when the session is unknown. */
+  readonly removeTags: (sessionId: string, tags: ReadonlyArray<string>) => Promise<boolean>
+  /**
+   * The session as it was, with its model, folder and options; the live one, where this client has it open. What may be
+   * secret is not kept and must be given again: `env`, `mcpServers`, `settings`, `extraArgs`; so are functions. Its first
+   * use rejects with a `SessionNotFoundError` where there is no record, and with a `SessionBusyError` where another
+   * process works on it.
+   */
+  readonly resume: (sessionId: string, options?: ResumeOptions) => Session
+  /** Closes it, if this client has it open. */
+  readonly close: (sessionId: string) => Promise<SessionStats | undefined>
+  /** Closes it and deletes its record, turns and all. False when there was none. What the CLI itself keeps stays. */
+  readonly delete: (sessionId: string) => Promise<boolean>
+}
+
+export const make = (owner: Owner.Owner): Sessions => {
+  const kept = <A>(use: (opened: Opened) => Effect.Effect<A, ClaudeError>): Promise<A> =>
+    Owner.valueOf(owner.run(Effect.flatMap(opened, use)))
+
+  return {
+    list: (filter) => kept(({ manager }) => manager.list(filter)),
+    get: (sessionId) => kept(({ manager }) => Effect.map(manager.record(sessionId), Option.getOrUndefined)),
+    turns: (sessionId, page) => kept(({ manager }) => manager.turns(sessionId, page)),
+    messages: (turnId, page) => kept(({ manager }) => manager.messages(turnId, page)),
+    export: (sessionId) => kept((opened) => exported(opened, sessionId)),
+    addTags: (sessionId, tags) => kept(({ manager }) => manager.addTags(sessionId, tags)),
+    removeTags: (sessionId, tags) => kept(({ manager }) => manager.removeTags(sessionId, tags)),
+    resume: (sessionId, options = {}) =>
+      new Session({}, {
+        owner,
+        id: sessionId,
+        open: Effect.gen(function*() {
+          const given = yield* Decisions.resolve(options)
+          const { manager } = yield* opened
+          return yield* manager.resume(sessionId, given)
+        })
+      }),
+    close: (sessionId) => kept(({ manager }) => Effect.map(manager.close(sessionId), Option.getOrUndefined)),
+    delete: (sessionId) => kept(({ manager }) => manager.delete(sessionId))
+  }
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const opened: Effect.Effect<Opened, ClaudeError, Records> = Effect.flatMap(Records, ({ open }) => open).pipe(
+  Effect.flatMap((opened) => opened === undefined ? Effect.fail(keepsNone) : Effect.succeed(opened))
+)
+
+const keepsNone = new InvalidOptionsError({
+  field: "storagePath",
+  detail: "this client keeps no sessions",
+  hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH."
+})
+
+const exported = (
+  { repository }: Opened,
+  sessionId: string
+): Effect.Effect<SessionExport, ClaudeError> =>
+  Effect.gen(function*() {
+    const session = yield* Effect.flatMap(
+      repository.get(sessionId),
+      Option.match({
+        onNone: () => Effect.fail(new SessionNotFoundError({ sessionId, hint: "Those that are kept are in list()." })),
+        onSome: Effect.succeed
+      })
+    )
+    const turns = yield* Stream.runCollect(Store.turns(repository, sessionId))
+    const whole = yield* Effect.forEach(turns, (turn) =>
+      Effect.map(Stream.runCollect(Store.messages(repository, turn.turnId)), (messages) =>
+        messages.length === 0 ? turn : { ...turn, messages: [...messages] }))
+    return { session, turns: whole }
+  })
