@@ -68,7 +68,8 @@ export class SessionCore {
           return Effect.asVoid(PubSub.publishAll(events, messages))
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
-        mistaken: (error) => this.mistaken(error)
+        mistaken: (error) => this.mistaken(error),
+        started: Effect.suspend(() => this.restLater)
       },
       work,
       now
@@ -362,12 +363,20 @@ export class SessionCore {
       if (yield* this.process.wornOut) {
         yield* this.inBackground(Effect.ensuring(this.process.stop, Effect.sync(() => this.line.leave())))
       } else this.line.leave()
-      if (Duration.isFinite(this.parts.idleTimeout) && !this.process.closed) {
-        this.idle = yield* this.inBackground(Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.rest))
-      }
+      yield* this.restLater
       if (driver !== undefined) yield* Fiber.interruptFork(driver)
     })
   )
+
+  /** Unless a turn comes first. */
+  private readonly restLater: Effect.Effect<void> = Effect.suspend(() => {
+    const { idle, parts: { idleTimeout } } = this
+    if (this.turn !== undefined || this.process.closed || !Duration.isFinite(idleTimeout)) return Effect.void
+    return Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
+      this.idle = fiber
+      return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
+    })
+  })
 
   /** Nothing was asked for long. Background work keeps its process for as long again. */
   private readonly rest: Effect.Effect<void> = Effect.suspend(() => {

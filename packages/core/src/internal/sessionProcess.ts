@@ -35,6 +35,8 @@ export interface ProcessParts {
 export interface ProcessListener extends Omit<Live.Listener, "named"> {
   /** It is another conversation than the one that was asked for. No tool of it has run. */
   readonly mistaken: (error: SessionNotFoundError) => Effect.Effect<void>
+  /** It has started, for whatever reason. */
+  readonly started: Effect.Effect<void>
 }
 
 interface Running {
@@ -199,6 +201,7 @@ export class SessionProcess {
       this.running = { live, scope, expected: resumes ? this.sessionId : options.sessionId ?? "", turns: 0 }
       yield* live.run
       yield* live.initialized
+      yield* this.listener.started
       return live
     })
   }
