@@ -162,6 +162,16 @@ export const listings: ReadonlyArray<Promised> = [
       })
   ),
 
+  promise(
+    "titles are ordered by their characters, also by those that JavaScript writes as two",
+    (repository) =>
+      Effect.gen(function*() {
+        yield* saveAll(repository, [session("emoji", { title: "\u{1F600}" }), session("tilde", { title: "\uFF5E" })])
+        const { sessions } = yield* repository.list({ orderBy: "title", descending: false })
+        yield* same("in order", ids(sessions), ["tilde", "emoji"])
+      })
+  ),
+
   promise("paging through any sessions in any order gives each once, in the order of the whole", (repository) =>
     forAll(
       repository,
