@@ -176,7 +176,7 @@ describe("a hook", () => {
         ]
       ]
       for (const [hook, input, answer] of cases) assert.deepStrictEqual(yield* answerOf(hook, input), answer)
-    }))
+    }), 30_000)
 
   it.effect("is interrupted when the CLI withdraws its call", () =>
     Effect.gen(function*() {
@@ -222,7 +222,7 @@ describe("a hook that fails", () => {
         const request = denied(yield* answerOf(Hooks.on("PermissionRequest", handler), bash))
         assert.strictEqual((request?.["decision"] as Fields)["behavior"], "deny")
       }
-    }))
+    }), 30_000)
 
   it.effect("lets it run where its registration says so", () =>
     Effect.gen(function*() {
@@ -232,7 +232,7 @@ describe("a hook that fails", () => {
           {}
         )
       }
-    }))
+    }), 30_000)
 
   it.effect("has failed, too, when the CLI's input is not what a gate can decide on", () =>
     Effect.gen(function*() {
@@ -251,20 +251,24 @@ describe("a hook that fails", () => {
       assert.strictEqual(denied(yield* answerOf(after("11 seconds"), bash))?.["permissionDecision"], "deny")
     }))
 
-  it.effect("elsewhere is left out, or refuses what there is to refuse, but never keeps a finished turn going", () =>
-    Effect.gen(function*() {
-      const boom = () => Effect.fail("boom")
-      const block = { onFailure: "block" } as const
-      assert.deepStrictEqual(yield* answerOf(Hooks.on("UserPromptSubmit", boom), { prompt: "x" }), {})
-      assert.deepStrictEqual(yield* answerOf(Hooks.on("UserPromptSubmit", block, boom), { prompt: "x" }), {
-        decision: "block",
-        reason: "A UserPromptSubmit hook failed: boom"
-      })
-      assert.deepStrictEqual(yield* answerOf(Hooks.on("Stop", block, boom)), {
-        continue: false,
-        stopReason: "A Stop hook failed: boom"
-      })
-    }))
+  it.effect(
+    "elsewhere is left out, or refuses what there is to refuse, but never keeps a finished turn going",
+    () =>
+      Effect.gen(function*() {
+        const boom = () => Effect.fail("boom")
+        const block = { onFailure: "block" } as const
+        assert.deepStrictEqual(yield* answerOf(Hooks.on("UserPromptSubmit", boom), { prompt: "x" }), {})
+        assert.deepStrictEqual(yield* answerOf(Hooks.on("UserPromptSubmit", block, boom), { prompt: "x" }), {
+          decision: "block",
+          reason: "A UserPromptSubmit hook failed: boom"
+        })
+        assert.deepStrictEqual(yield* answerOf(Hooks.on("Stop", block, boom)), {
+          continue: false,
+          stopReason: "A Stop hook failed: boom"
+        })
+      }),
+    30_000
+  )
 })
 
 describe("the Hooks reference", () => {

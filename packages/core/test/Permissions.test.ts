@@ -101,23 +101,27 @@ describe("a permission handler", () => {
       assert.deepInclude(ended, { behavior: "deny", interrupt: true })
     }))
 
-  it.effect("that fails, dies, throws or interrupts itself denies, and its message is the reason", () =>
-    Effect.gen(function*() {
-      const handlers: ReadonlyArray<readonly [Permissions.Handler, string]> = [
-        [() => Effect.fail({ message: "no database" }), "no database"],
-        [() => Effect.fail("plain words"), "plain words"],
-        [() => Effect.die(new Error("a bug")), "a bug"],
-        [() => {
-          throw new Error("thrown")
-        }, "thrown"],
-        [() => Effect.interrupt, "interrupted"]
-      ]
-      for (const [permissions, reason] of handlers) {
-        const answer = yield* answerOf({ permissions })
-        assert.deepInclude(answer, { subtype: "success", behavior: "deny" })
-        assert.include(String(answer["message"]), reason)
-      }
-    }))
+  it.effect(
+    "that fails, dies, throws or interrupts itself denies, and its message is the reason",
+    () =>
+      Effect.gen(function*() {
+        const handlers: ReadonlyArray<readonly [Permissions.Handler, string]> = [
+          [() => Effect.fail({ message: "no database" }), "no database"],
+          [() => Effect.fail("plain words"), "plain words"],
+          [() => Effect.die(new Error("a bug")), "a bug"],
+          [() => {
+            throw new Error("thrown")
+          }, "thrown"],
+          [() => Effect.interrupt, "interrupted"]
+        ]
+        for (const [permissions, reason] of handlers) {
+          const answer = yield* answerOf({ permissions })
+          assert.deepInclude(answer, { subtype: "success", behavior: "deny" })
+          assert.include(String(answer["message"]), reason)
+        }
+      }),
+    30_000
+  )
 
   it.effect("is not troubled with a question that cannot be understood: it is denied", () =>
     Effect.gen(function*() {

@@ -29,7 +29,7 @@ const decide = (
       rows: Effect.succeed(24),
       isTTY: Effect.succeed(isTTY),
       readLine: Effect.never,
-      display: (text) => Effect.sync(() => shown.push(text)),
+      display: (text) => Effect.zipRight(Effect.yieldNow(), Effect.sync(() => shown.push(text))),
       readInput: Effect.gen(function*() {
         const mailbox = yield* Mailbox.make<Terminal.UserInput>()
         while (left.length > 0) {
