@@ -9,9 +9,11 @@ import { memory } from "./suite/memory.js"
 import { oneShot } from "./suite/oneShot.js"
 import { parse } from "./suite/parse.js"
 import { pipe } from "./suite/pipe.js"
+import { records } from "./suite/records.js"
+import { sessions } from "./suite/sessions.js"
 import { startUp } from "./suite/startUp.js"
 
-const benchmarks = [parse, oneShot, pipe, startUp, memory, fake]
+const benchmarks = [parse, oneShot, pipe, startUp, memory, fake, sessions, records]
 
 const args = process.argv.slice(2)
 const quick = args.includes("--quick")

@@ -26,7 +26,18 @@ const missing = (reason: string): Need => ({ _tag: "missing", reason })
 
 const lastLine = (text: string | null): string => (text ?? "").trim().split("\n").at(-1) ?? ""
 
-const programs = ["parse", "oneShot", "pipe", "imports", "memory", "fake"] as const
+const programs = [
+  "parse",
+  "oneShot",
+  "pipe",
+  "imports",
+  "memory",
+  "fake",
+  "turns",
+  "firstTurn",
+  "idle",
+  "records"
+] as const
 export type Program = (typeof programs)[number]
 
 /** Child programs lie beside the installed packages, and so import them as a user's program would. */
@@ -35,7 +46,7 @@ export const program = (name: Program): string => join(installed, "child", `${na
 /** The folder of an installed package. */
 export const packageFolder = (name: string): string => join(modules, name)
 
-const libraries = ["core", "node", "testing"] as const
+const libraries = ["core", "node", "sql", "testing"] as const
 
 /** Copies what `npm pack` would take, so that a build during the measurement changes nothing. */
 const copyPackage = async (name: string, target: string): Promise<void> => {

@@ -15,15 +15,20 @@ export interface SdkProcess extends EventEmitter {
   readonly kill: () => boolean
 }
 
+interface SdkOptions {
+  readonly pathToClaudeCodeExecutable?: string
+  readonly includePartialMessages?: boolean
+  readonly spawnClaudeCodeProcess?: () => SdkProcess
+}
+
 interface Sdk {
   readonly query: (call: {
-    readonly prompt: string
-    readonly options: {
-      readonly pathToClaudeCodeExecutable?: string
-      readonly includePartialMessages?: boolean
-      readonly spawnClaudeCodeProcess?: () => SdkProcess
-    }
+    readonly prompt: string | AsyncIterable<unknown>
+    readonly options: SdkOptions
   }) => AsyncIterable<SdkMessage>
+  readonly startup: (call: { readonly options: SdkOptions }) => Promise<{
+    readonly query: (prompt: string) => AsyncIterable<SdkMessage>
+  }>
 }
 
 const name = "@anthropic-ai/claude-agent-sdk"
