@@ -9,7 +9,9 @@ let stale = 0
 for (const name of readdirSync(join(root, "packages"))) {
   const src = join(root, "packages", name, "src")
   if (name === "ccflow" || !existsSync(src)) continue
-  const modules = readdirSync(src).filter((file) => /^[A-Z]\w*\.ts$/.test(file)).map((file) => file.slice(0, -3)).sort()
+  const modules = readdirSync(src).filter((file) => /^[A-Z]\w*\.ts$/.test(file)).map((file) => file.slice(0, -3))
+    // As the formatter sorts them.
+    .sort((one, other) => one.toLowerCase() < other.toLowerCase() ? -1 : 1)
   const barrel = `// Written by scripts/barrels.mjs\n${
     modules.map((module) => `export * as ${module} from "./${module}.js"\n`).join("")
   }`

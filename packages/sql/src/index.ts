@@ -1,4 +1,4 @@
 // Written by scripts/barrels.mjs
 export * as PgSessionRepository from "./PgSessionRepository.js"
-export * as SqlSessionRepository from "./SqlSessionRepository.js"
 export * as SqliteSessionRepository from "./SqliteSessionRepository.js"
+export * as SqlSessionRepository from "./SqlSessionRepository.js"
