@@ -4,15 +4,20 @@ import { mkdtemp, readFile, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { assert, beforeAll, describe, it } from "vitest"
-import { bundle, fakeClaude } from "./support/bundle.js"
+import { pathToFileURL } from "node:url"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { fakeClaude } from "./support/bundle.js"
+import { commandBundle } from "./support/commandBundle.js"
 
+let bundle: Awaited<ReturnType<typeof commandBundle>>
 let command: string
 let folder: string
 beforeAll(async () => {
-  command = await bundle("main")
+  bundle = await commandBundle()
+  command = bundle.command
   folder = await mkdtemp(join(tmpdir(), "ccflow-command-"))
 })
+afterAll(() => bundle[Symbol.asyncDispose]())
 
 interface Ended {
   readonly code: number | null
@@ -110,6 +115,38 @@ describe("ccflow \"prompt\"", () => {
   })
 })
 
+describe("ccflow --help", () => {
+  it("tells of the subcommands, and neither it nor a query needs what they do", async () => {
+    const { code, stdout } = await ccflow(["--help"])
+    assert.strictEqual(code, 0)
+    assert.include(stdout, "ccflow chat: ")
+    assert.include(stdout, "ccflow sessions: ")
+    const seen = join(folder, "loaded.txt")
+    const loader = join(folder, "loader.mjs")
+    const hook = join(folder, "hook.mjs")
+    await writeFile(
+      loader,
+      `import { appendFileSync } from "node:fs"
+       export const load = (url, context, next) => {
+         appendFileSync(${JSON.stringify(seen)}, url + String.fromCharCode(10))
+         return next(url, context)
+       }`
+    )
+    await writeFile(
+      hook,
+      `import { register } from "node:module"\nregister(${JSON.stringify(pathToFileURL(loader).href)})`
+    )
+    assert.strictEqual((await ccflow(["hi"], { env: { NODE_OPTIONS: `--import=${hook}` } })).stdout, "echo: hi\n")
+    const loaded = await readFile(seen, "utf8")
+    assert.include(loaded, "main.mjs")
+    assert.notMatch(loaded, /ChatCommand|SessionsCommand|[sS]qlite/)
+    await ccflow(["sessions", "list"], {
+      env: { NODE_OPTIONS: `--import=${hook}`, CCFLOW_SESSION_STORAGE_PATH: join(folder, "sessions.db") }
+    })
+    assert.match(await readFile(seen, "utf8"), /SessionsCommand[^]*[sS]qlite/)
+  })
+})
+
 describe("what goes wrong", () => {
   it("no prompt: says so, code 2", async () => {
     const ended = await ccflow([])
@@ -127,6 +164,8 @@ describe("what goes wrong", () => {
 
   it("behind -- everything is prompt", async () => {
     assert.strictEqual((await ccflow(["--", "--no-such"])).stdout, "echo: --no-such\n")
+    assert.strictEqual((await ccflow(["--", "chat"])).stdout, "echo: chat\n")
+    assert.strictEqual((await ccflow(["let", "us", "chat"])).stdout, "echo: let us chat\n")
   })
 
   it("no CLI: the hint says how to get one, code 1", async () => {

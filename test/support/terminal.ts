@@ -72,6 +72,17 @@ export class Seat implements AsyncDisposable {
     }
   }
 
+  /** Waits for an answer that is this row, and for the end of its turn: the prompt is there again. */
+  async answered(row: string): Promise<void> {
+    await this.untilRow(row)
+    const shown = this.screen.lastIndexOf(row)
+    const deadline = performance.now() + 30_000
+    while (this.screen.lastIndexOf(">") <= shown) {
+      if (performance.now() > deadline) throw new Error(`The turn does not end:\n${this.screen.join("\n")}`)
+      await sleep(10)
+    }
+  }
+
   /** What whoever sits there sees, and could scroll back to. */
   get screen(): ReadonlyArray<string> {
     return shown(this.output, this.columns)

@@ -147,14 +147,13 @@ const sessions = Command.make("sessions").pipe(
 
 /** Runs it on what stands behind its name. */
 export const run = (program: readonly [string, string], [name = "--help", ...rest]: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(
-      rest,
-      options[name] ?? { valued: [], bare: [] },
-      `ccflow sessions ${options[name] ? name : ""} --help`
-    ),
-    (args) => Command.run(sessions, { name: "ccflow sessions", version })([...program, name, ...args])
-  )
+  Effect.gen(function*() {
+    const known = Object.hasOwn(options, name) ? options[name] : undefined
+    if (known === undefined && !name.startsWith("-")) return yield* unknownCommand(name)
+    const help = `ccflow sessions ${known === undefined ? "" : `${name} `}--help`
+    const args = yield* optionsFirst(rest, known ?? { valued: [], bare: [] }, help)
+    return yield* Command.run(sessions, { name: "ccflow sessions", version })([...program, name, ...args])
+  })
 
 // ---------------------------------------------------------------------------
 // internal
@@ -203,3 +202,10 @@ const badLimit = new InvalidOptionsError({
   detail: "it must be a whole number above 0",
   hint: "Left out it is 50."
 })
+
+const unknownCommand = (name: string) =>
+  new InvalidOptionsError({
+    field: `sessions ${oneLine(name)}`,
+    detail: "there is no such command",
+    hint: "See ccflow sessions --help."
+  })
