@@ -19,9 +19,9 @@ export const layerUrl = (url: Redacted.Redacted): Layer.Layer<SessionRepository,
       const driver = yield* Effect.tryPromise({ try: () => import("@effect/sql-pg/PgClient"), catch: missing })
       const client = yield* driver.make({ url, applicationName: "ccflow" }).pipe(
         Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
+        Effect.mapError(unreachable),
         // What is wrong with a URL is thrown, with the URL in it.
-        Effect.catchAllDefect(() => Effect.fail(new TypeError("the URL is not one of PostgreSQL"))),
-        Effect.mapError(unreachable)
+        Effect.catchAllDefect(() => Effect.fail(noUrl))
       )
       return yield* Effect.provideService(SqlSessionRepository.make, SqlClient, client)
     })
@@ -51,3 +51,10 @@ const unreachable = (error: unknown): SessionStoreError => {
     })
     : failed
 }
+
+const noUrl = new SessionStoreError({
+  operation: "open",
+  reason: "Unavailable",
+  detail: "the URL is not one of PostgreSQL",
+  hint: "Give it as postgres://user:password@host:port/database."
+})
