@@ -119,6 +119,22 @@ describe("an interrupt", () => {
         : { turns: [FakeCli.answer("fine")] }
     ))))
 
+  it.scoped("while a turn is about to be asked once more ends it, and it is not asked", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const turn = yield* sending(session, "a")
+      assert.deepStrictEqual(yield* processes, { started: 2, running: 1 })
+      const done = yield* Effect.fork(session.interrupt)
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.join(done)
+      assert.include(failureOf(yield* turn.fiber.await), { _tag: "CliExitError", reason: "Interrupted" })
+      assert.deepStrictEqual(yield* prompts, ["a"])
+      assert.strictEqual(yield* Session.text(session, "then"), "fine")
+    }).pipe(Effect.provide(layerOf(
+      (index) => ({ turns: [index === 0 ? [FakeCli.init(), FakeCli.kill("SIGKILL")] : FakeCli.answer("fine")] }),
+      { change: (cli, index) => index === 0 ? cli : { ...cli, stdout: Effect.zipLeft(cli.stdout, startsSlowly()) } }
+    ))))
+
   it.scoped("can come from the turn's own options", () =>
     Effect.gen(function*() {
       const stop = yield* Deferred.make<void>()
