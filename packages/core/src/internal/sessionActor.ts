@@ -15,7 +15,7 @@ export const make = (holder: Holder): Effect.Effect<Actor, never, Scope.Scope> =
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        const name = `${holder.id}/${instance}-${++made}`
+        const name = `${holder.id}/${instance()}-${++made}`
         alive.add(name)
         return name
       }),
@@ -25,7 +25,7 @@ export const make = (holder: Holder): Effect.Effect<Actor, never, Scope.Scope> =
       name,
       isAlive: (other) => {
         const [id, own] = split(other)
-        if (id === holder.id && own.startsWith(`${instance}-`)) return alive.has(other)
+        if (id === holder.id && own.startsWith(`${instance()}-`)) return alive.has(other)
         return holder.isAlive(id)
       }
     })
@@ -33,8 +33,9 @@ export const make = (holder: Holder): Effect.Effect<Actor, never, Scope.Scope> =
 
 // ---------------------------------------------------------------------------
 
-/** This copy of the module: a program may have loaded two. */
-const instance = crypto.randomUUID().slice(0, 8)
+/** This copy of the module: a program may have loaded two. Named when it is needed: the first use of `crypto` is slow. */
+const instance = (): string => named ??= crypto.randomUUID().slice(0, 8)
+let named: string | undefined
 const alive = new Set<string>()
 let made = 0
 
