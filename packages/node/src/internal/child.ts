@@ -1,6 +1,5 @@
 import type { CliExit, Graces } from "@ccflow/core/CliProcess"
 import type { ChildProcessWithoutNullStreams } from "node:child_process"
-import { Socket } from "node:net"
 import * as HostEnd from "./hostEnd.js"
 import { OutputReader } from "./outputReader.js"
 import { ProcessGroup } from "./processGroup.js"
@@ -37,7 +36,7 @@ export class Child implements HostEnd.Guest {
     process.once("exit", (code, signal) => this.exited({ code, signal }))
     if (unref) {
       process.unref()
-      for (const pipe of [process.stdin, process.stdout, process.stderr]) if (pipe instanceof Socket) pipe.unref()
+      for (const pipe of [process.stdin, process.stdout, process.stderr]) unrefPipe(pipe)
     }
     HostEnd.admit(this)
   }
@@ -129,4 +128,9 @@ export class Child implements HostEnd.Guest {
     if (!this.group.signal(0) || Date.now() >= deadline) done()
     else setTimeout(() => this.awaitGroup(deadline, done), 1)
   }
+}
+
+/** They are sockets, which the types do not say; `node:net` itself takes its time to import. */
+const unrefPipe = (pipe: object): void => {
+  if ("unref" in pipe && typeof pipe.unref === "function") pipe.unref()
 }
