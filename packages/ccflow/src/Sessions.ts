@@ -1,31 +1,25 @@
 /**
  * The conversations that a client keeps: to be found, resumed, exported and deleted, also by a later program.
  */
-import { type ClaudeError, InvalidOptionsError, SessionNotFoundError } from "@ccflow/core/ClaudeError"
+import { type ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { SessionStats } from "@ccflow/core/Session"
 import type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
 import type * as SessionManager from "@ccflow/core/SessionManager"
-import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
+import type { SessionRecord } from "@ccflow/core/SessionRecord"
 import type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRepository"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as Decisions from "./Decisions.js"
-import { type Opened, Records } from "./internal/records.js"
-import * as Store from "./internal/store.js"
+import { type Opened, Records, type SessionExport } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 import { Session } from "./Session.js"
+
+export type { SessionExport } from "./internal/records.js"
 
 /** Options over those of the record. */
 export interface ResumeOptions
   extends Omit<SessionManager.ResumeOptions, keyof Decisions.DecisionOptions>, Decisions.DecisionOptions
 {}
-
-/** All that is kept of a session, as JSON can hold it. Turns have messages where `recordMessages` was asked for. */
-export interface SessionExport {
-  readonly session: SessionRecord
-  readonly turns: ReadonlyArray<TurnRecord & { readonly messages?: ReadonlyArray<unknown> }>
-}
 
 /**
  * The records of a client with a `storagePath`, or where `CCFLOW_SESSION_STORAGE_PATH` is set. Without either everything
@@ -67,7 +61,7 @@ export const make = (owner: Owner.Owner): Sessions => {
     get: (sessionId) => kept(({ manager }) => Effect.map(manager.record(sessionId), Option.getOrUndefined)),
     turns: (sessionId, page) => kept(({ manager }) => manager.turns(sessionId, page)),
     messages: (turnId, page) => kept(({ manager }) => manager.messages(turnId, page)),
-    export: (sessionId) => kept((opened) => exported(opened, sessionId)),
+    export: (sessionId) => kept(({ exported }) => exported(sessionId)),
     addTags: (sessionId, tags) => kept(({ manager }) => manager.addTags(sessionId, tags)),
     removeTags: (sessionId, tags) => kept(({ manager }) => manager.removeTags(sessionId, tags)),
     resume: (sessionId, options = {}) =>
@@ -98,22 +92,3 @@ const keepsNone = new InvalidOptionsError({
   detail: "this client keeps no sessions",
   hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH."
 })
-
-const exported = (
-  { repository }: Opened,
-  sessionId: string
-): Effect.Effect<SessionExport, ClaudeError> =>
-  Effect.gen(function*() {
-    const session = yield* Effect.flatMap(
-      repository.get(sessionId),
-      Option.match({
-        onNone: () => Effect.fail(new SessionNotFoundError({ sessionId, hint: "Those that are kept are in list()." })),
-        onSome: Effect.succeed
-      })
-    )
-    const turns = yield* Stream.runCollect(Store.turns(repository, sessionId))
-    const whole = yield* Effect.forEach(turns, (turn) =>
-      Effect.map(Stream.runCollect(Store.messages(repository, turn.turnId)), (messages) =>
-        messages.length === 0 ? turn : { ...turn, messages: [...messages] }))
-    return { session, turns: whole }
-  })

@@ -1,17 +1,23 @@
 import { Claude } from "@ccflow/core/Claude"
-import { type InvalidOptionsError, SessionStoreError } from "@ccflow/core/ClaudeError"
-import * as SessionManager from "@ccflow/core/SessionManager"
-import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
-import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
+import type { InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionManager } from "@ccflow/core/SessionManager"
+import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 
 /** A client's session records, opened. */
 export interface Opened {
-  readonly manager: SessionManager.SessionManager["Type"]
-  readonly repository: SessionRepositoryService
+  readonly manager: SessionManager["Type"]
+  readonly exported: (sessionId: string) => Effect.Effect<SessionExport, SessionNotFoundError | SessionStoreError>
+}
+
+/** All that is kept of a session, as JSON can hold it. Turns have messages where `recordMessages` was asked for. */
+export interface SessionExport {
+  readonly session: SessionRecord
+  readonly turns: ReadonlyArray<TurnRecord & { readonly messages?: ReadonlyArray<unknown> }>
 }
 
 /** The records of a client, where it keeps any. The store is opened by the first who needs it, once. */
@@ -31,16 +37,11 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Records, never, 
       let opened: Opened | undefined
 
       const open = Effect.gen(function*() {
-        const { layer } = yield* sqlite
-        const kept = SessionManager.layer.pipe(
-          Layer.provideMerge(layer({ path: file })),
-          Layer.provide([Layer.succeed(Claude, claude), NodeSessionHolder.layer])
+        const store = yield* Effect.promise(() => import("./openRecords.js"))
+        return opened = yield* store.openRecords(file).pipe(
+          Effect.provideService(Claude, claude),
+          Scope.extend(scope)
         )
-        const context = yield* Layer.buildWithScope(kept, scope)
-        return opened = {
-          manager: Context.get(context, SessionManager.SessionManager),
-          repository: Context.get(context, SessionRepository)
-        }
       })
       return {
         open: file.trim() === ""
@@ -52,17 +53,3 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Records, never, 
 
 /** What the environment says. An empty variable says nothing. */
 export const pathConfig: Config.Config<string> = Config.withDefault(Config.string("CCFLOW_SESSION_STORAGE_PATH"), "")
-
-// ---------------------------------------------------------------------------
-
-/** Only who keeps sessions loads it. */
-const sqlite = Effect.tryPromise({
-  try: () => import("@ccflow/sql/SqliteSessionRepository"),
-  catch: (error) =>
-    new SessionStoreError({
-      operation: "open",
-      reason: "Unavailable",
-      detail: `@ccflow/sql cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-      hint: "Install it: npm install @ccflow/sql."
-    })
-})
