@@ -48,9 +48,9 @@ export interface Live {
   readonly frames: () => number
   /**
    * Writes the turn's prompt. Its messages go to it from then on, until it has ended or the process is gone. False when
-   * the CLI does not read.
+   * the CLI does not read; fails with why where the process was gone before.
    */
-  readonly begin: (turn: Turn, uuid: string) => Effect.Effect<boolean>
+  readonly begin: (turn: Turn, uuid: string) => Effect.Effect<boolean, ClaudeError>
 }
 
 /**
@@ -76,6 +76,7 @@ export const open = (
     let turn: Turn | undefined
     let sessionId = ""
     let reading = true
+    let ended: ClaudeError | undefined
     let ready = connection.initialized !== undefined
 
     /** While we are asked, the silence is ours. */
@@ -150,6 +151,7 @@ export const open = (
             new MissingResultError({ facts: why, hint: "Send the prompt again: the session goes on." })
           )
         )
+        ended = verdict
         return Deferred.fail(initialized, verdict).pipe(
           Effect.zipRight(control.close),
           Effect.zipRight(listener.gone(current, verdict))
@@ -187,7 +189,7 @@ export const open = (
       frames: () => parser.counts.frames,
       begin: (next, uuid) =>
         Effect.suspend(() => {
-          if (!reading) return Effect.succeed(false)
+          if (ended !== undefined) return Effect.fail(ended)
           turn = next
           next.lastFrameAt = now()
           attribution.begin(uuid)

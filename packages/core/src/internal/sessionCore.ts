@@ -176,6 +176,9 @@ export class SessionCore {
     const before = this.driver
     const write = Effect.gen(this, function*() {
       const live = yield* this.inTime(turn, this.process.ready)
+      if (turn.attempts > 1 && turn.interrupted) {
+        return yield* this.conclude(turn, Either.left(givenUp(this.process.sessionId)), [])
+      }
       if (!turn.recorded) {
         const begin = this.parts.recorder.begin(this.process.sessionId, turn, this.process.changes)
         // Another process has had the session meanwhile: what it has said there, this one's CLI does not know.
@@ -188,9 +191,11 @@ export class SessionCore {
       const begun = Effect.tap(live.begin(turn, uuid), () => Deferred.succeed(turn.written, undefined))
       const writing = yield* Effect.uninterruptible(Effect.zipRight(
         Deferred.succeed(turn.writing, undefined),
-        this.inBackground(Effect.uninterruptible(begun))
+        this.inBackground(Effect.uninterruptible(Effect.either(begun)))
       ))
-      if (yield* Fiber.join(writing)) return yield* this.watch(turn)
+      const taken = yield* Fiber.join(writing)
+      if (Either.isLeft(taken)) return yield* this.gone(turn, taken.left)
+      if (taken.right) return yield* this.watch(turn)
       // It does not read. If it is not gone by then, it will not go by itself.
       yield* Effect.sleep(leaving)
       yield* this.inBackground(this.process.kill)
@@ -387,7 +392,7 @@ export class SessionCore {
     return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.process.stop))
   })
 
-  private inBackground(effect: Effect.Effect<unknown>): Effect.Effect<Fiber.RuntimeFiber<unknown>> {
+  private inBackground<A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.RuntimeFiber<A>> {
     return Effect.forkIn(Effect.interruptible(effect), this.work)
   }
 
