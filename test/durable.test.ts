@@ -1,13 +1,10 @@
-import { SessionHolder } from "@ccflow/core/SessionHolder"
 import type { TurnRecord } from "@ccflow/core/SessionRecord"
-import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
-import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
-import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Option } from "effect"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Line } from "./fixtures/durable/host.js"
+import { allTurns, emptyRecord, inFile, recovered } from "./fixtures/durable/records.js"
 import { type Host, type Hosts, hosts } from "./fixtures/durable/startHost.js"
 import { fake } from "./fixtures/lifecycle/processes.js"
 
@@ -16,26 +13,6 @@ beforeAll(async () => {
   world = await hosts()
 })
 afterAll(() => world[Symbol.asyncDispose]())
-
-const inFile = <A, E>(
-  path: string,
-  use: (repository: SessionRepositoryService) => Effect.Effect<A, E>
-): Promise<A> =>
-  Effect.runPromise(
-    Effect.provide(Effect.flatMap(SessionRepository, use), SqliteSessionRepository.layer({ path }))
-  )
-
-const recovered = (path: string) =>
-  inFile(
-    path,
-    (repository) =>
-      Effect.flatMap(SessionHolder, ({ isAlive }) =>
-        repository.recover((holder) => isAlive(holder.slice(0, holder.lastIndexOf("/")))))
-        .pipe(Effect.provide(NodeSessionHolder.layer))
-  )
-
-const allTurns = (path: string, sessionId: string): Promise<ReadonlyArray<TurnRecord>> =>
-  inFile(path, ({ turns }) => Effect.map(turns(sessionId, { limit: 1000 }), (page) => page.turns))
 
 const deltas = 20
 const deltaDelay = 20
@@ -197,25 +174,12 @@ describe("a record whose folder is gone", () => {
     const path = join(world.folder, "gone.db")
     const client = fake(script(join(world.folder, "memory-gone")))
     const cwd = join(world.folder, "gone")
-    await inFile(path, ({ save }) =>
-      save({
-        sessionId: "b0a1c2d3-0000-4000-8000-000000000001",
-        status: "open",
-        title: "",
-        cwd,
-        tags: [],
-        createdAt: 0,
-        updatedAt: 0,
-        turnCount: 1,
-        usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
-        costUsd: 0,
-        durationMs: 0,
-        options: {}
-      }))
-    const host = world.start({ path, client, resume: "b0a1c2d3-0000-4000-8000-000000000001", prompts: ["short"] })
+    const resume = "b0a1c2d3-0000-4000-8000-000000000001"
+    await inFile(path, ({ save }) => save(emptyRecord(resume, { cwd, turnCount: 1 })))
+    const host = world.start({ path, client, resume, prompts: ["short"] })
     const { error } = await host.said("why not", (line) => line.error !== undefined)
     assert.deepInclude(error, { _tag: "CliSpawnError", reason: "CwdMissing" })
-    assert.deepStrictEqual(await allTurns(path, "b0a1c2d3-0000-4000-8000-000000000001"), [])
+    assert.deepStrictEqual(await allTurns(path, resume), [])
     await host.ended
   }, 60_000)
 })
