@@ -63,10 +63,11 @@ await describeRealCli("permissions", (cli) => {
   })
 
   it("deny and interrupt: the turn ends, and the API is not asked again", async () => {
-    const { messages, requests } = await ask(
+    const { error, messages, requests } = await ask(
       { permissions: () => Effect.succeed(Permissions.deny("Stop.", { interrupt: true })) },
       [bash("touch stopped"), Api.text("never said")]
     )
+    assert.deepInclude({ ...Object(error) }, { _tag: "PermissionDeniedError", tool: "Bash" })
     assert.isFalse(await made("stopped"))
     assert.strictEqual(requests.length, 1)
     assert.deepStrictEqual(denials(messages).map(({ tool }) => tool), ["Bash"])

@@ -248,6 +248,19 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
   }
 }
 
+/** A permission handler denied the use of a tool and ended the turn with it. A denial alone is no failure. */
+export class PermissionDeniedError extends Schema.TaggedError<PermissionDeniedError>()("PermissionDeniedError", {
+  tool: Schema.String,
+  toolUseId: Schema.String,
+  facts: RunFacts,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(`The use of ${this.tool} was denied, and the turn ended`, this.hint)
+  }
+}
+
 /** An `outputSchema` was given and the model gave no output, or none that fits. */
 export class StructuredOutputError extends Schema.TaggedError<StructuredOutputError>()("StructuredOutputError", {
   reason: Schema.Literal("NeverGiven", "RetriesExhausted", "DoesNotDecode"),
@@ -350,6 +363,7 @@ export const ClaudeError = Schema.Union(
   ContextOverflowError,
   MaxTurnsError,
   BudgetExceededError,
+  PermissionDeniedError,
   StructuredOutputError,
   SessionNotFoundError,
   SessionBusyError,

@@ -13,6 +13,7 @@ import type { Prompt } from "./Claude.js"
 import { CliProtocolError } from "./ClaudeError.js"
 import type { Control, ControlRequest } from "./CliFrame.js"
 import type { RunningCli } from "./CliProcess.js"
+import { HostChannel } from "./internal/hostChannel.js"
 
 /** What is said in a request, by us or by the CLI. */
 export interface Request {
@@ -61,6 +62,7 @@ export const make = (
       const handler = handlers[request.subtype]
       if (handler === undefined) return cli.send(line(refused(id, unsupported(request.subtype))))
       return Effect.suspend(() => handler(request)).pipe(
+        Effect.provideService(HostChannel, channel),
         Effect.matchCause({
           onSuccess: (response) => answered(id, response),
           onFailure: (cause) =>
@@ -81,7 +83,7 @@ export const make = (
       return fiber === undefined ? Effect.void : Fiber.interruptFork(fiber)
     }
 
-    return {
+    const control: ControlProtocol = {
       request: (fields, deadline = "10 seconds") =>
         Effect.gen(function*() {
           const id = `ccflow-${++sent}`
@@ -121,6 +123,8 @@ export const make = (
         )
       )
     }
+    const channel = { tell: (fields: Request) => Effect.ignore(control.request(fields)) }
+    return control
   })
 
 /** One line of the CLI's input. */

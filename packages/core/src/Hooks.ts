@@ -96,7 +96,7 @@ export const layerNoop: Layer.Layer<Hooks> = Layer.succeed(Hooks, [])
 /**
  * Does something at an event. Seen to reach a program, on 2.1.330 as on 2.1.197: `UserPromptSubmit`,
  * `UserPromptExpansion`, `PreToolUse`, `PostToolUse`, `PostToolUseFailure`, `PostToolBatch`, `PermissionRequest`,
- * `SubagentStart`, `SubagentStop`, `MessageDisplay`, `Stop`, `StopFailure`, `PreCompact`, `PostCompact`, `TaskCreated`, and
+ * `SubagentStart`, `SubagentStop`, `MessageDisplay`, `Stop`, `StopFailure`, `PreCompact`, `PostCompact`, and
  * `SessionStart` after a compaction. The start and the end of the session itself do not, whatever is registered.
  *
  * `PermissionRequest` runs beside the permission handler, and the first answer counts. 2.1.197 has it only where there is

@@ -17,6 +17,7 @@ import {
   MissingResultError,
   ModelNotFoundError,
   OverloadedError,
+  PermissionDeniedError,
   RefusalError,
   type RunFacts,
   StructuredOutputError,
@@ -84,6 +85,15 @@ const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeErr
         facts,
         hint: "Loosen the schema, or describe its fields."
       })
+  }
+  const denied = result.permissionDenials.at(-1)
+  if (aborted && denied !== undefined) {
+    return new PermissionDeniedError({
+      tool: denied.tool,
+      toolUseId: denied.toolUseId,
+      facts,
+      hint: "Resume the session to go on, or deny without interrupt."
+    })
   }
   if (aborted) {
     return new CliExitError({

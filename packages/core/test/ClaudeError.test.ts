@@ -80,6 +80,10 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
     "Stopped before the model was done: maxTurns is reached. Do this."
   ],
   [
+    new ClaudeError.PermissionDeniedError({ tool: "Bash", toolUseId: "toolu_1", facts, hint }),
+    "The use of Bash was denied, and the turn ended. Do this."
+  ],
+  [
     new ClaudeError.BudgetExceededError({ spentUsd: 0.30000000000000004, facts, hint }),
     "Stopped after 0.3 USD: maxBudgetUsd is reached. Do this."
   ],

@@ -2,9 +2,13 @@ import type { Control } from "@ccflow/core/CliFrame"
 import * as ControlProtocol from "@ccflow/core/ControlProtocol"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck, Fiber, TestClock } from "effect"
+import { HostChannel } from "../src/internal/hostChannel.js"
 
 /** A channel to nobody, with what was written to it. */
-const channel = (send: (text: string) => Effect.Effect<boolean> = () => Effect.succeed(true)) =>
+const channel = (
+  send: (text: string) => Effect.Effect<boolean> = () => Effect.succeed(true),
+  handlers: ControlProtocol.Handlers = {}
+) =>
   Effect.gen(function*() {
     const sent: Array<
       { readonly type: string; readonly request_id: string; readonly response: { readonly error_code: string } }
@@ -15,7 +19,7 @@ const channel = (send: (text: string) => Effect.Effect<boolean> = () => Effect.s
           sent.push(JSON.parse(text))
           return send(text)
         })
-    })
+    }, handlers)
     return { control, sent }
   })
 
@@ -107,6 +111,60 @@ describe("a request of the CLI", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(sent[0]?.type, "control_response")
       assert.strictEqual(sent[0]?.response.error_code, "unsupported_request")
+    }))
+
+  const ask = (id: string): Control => ({ type: "control_request", request_id: id, request: { subtype: "ask" } })
+  const asked = (handler: ControlProtocol.Handler) =>
+    Effect.gen(function*() {
+      const { control, sent } = yield* channel(undefined, { ask: handler })
+      yield* control.accept(ask("q1"))
+      yield* TestClock.adjust("1 millis")
+      return { control, sent }
+    })
+
+  it.scoped("is answered by its handler, refused by its failure, and not left open by its defect", () =>
+    Effect.gen(function*() {
+      const answers = yield* Effect.forEach([
+        Effect.succeed({ yes: true }),
+        Effect.fail({ error: "no", code: "because" }),
+        Effect.die(new Error("broken"))
+      ], (answer) => Effect.map(asked(() => answer), ({ sent }) => sent.map(({ response }): unknown => response)))
+      assert.deepStrictEqual(answers, [
+        [{ subtype: "success", request_id: "q1", response: { yes: true } }],
+        [{ subtype: "error", request_id: "q1", error: "no", error_code: "because" }],
+        [{ subtype: "error", request_id: "q1", error: "the handler died" }]
+      ])
+    }))
+
+  it.scoped("stays open while its handler thinks, once, and stops it when it is withdrawn or the CLI is gone", () =>
+    Effect.gen(function*() {
+      let started = 0
+      let stopped = 0
+      const thinking = Effect.zipRight(Effect.sync(() => started++), Effect.never).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => stopped++))
+      )
+      const { control, sent } = yield* asked(() => thinking)
+      yield* control.accept(ask("q1"))
+      yield* control.accept(ask("q2"))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([started, stopped, control.asked()], [2, 0, true])
+      yield* control.accept({ type: "control_cancel_request", request_id: "q1" })
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([stopped, control.asked()], [1, true])
+      yield* control.close
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([stopped, control.asked(), sent.length], [2, false, 0])
+    }))
+
+  it.scoped("lets its handler tell the CLI more than the answer", () =>
+    Effect.gen(function*() {
+      const { control, sent } = yield* asked(() =>
+        Effect.as(Effect.flatMap(HostChannel, ({ tell }) => tell({ subtype: "mcp_message" })), {})
+      )
+      assert.deepStrictEqual(sent.map(({ type }) => type), ["control_request"])
+      yield* control.accept(success(sent[0]!.request_id))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(sent.map(({ type }) => type), ["control_request", "control_response"])
     }))
 })
 
