@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { lives } from "./fixtures/lifecycle/processes.js"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
 import { noTerminal, Seat, type TerminalOptions } from "./support/terminal.js"
@@ -58,7 +59,7 @@ const pid = () => ({ writeFile: { path: join(folder, "pid-$PID"), content: "$PID
 const nobodyLeft = async (atLeast = 1) => {
   const pids = (await readdir(folder)).flatMap((name) => /^pid-(\d+)$/.exec(name)?.[1] ?? []).map(Number)
   assert.isAtLeast(pids.length, atLeast)
-  for (const pid of pids) assert.throws(() => process.kill(pid, 0))
+  assert.deepStrictEqual(pids.filter(lives), [])
 }
 
 describe("ccflow chat in a pipe", () => {
@@ -142,6 +143,8 @@ describe.skipIf(noTerminal !== undefined)(
       seat.type(ctrl.d)
       assert.strictEqual(await seat.ended, 0)
       assert.isTrue(seat.screen.some((row) => row.startsWith("To go on with it: ccflow chat --resume ")))
+      // The shell has its terminal back.
+      assert.isTrue(seat.written.endsWith("\u001b[?2004l"))
       await nobodyLeft()
     })
 
@@ -345,7 +348,13 @@ describe.skipIf(noTerminal !== undefined)(
       await seat.untilRow("echo: good")
     })
 
-    for (const [how, end] of [["the window is closed", "hangUp"], ["it is terminated", "terminate"]] as const) {
+    for (
+      const [how, end, code] of [["the window is closed", "hangUp", 129], [
+        "it is terminated",
+        "terminate",
+        130
+      ]] as const
+    ) {
       it(`leaves no process when ${how} in mid-turn, and the record says that the turn was interrupted`, async () => {
         const slow = when("slow", pid(), { text: "begun" }, { sleepForever: true })
         await using seat = sit(["chat"], { match: [slow] })
@@ -353,7 +362,7 @@ describe.skipIf(noTerminal !== undefined)(
         seat.type("slow\r")
         await seat.untilRow("begun")
         seat[end]()
-        await seat.ended
+        assert.strictEqual(await seat.ended, code)
         await nobodyLeft()
         const { stdout } = await pipe(["sessions", "list", "--json"], "")
         const { sessionId } = JSON.parse(stdout) as { readonly sessionId: string }

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Command from "./Command.js"
+import { hangUp } from "./internal/hangUp.js"
 import * as Terminal from "./Terminal.js"
 
 /** 130 as shells say it for Ctrl-C, 2 for what the caller wrote wrongly, 1 for everything else. */
@@ -34,6 +35,10 @@ Command.run(process.argv).pipe(
   Terminal.withPlainConsole,
   NodeRuntime.runMain({
     disableErrorReporting: true,
-    teardown: (exit, onExit) => onExit(exitCode(exit))
+    teardown: (exit, onExit) => {
+      // Only now that everything is closed: as whoever does not handle the signal ends.
+      if (hangUp.seen) process.kill(process.pid, "SIGHUP")
+      onExit(exitCode(exit))
+    }
   })
 )

@@ -1,6 +1,6 @@
 import { clusters, printable } from "./width.js"
 
-/** The line that is being written: it can have line breaks. @internal */
+/** The line that is being written: it can have line breaks. */
 export interface Edited {
   readonly text: string
   /** In UTF-16 code units, always between two characters. */
@@ -13,7 +13,7 @@ export interface Edited {
   readonly cut: string
 }
 
-/** A key, as `node:readline` names it. @internal */
+/** A key, as `node:readline` names it. */
 export interface Key {
   readonly text: string
   readonly name: string
@@ -21,7 +21,6 @@ export interface Key {
   readonly meta: boolean
 }
 
-/** @internal */
 export const empty = (history: ReadonlyArray<string>): Edited => ({
   text: "",
   cursor: 0,
@@ -30,10 +29,10 @@ export const empty = (history: ReadonlyArray<string>): Edited => ({
   cut: ""
 })
 
-/** What stands before the line. @internal */
+/** What stands before the line. */
 export const prompt = "> "
 
-/** What a key makes of the line. Keys that mean nothing here change nothing. @internal */
+/** What a key makes of the line. Keys that mean nothing here change nothing. */
 export const press = (line: Edited, key: Key, history: ReadonlyArray<string>, columns: number): Edited => {
   const { cursor, text } = line
   switch (nameOf(key)) {
@@ -91,7 +90,6 @@ export const press = (line: Edited, key: Key, history: ReadonlyArray<string>, co
   }
 }
 
-/** @internal */
 export const inserted = (line: Edited, text: string): Edited => {
   const clean = printable(text.replace(/\r\n?/g, "\n"))
   return {
@@ -101,7 +99,7 @@ export const inserted = (line: Edited, text: string): Edited => {
   }
 }
 
-/** The line as rows of a terminal, and where the cursor is in them. @internal */
+/** The line as rows of a terminal, and where the cursor is in them. */
 export interface Layout {
   readonly rows: ReadonlyArray<string>
   readonly row: number
@@ -111,8 +109,6 @@ export interface Layout {
 /**
  * Broken here and not by the terminal, whose own breaking differs from one to the next. Every row begins with a margin as
  * wide as the prompt.
- *
- * @internal
  */
 export const layout = ({ cursor, text }: Pick<Edited, "cursor" | "text">, columns: number): Layout => {
   const { places, rows } = laidOut(text, columns)

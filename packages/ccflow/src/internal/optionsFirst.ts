@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Effect from "effect/Effect"
 
-/** The options of a command, as they are written: those with a value, and those without. @internal */
+/** The options of a command, as they are written: those with a value, and those without. */
 export interface Known {
   readonly valued: ReadonlyArray<string>
   readonly bare: ReadonlyArray<string>
@@ -9,8 +9,6 @@ export interface Known {
 
 /**
  * The parser wants options before the words; people write them where they like. Behind `--` all is words.
- *
- * @internal
  */
 export const optionsFirst = (
   args: ReadonlyArray<string>,

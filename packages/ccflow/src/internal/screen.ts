@@ -7,6 +7,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as readline from "node:readline"
 import { type Edited, empty, inserted, layout, press } from "./editor.js"
+import { hangUp } from "./hangUp.js"
 
 /** What the person at the terminal does. @internal */
 export type Act =
@@ -106,6 +107,7 @@ export class Screen {
   }
 
   private readonly onEnd = (): void => {
+    hangUp.seen = true
     this.asking?.keys.unsafeDone(Exit.void)
     this.options.act({ _tag: "End" })
   }

@@ -1,6 +1,5 @@
 import { clipped, oneLine, padded, widthOf } from "./width.js"
 
-/** @internal */
 export interface Column {
   readonly title: string
   readonly side?: "left" | "right"
@@ -8,10 +7,10 @@ export interface Column {
   readonly grows?: boolean
 }
 
-/** How wide a table may be: the terminal, and where there is none, anything. @internal */
+/** How wide a table may be: the terminal, and where there is none, anything. */
 export const room = (): number => process.stdout.isTTY === true ? process.stdout.columns || 80 : Infinity
 
-/** Rows under a heading, as wide as there is room, each on one line that can steer no terminal. @internal */
+/** Rows under a heading, as wide as there is room, each on one line that can steer no terminal. */
 export const render = (
   columns: ReadonlyArray<Column>,
   rows: ReadonlyArray<ReadonlyArray<string>>,

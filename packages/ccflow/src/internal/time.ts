@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Effect from "effect/Effect"
 
-/** A day, a moment, or how long ago. In UTC epoch milliseconds. @internal */
+/** A day, a moment, or how long ago. In UTC epoch milliseconds. */
 export const sinceOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> => {
   const [, count = "", unit = ""] = /^(\d+)\s*([mhdw])$/.exec(text.trim()) ?? []
   const at = unit === "" ? dayOf(text.trim()) : now - Number(count) * (units[unit] ?? NaN)
@@ -14,7 +14,7 @@ export const sinceOf = (text: string, now: number): Effect.Effect<number, Invali
   )
 }
 
-/** As the clock on the wall has it. @internal */
+/** As the clock on the wall has it. */
 export const local = (epochMillis: number): string => {
   const date = new Date(epochMillis)
   const two = (value: number) => String(value).padStart(2, "0")

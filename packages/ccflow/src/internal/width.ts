@@ -1,20 +1,18 @@
-/** One thing that a reader takes for a character, and how many cells of a terminal it fills. @internal */
+/** One thing that a reader takes for a character, and how many cells of a terminal it fills. */
 export interface Cluster {
   readonly text: string
   readonly width: number
 }
 
-/** @internal */
 export const clusters = (text: string): ReadonlyArray<Cluster> =>
   ascii.test(text)
     ? Array.from(text, (character) => ({ text: character, width: 1 }))
     : Array.from(segmenter.segment(text), ({ segment }) => ({ text: segment, width: clusterWidth(segment) }))
 
-/** @internal */
 export const widthOf = (text: string): number =>
   ascii.test(text) ? text.length : clusters(text).reduce((sum, { width }) => sum + width, 0)
 
-/** What there is room for; the end is marked when something had to go. @internal */
+/** What there is room for; the end is marked when something had to go. */
 export const clipped = (text: string, room: number): string => {
   if (widthOf(text) <= room) return text
   let kept = ""
@@ -27,16 +25,16 @@ export const clipped = (text: string, room: number): string => {
   return room < 1 ? "" : `${kept}…`
 }
 
-/** Filled up with spaces. @internal */
+/** Filled up with spaces. */
 export const padded = (text: string, width: number, side: "left" | "right" = "left"): string => {
   const space = " ".repeat(Math.max(0, width - widthOf(text)))
   return side === "left" ? text + space : space + text
 }
 
-/** What could steer a terminal is left out: the words of models and tools are not ours. @internal */
+/** What could steer a terminal is left out: the words of models and tools are not ours. */
 export const printable = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, "")
 
-/** One line, also without what hides or turns around what is read. @internal */
+/** One line, also without what hides or turns around what is read. */
 export const oneLine = (text: string): string =>
   text.replace(/\s+/g, " ").replace(/[\p{Cc}\p{Zl}\p{Zp}]|(?!\u200D)\p{Cf}/gu, "").trim()
 
