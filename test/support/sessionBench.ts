@@ -70,7 +70,7 @@ export const play = async (
 export interface Followed {
   readonly messages: ReadonlyArray<Message>
   /** Waits for a message. */
-  readonly says: (what: string, holds: (message: Message) => boolean) => Effect.Effect<void>
+  readonly says: (what: string, holds: (message: Message) => boolean) => Effect.Effect<void, ClaudeError>
   /** Waits for the end: the result, or why it failed. */
   readonly end: Effect.Effect<Result, ClaudeError>
 }
@@ -83,7 +83,11 @@ export const follow = (
     Effect.forkScoped(Stream.runForEach(stream, (message) => Effect.sync(() => messages.push(message)))),
     (fiber) => ({
       messages,
-      says: (what, holds) => soon(`the CLI says ${what}`, () => messages.some(holds)),
+      says: (what, holds) =>
+        Effect.raceFirst(
+          soon(`the CLI says ${what}`, () => messages.some(holds)),
+          Effect.zipRight(Fiber.join(fiber), Effect.never)
+        ),
       end: Effect.map(Fiber.join(fiber), () => {
         const result = messages.findLast(is("Result"))
         if (result === undefined) throw new Error("a turn that ended well has a result")
