@@ -9,7 +9,7 @@ import { fakeClaude } from "./support/bundle.js"
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL("..", import.meta.url))
-const packages = ["core", "node", "testing", "ccflow"] as const
+const packages = ["core", "node", "sql", "testing", "ccflow"] as const
 const nameOf = (name: (typeof packages)[number]) => name === "ccflow" ? name : `@ccflow/${name}`
 
 /** An empty folder with the packed packages installed, and what they depend on. */
@@ -83,17 +83,49 @@ describe("a program in an empty folder with the packed packages", () => {
     assert.strictEqual((await node("node_modules/ccflow/dist/bundle/main.js", "--version")).stdout.trim(), version)
   })
 
+  it("keeps sessions where SQLite's driver is installed, and elsewhere says what to install", async () => {
+    await writeFile(
+      join(consumer, "kept.mjs"),
+      `import { createClient } from "ccflow"
+       import { stat } from "node:fs/promises"
+       const client = createClient({ storagePath: "sessions.db" })
+       const session = client.session()
+       const said = await session.sendMessage("hi").result.catch((error) => error)
+       console.log(said.result ?? said._tag + " " + said.reason + " " + /npm install .*better-sqlite3/.test(said.hint))
+       console.log(await client.querySimple("hi"))
+       await client.close()
+       console.log(await stat("sessions.db").then(({ size }) => size > 0, () => false))`
+    )
+    const driver = join(consumer, "node_modules", "better-sqlite3")
+    assert.strictEqual((await node("kept.mjs")).stdout, "SessionStoreError Unavailable true\necho: hi\nfalse\n")
+    for (const name of ["better-sqlite3", "bindings", "file-uri-to-path"]) {
+      await symlink(join(root, "node_modules", name), join(driver, "..", name))
+    }
+    assert.strictEqual((await node("kept.mjs")).stdout, "echo: hi\necho: hi\ntrue\n")
+  })
+
+  it("loads nothing of SQLite before a session needs it", async () => {
+    await writeFile(
+      join(consumer, "lazy.mjs"),
+      `import { querySimple } from "ccflow"
+       const loaded = process.report.getReport().sharedObjects.filter((path) => path.includes("sqlite"))
+       console.log(await querySimple("hi"), loaded.length)`
+    )
+    assert.strictEqual((await node("lazy.mjs")).stdout, "echo: hi 0\n")
+  })
+
   it("cannot reach what is internal", async () => {
     await writeFile(join(consumer, "internal.mjs"), `import "@ccflow/core/internal/run"`)
     const error = await node("internal.mjs").then(() => assert.fail("it could"), (error: unknown) => error)
     assert.include(String(error), "ERR_PACKAGE_PATH_NOT_EXPORTED")
   })
 
-  it("type-checks the README's examples with skipLibCheck off", async () => {
+  it("type-checks the README's examples, and those of their own, with skipLibCheck off", async () => {
     const readme = await readFile(join(root, "README.md"), "utf8")
     const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((found) => found[1]!)
     assert.isAtLeast(blocks.length, 6)
     for (const [index, block] of blocks.entries()) await writeFile(join(consumer, `readme-${index}.ts`), block)
+    await cp(join(root, "examples"), join(consumer, "examples"), { recursive: true })
     await writeFile(
       join(consumer, "tsconfig.json"),
       JSON.stringify({
@@ -107,7 +139,7 @@ describe("a program in an empty folder with the packed packages", () => {
           noEmit: true,
           types: ["node"]
         },
-        include: ["readme-*.ts"]
+        include: ["readme-*.ts", "examples"]
       })
     )
     const result = await run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."], {

@@ -84,11 +84,12 @@ export const make = (owner: Owner.Owner): Sessions => {
 // ---------------------------------------------------------------------------
 
 const opened: Effect.Effect<Opened, ClaudeError, Records> = Effect.flatMap(Records, ({ open }) => open).pipe(
-  Effect.flatMap((opened) => opened === undefined ? Effect.fail(keepsNone) : Effect.succeed(opened))
+  Effect.flatMap((opened) => opened === undefined ? Effect.fail(keepsNone()) : Effect.succeed(opened))
 )
 
-const keepsNone = new InvalidOptionsError({
-  field: "storagePath",
-  detail: "this client keeps no sessions",
-  hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH."
-})
+const keepsNone = () =>
+  new InvalidOptionsError({
+    field: "storagePath",
+    detail: "this client keeps no sessions",
+    hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH."
+  })

@@ -1,7 +1,11 @@
 import * as FakeCli from "@ccflow/testing/FakeCli"
-import { CCFlowError, InvalidOptionsError, type Query, Session, SessionClosedError } from "ccflow"
+import { CCFlowError, createClient, InvalidOptionsError, type Query, Session, SessionClosedError } from "ccflow"
 import { fakeClient } from "ccflow/testing"
+import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -120,6 +124,34 @@ describe("a session", () => {
     assert.isTrue(error instanceof CCFlowError)
     assert.strictEqual(error.field, "maxTurns")
     assert.strictEqual((await session.close()).turns, 0)
+  })
+
+  it("of a client with warm CLIs takes one of them, and knows its id from the first use on", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "ccflow-warm-"))
+    const script = {
+      start: [{ writeFile: { path: join(folder, "$PID"), content: "" } }],
+      turns: [[{ init: {} }, { text: "$PID" }, { result: { result: "$PID" } }]]
+    }
+    const client = createClient({
+      cliPath: fileURLToPath(new URL("../../testing/bin/fake-claude.mjs", import.meta.url)),
+      env: { FAKE_CLAUDE_SCRIPT: JSON.stringify(script) },
+      warm: 1
+    })
+    await client.querySimple("builds the pool")
+    /** One that is still starting is not taken. */
+    for (let tries = 0, taken = false; !taken; tries++) {
+      assert.isBelow(tries, 20)
+      await sleep(200)
+      const waiting = await readdir(folder)
+      const session = client.session()
+      assert.strictEqual(session.id, "")
+      const { result, sessionId } = await session.sendMessage("two").result
+      assert.match(session.id, uuid)
+      assert.strictEqual(sessionId, session.id)
+      taken = waiting.includes(result)
+    }
+    await client.close()
+    await rm(folder, { recursive: true })
   })
 
   it("can be subclassed and recognised", () => {
