@@ -44,7 +44,7 @@ export class KeptRecord {
       const found = yield* repository.get(sessionId)
       if (Option.isSome(found)) {
         const { cliVersion, cwd, model, options, title } = found.value
-        this.stored = "found"
+        this.stored = asFound
         this.open = found.value.status === "open"
         this.own = {
           ...(model === undefined ? {} : { model }),
@@ -137,7 +137,7 @@ export class KeptRecord {
       (found) =>
         Option.isNone(found) || found.value.status !== "open"
           ? Effect.void
-          : repository.save({ ...found.value, ...this.own, status: "closed" })
+          : repository.save({ ...found.value, ...(this.stored === asFound ? {} : this.own), status: "closed" })
     )
   })
 
@@ -167,6 +167,9 @@ export class KeptRecord {
 }
 
 // ---------------------------------------------------------------------------
+
+/** Stored by somebody else, and not changed by us. */
+const asFound = "as found"
 
 const titleLength = 80
 

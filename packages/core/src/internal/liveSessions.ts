@@ -131,9 +131,11 @@ export class LiveSessions {
   }
 
   private entry(sessionId: string, which: (entry: Entry) => boolean): Effect.Effect<Option.Option<Entry>> {
-    return Effect.findFirst(
-      [...this.entries],
-      (entry) => which(entry) ? Effect.map(entry.session.id, (id) => id === sessionId) : Effect.succeed(false)
+    return Effect.suspend(() =>
+      Effect.findFirst(
+        [...this.entries],
+        (entry) => which(entry) ? Effect.map(entry.session.id, (id) => id === sessionId) : Effect.succeed(false)
+      )
     )
   }
 

@@ -215,9 +215,9 @@ export class Recording implements Recorder {
       if (kept.text !== text) {
         yield* repository.progress(kept.turn.id, text)
         kept.text = text
+        kept.dueAt = now() + progressEvery
       }
       yield* this.record.update
-      kept.dueAt = now() + progressEvery
     }).pipe(
       Effect.catchAll(() =>
         Effect.sync(() => {
