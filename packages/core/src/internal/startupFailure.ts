@@ -111,7 +111,9 @@ const sessionNotFound = (facts: RunFacts, sessionId: string) =>
   new SessionNotFoundError({
     sessionId,
     facts,
-    hint: "Sessions belong to a machine and a login; list them with `claude --resume`."
+    hint:
+      "Sessions belong to a machine and a login, and for older CLIs (2.1.197) to the directory that they began in: " +
+      "set cwd, or list them there with `claude --resume`."
   })
 
 function rootBypass(facts: RunFacts): ClaudeError {
