@@ -246,7 +246,7 @@ describe("a turn", () => {
     const overloaded = FakeCli.apiError({ status: 529, code: "overloaded", type: "overloaded_error", message: "Busy" })
     await using session = fakeClient(() => ({ turns: [overloaded, FakeCli.answer("fine")] })).session()
     const error = await rejection(session.sendMessage("one").result)
-    assert.isTrue(error instanceof CCFlowError)
+    if (!(error instanceof CCFlowError)) assert.fail(String(error))
     assert.strictEqual(error._tag, "OverloadedError")
     assert.strictEqual((await session.sendMessage("two").result).result, "fine")
   })
@@ -353,7 +353,7 @@ describe("what a session can be asked", () => {
     const controls = { get_context_usage: () => FakeCli.refused("not now") }
     await using session = fakeClient(() => ({ ...echo(), controls })).session()
     const error = await rejection(session.contextUsage())
-    assert.isTrue(error instanceof CCFlowError)
+    if (!(error instanceof CCFlowError)) assert.fail(String(error))
     assert.strictEqual(error._tag, "CliProtocolError")
   })
 })
