@@ -1,6 +1,6 @@
 import type { Message, Result, Status, Task } from "../Message.js"
 
-/** Where a batch goes. `ended` is set when it ends the turn: what comes after its result is not the turn's. @internal */
+/** Where a batch goes. `ended` is set when it ends the turn: what comes after its result is not the turn's. */
 export interface Attributed {
   readonly turn: ReadonlyArray<Message>
   /** Of no turn of the user: what background work says, and the turns that the CLI starts itself. */
@@ -31,8 +31,6 @@ interface Own {
  * The main thread says one turn after the other, each from an `Init` to a `Result`. CLI 2.1.330 names the messages that
  * both answer. 2.1.197 does not, but it repeats a message when it takes it up (`--replay-user-messages`), and marks the
  * results of its own turns: where the next turn may be one of those, it is held until one of the two has told.
- *
- * @internal
  */
 export class Attribution {
   private own: Own | undefined

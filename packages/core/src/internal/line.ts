@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 
-/** One at a time, in the order of coming. @internal */
+/** One at a time, in the order of coming. */
 export class Line {
   private busy = false
   private waiting: Array<() => void> = []
