@@ -429,9 +429,11 @@ describe("many sessions", () => {
       const sessions = yield* Effect.replicateEffect(create(), 50)
       yield* soon(Effect.forEach(sessions, (session) => Session.text(session, "hi"), { concurrency: "unbounded" }))
       yield* soon(
-        Effect.forEach(sessions, (session, n) => n % 2 === 0 ? session.close : Effect.flatMap(session.id, close), {
-          concurrency: "unbounded"
-        })
+        Effect.forEach(
+          sessions,
+          (session, n) => Effect.asVoid(n % 2 === 0 ? session.close : Effect.flatMap(session.id, close)),
+          { concurrency: "unbounded" }
+        )
       )
       assert.deepStrictEqual(yield* live, [])
       const { sessions: records } = yield* list({ status: "closed" })
