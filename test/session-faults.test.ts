@@ -1,5 +1,4 @@
 import type * as Claude from "@ccflow/core/Claude"
-import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as Session from "@ccflow/core/Session"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import { Deferred, Effect, type Scope, Stream } from "effect"
@@ -28,9 +27,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 type Layered = Parameters<typeof NodeClaude.layerWith>[0]
 
-const play = (
+const play = <E>(
   script: unknown,
-  test: Effect.Effect<void, ClaudeError, Claude.Claude | Scope.Scope>,
+  test: Effect.Effect<void, E, Claude.Claude | Scope.Scope>,
   options: Layered = {}
 ): Promise<void> =>
   Effect.runPromise(

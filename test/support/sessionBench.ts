@@ -41,10 +41,10 @@ export const soon = (what: string, holds: () => boolean): Effect.Effect<void> =>
   Effect.promise(() => eventually(what, holds))
 
 /** Plays a scene with one CLI, stand-in and home of its own; its sessions are closed with it. */
-export const play = async (
+export const play = async <E>(
   path: string,
   { options = {}, replies = echoBrain, warm = 0 }: Setting,
-  test: (scene: Scene) => Effect.Effect<void, ClaudeError, Claude.Claude | Scope.Scope>
+  test: (scene: Scene) => Effect.Effect<void, E, Claude.Claude | Scope.Scope>
 ): Promise<void> => {
   await using home = await sandboxHome()
   await using api = await Api.startMessagesApi(replies)

@@ -126,6 +126,24 @@ describe("a session's turns", () => {
     }))))
 })
 
+describe("a session's options", () => {
+  it.scoped("that cannot be are refused when it is made, and say which", () =>
+    Effect.gen(function*() {
+      const options: ReadonlyArray<readonly [field: string, options: object]> = [
+        ["maxTurns", { maxTurns: -1 }],
+        ["idleTimeout", { idleTimeout: "soon" }],
+        ["recycleAfter.turns", { recycleAfter: { turns: 0 } }],
+        ["recycleAfter.often", { recycleAfter: { often: true } }],
+        ["permissionMode", { permissionMode: "yes" }],
+        ["sessionId", { sessionId: "no uuid" }]
+      ]
+      for (const [field, given] of options) {
+        const error = yield* Effect.flip(Effect.asVoid(Session.make(given)))
+        assert.include(error, { _tag: "InvalidOptionsError", field })
+      }
+    }).pipe(Effect.provide(layerOf(echo))))
+})
+
 describe("what belongs to no turn", () => {
   it.scoped("goes to the background, and the turns stay clean", () =>
     Effect.gen(function*() {
@@ -249,11 +267,11 @@ describe("a fork", () => {
     Effect.gen(function*() {
       const parent = yield* Session.make()
       const turn = yield* sending(parent, "a")
-      const forked = yield* follow(Stream.drain(Stream.fromEffect(parent.fork())))
+      const forked = yield* Effect.fork(parent.fork())
       yield* TestClock.adjust("1 second")
-      assert.isFalse(forked.ended())
+      assert.isNull(forked.unsafePoll())
       yield* TestClock.adjust("1 second")
       assert.isTrue(turn.ended())
-      assert.isTrue(forked.ended())
+      assert.isNotNull(forked.unsafePoll())
     }).pipe(Effect.provide(layerOf({ respond: () => slowly("ab", 2) }))))
 })

@@ -70,7 +70,7 @@ describe("what can be asked of a session", () => {
       yield* session.prewarm
       for (const [, ask, { subtype }] of questions) {
         const error = yield* Effect.flip(Effect.asVoid(ask(session)))
-        assert.include(error, { _tag: "CliProtocolError", request: subtype, detail: "not so", code: "why" })
+        assert.include(error, { _tag: "CliProtocolError", request: String(subtype), detail: "not so", code: "why" })
       }
       assert.strictEqual(yield* Session.text(session, "a"), "to a")
     }).pipe(Effect.provide(layerOf({ ...echo, controls: allControls(FakeCli.refused("not so", "why")) }))))
@@ -85,7 +85,7 @@ describe("what can be asked of a session", () => {
       yield* TestClock.adjust("1 millis")
       for (const [index, fiber] of open.entries()) {
         const error = yield* Fiber.join(fiber)
-        assert.include(error, { _tag: "CliProtocolError", request: questions[index]![2]["subtype"] })
+        assert.include(error, { _tag: "CliProtocolError", request: String(questions[index]![2]["subtype"]) })
       }
       assert.strictEqual(yield* Session.text(session, "a"), "to a")
     }).pipe(Effect.provide(layerOf({ ...echo, controls: allControls(FakeCli.unanswered) }))))
