@@ -3,9 +3,10 @@ import * as FastCheck from "effect/FastCheck"
 import { assert, describe, it } from "vitest"
 import { type Edited, empty, inserted, layout, press } from "../packages/ccflow/src/internal/editor.js"
 import { optionsFirst } from "../packages/ccflow/src/internal/optionsFirst.js"
+import { oneLine } from "../packages/ccflow/src/internal/safe.js"
 import { render, room } from "../packages/ccflow/src/internal/table.js"
 import { sinceOf } from "../packages/ccflow/src/internal/time.js"
-import { clipped, oneLine, padded, widthOf } from "../packages/ccflow/src/internal/width.js"
+import { clipped, padded, widthOf } from "../packages/ccflow/src/internal/width.js"
 
 const key = (name: string, how: { readonly ctrl?: boolean; readonly meta?: boolean; readonly text?: string } = {}) => ({
   name,

@@ -27,10 +27,11 @@ import * as Chat from "./internal/chat.js"
 import * as History from "./internal/history.js"
 import * as Options from "./internal/options.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
+import { oneLine, printable } from "./internal/safe.js"
 import { Screen } from "./internal/screen.js"
 import * as Store from "./internal/store.js"
 import { version } from "./internal/version.js"
-import { clipped, oneLine, printable } from "./internal/width.js"
+import { clipped } from "./internal/width.js"
 import * as Terminal from "./Terminal.js"
 
 /** What conversations run on. */

@@ -18,10 +18,10 @@ import * as ChatCommand from "./ChatCommand.js"
 import * as Asking from "./internal/options.js"
 import { type Known, optionsFirst } from "./internal/optionsFirst.js"
 import * as Report from "./internal/report.js"
+import { oneLine } from "./internal/safe.js"
 import * as Store from "./internal/store.js"
 import { sinceOf } from "./internal/time.js"
 import { version } from "./internal/version.js"
-import { oneLine } from "./internal/width.js"
 import { Terminal } from "./Terminal.js"
 
 const id = Args.text({ name: "id" }).pipe(

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import { stripVTControlCharacters } from "node:util"
-import { printable } from "./internal/width.js"
+import { printable } from "./internal/safe.js"
 
 export class Terminal extends Context.Tag("ccflow/Terminal")<Terminal, {
   /** Somebody reads along: text is shown as it comes. */

@@ -1,4 +1,5 @@
-import { clusters, printable } from "./width.js"
+import { printable } from "./safe.js"
+import { clusters } from "./width.js"
 
 /** The line that is being written: it can have line breaks. */
 export interface Edited {

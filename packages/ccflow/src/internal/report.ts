@@ -1,8 +1,9 @@
 import { promptText, type SessionRecord, type TurnRecord } from "@ccflow/core/SessionRecord"
+import { oneLine, printable } from "./safe.js"
 import { count, dollars } from "./slash.js"
 import * as Table from "./table.js"
 import { local } from "./time.js"
-import { oneLine, padded, printable } from "./width.js"
+import { padded } from "./width.js"
 
 /** @internal */
 export const sessions = (records: ReadonlyArray<SessionRecord>): string => {

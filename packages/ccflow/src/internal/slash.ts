@@ -2,8 +2,8 @@ import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Session } from "@ccflow/core/Session"
 import * as Effect from "effect/Effect"
 import type { Terminal } from "../Terminal.js"
+import { oneLine } from "./safe.js"
 import * as Table from "./table.js"
-import { oneLine } from "./width.js"
 
 /** The commands that a conversation knows of itself. All others are Claude Code's. @internal */
 export type Name = keyof typeof descriptions

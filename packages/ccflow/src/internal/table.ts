@@ -1,4 +1,5 @@
-import { clipped, oneLine, padded, widthOf } from "./width.js"
+import { oneLine } from "./safe.js"
+import { clipped, padded, widthOf } from "./width.js"
 
 export interface Column {
   readonly title: string
