@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 
+const fakeClaude = fileURLToPath(new URL("../../testing/bin/fake-claude.mjs", import.meta.url))
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 /** Answers each prompt by itself. */
@@ -103,6 +104,18 @@ describe("a session", () => {
     assert.instanceOf(await rejection(session.sendMessage("two").result), Error)
   })
 
+  it("that lies idle is closed with its client, and so is its CLI", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "ccflow-idle-"))
+    const script = { onEof: [{ writeFile: { path: join(folder, "left"), content: "" } }] }
+    const client = createClient({ cliPath: fakeClaude, env: { FAKE_CLAUDE_SCRIPT: JSON.stringify(script) } })
+    const session = client.session()
+    await session.sendMessage("one").result
+    assert.deepStrictEqual(await readdir(folder), [])
+    await client.close()
+    assert.deepStrictEqual(await readdir(folder), ["left"])
+    await rm(folder, { recursive: true })
+  })
+
   it("rejects what is sent after its end with a SessionClosedError, used before or not", async () => {
     const used = fakeClient(echo).session()
     await used.sendMessage("one").result
@@ -133,7 +146,7 @@ describe("a session", () => {
       turns: [[{ init: {} }, { text: "$PID" }, { result: { result: "$PID" } }]]
     }
     const client = createClient({
-      cliPath: fileURLToPath(new URL("../../testing/bin/fake-claude.mjs", import.meta.url)),
+      cliPath: fakeClaude,
       env: { FAKE_CLAUDE_SCRIPT: JSON.stringify(script) },
       warm: 1
     })

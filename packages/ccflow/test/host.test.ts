@@ -9,21 +9,23 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 
-/** The program as one file: it starts at once. */
+/** The program in few files: it starts at once. */
 let script: string
 beforeAll(async () => {
-  const outfile = join(await mkdtemp(join(tmpdir(), "ccflow-host-")), "host.mjs")
+  const outdir = await mkdtemp(join(tmpdir(), "ccflow-host-"))
   await build({
     entryPoints: [fileURLToPath(new URL("fixtures/host.ts", import.meta.url))],
-    outfile,
+    outdir,
+    outExtension: { ".js": ".mjs" },
     bundle: true,
+    splitting: true,
     format: "esm",
     platform: "node",
     conditions: ["@ccflow/source"],
     external: ["better-sqlite3"],
     banner: { js: "import{createRequire}from\"node:module\";const require=createRequire(import.meta.url);" }
   })
-  script = outfile
+  script = join(outdir, "host.mjs")
 }, 60_000)
 afterAll(() => rm(dirname(script), { recursive: true }))
 
