@@ -23,7 +23,7 @@ const signal = () => join(folder, crypto.randomUUID())
 
 /** Turns on the real CLI that are interrupted, steered, killed, or leave something running. */
 await describeRealCli("a turn", ({ path }) => {
-  it("is interrupted in the middle of its text with what there was, and the next one is clean", () =>
+  it.concurrent("is interrupted in the middle of its text with what there was, and the next one is clean", () =>
     play(
       path,
       { replies: [Api.hang({ content: long, afterChars: 13 }), Api.text("And on.")] },
@@ -44,7 +44,7 @@ await describeRealCli("a turn", ({ path }) => {
         })
     ))
 
-  it("is interrupted while a tool runs, whose processes are gone; the next one is clean", () => {
+  it.concurrent("is interrupted while a tool runs, whose processes are gone; the next one is clean", () => {
     const file = signal()
     return play(path, { replies: [bash(waitFor(file)), Api.text("Fine.")] }, () =>
       Effect.gen(function*() {
@@ -60,7 +60,7 @@ await describeRealCli("a turn", ({ path }) => {
       }))
   })
 
-  it("that is left behind is interrupted", () =>
+  it.concurrent("that is left behind is interrupted", () =>
     play(
       path,
       { replies: [Api.hang({ content: long, afterChars: 13 }), Api.text("Fine.")] },
@@ -74,7 +74,7 @@ await describeRealCli("a turn", ({ path }) => {
         })
     ))
 
-  it("that is steered while a tool runs has one result, and the model has read both", () => {
+  it.concurrent("that is steered while a tool runs has one result, and the model has read both", () => {
     const go = signal()
     return play(
       path,
@@ -94,7 +94,7 @@ await describeRealCli("a turn", ({ path }) => {
     )
   })
 
-  it("that is steered while it speaks answers that, too, and then ends", () =>
+  it.concurrent("that is steered while it speaks answers that, too, and then ends", () =>
     play(path, {
       replies: [Api.text(long, { delayMs: 150, chunkSize: 8 }), Api.text("Also."), Api.text("Next.")]
     }, () =>
@@ -109,7 +109,7 @@ await describeRealCli("a turn", ({ path }) => {
         assert.isFalse(yield* session.steer("too late"))
       })))
 
-  it("leaves background work behind, whose own turn is in the background; close ends what still runs", () => {
+  it.concurrent("leaves background work behind, whose own turn is in the background; close ends what still runs", () => {
     const [go, never] = [signal(), signal()]
     const replies = [
       bash(waitFor(go), { run_in_background: true }),
@@ -141,7 +141,7 @@ await describeRealCli("a turn", ({ path }) => {
       }))
   })
 
-  it("whose process is killed before anything has happened is asked again; after that it fails with why", () =>
+  it.concurrent("whose process is killed before anything has happened is asked again; after that it fails with why", () =>
     play(path, {
       replies: (request, index) =>
         index === 0
@@ -168,7 +168,7 @@ await describeRealCli("a turn", ({ path }) => {
         assert.match(scene.api.mainRequests().at(-1)?.model ?? "", /haiku/)
       })))
 
-  it("has its files put back by its id", () =>
+  it.concurrent("has its files put back by its id", () =>
     play(path, {
       replies: (request, index) =>
         index === 0

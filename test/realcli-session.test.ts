@@ -1,7 +1,7 @@
 import * as Session from "@ccflow/core/Session"
 import { Effect } from "effect"
 import { assert, it } from "vitest"
-import { childrenOf, commandLine } from "./fixtures/lifecycle/processes.js"
+import { commandLine } from "./fixtures/lifecycle/processes.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { kept, play, processesOf } from "./support/sessionBench.js"
 
@@ -10,7 +10,7 @@ const aboutName = "What is my name?"
 
 /** Conversations on the real CLI: what is remembered, changed and asked. */
 await describeRealCli("a session", ({ path }) => {
-  it("remembers, on one process, and has its stats from the CLI's account", () =>
+  it.concurrent("remembers, on one process, and has its stats from the CLI's account", () =>
     play(path, {}, () =>
       Effect.gen(function*() {
         const session = yield* Session.make()
@@ -32,7 +32,7 @@ await describeRealCli("a session", ({ path }) => {
         assert.deepStrictEqual(yield* processesOf(session), [])
       })))
 
-  it("keeps its history, model and permission mode over the death of its process", () =>
+  it.concurrent("keeps its history, model and permission mode over the death of its process", () =>
     play(path, {}, (scene) =>
       Effect.gen(function*() {
         const { api } = scene
@@ -54,7 +54,7 @@ await describeRealCli("a session", ({ path }) => {
         assert.notInclude(commandLine(other), "--session-id")
       })))
 
-  it("answers what is asked about it", () =>
+  it.concurrent("answers what is asked about it", () =>
     play(path, {}, () =>
       Effect.gen(function*() {
         const session = yield* Session.make()
@@ -74,7 +74,7 @@ await describeRealCli("a session", ({ path }) => {
         assert.include(unknown, { _tag: "CliProtocolError", request: "mcp_reconnect" })
       })))
 
-  it("branches at the time of the fork, and both go on apart", () =>
+  it.concurrent("branches at the time of the fork, and both go on apart", () =>
     play(path, {}, () =>
       Effect.gen(function*() {
         const parent = yield* Session.make()
@@ -87,7 +87,7 @@ await describeRealCli("a session", ({ path }) => {
         assert.notStrictEqual(yield* child.id, yield* parent.id)
       })))
 
-  it("that was cleared goes on under the new id, and has forgotten, also on a new process", () =>
+  it.concurrent("that was cleared goes on under the new id, and has forgotten, also on a new process", () =>
     play(path, {}, (scene) =>
       Effect.gen(function*() {
         const session = yield* Session.make()
@@ -101,11 +101,11 @@ await describeRealCli("a session", ({ path }) => {
         assert.strictEqual(yield* ask(session, aboutName), "You have not told me your name yet.")
         yield* ask(session, "My name is Eve.")
         yield* kept(scene, "Nice to meet you, Eve")
-        for (const one of childrenOf(process.pid)) process.kill(one, "SIGKILL")
+        for (const one of yield* processesOf(session)) process.kill(one, "SIGKILL")
         assert.strictEqual(yield* ask(session, aboutName), "Your name is Eve.")
       })))
 
-  it("that is resumed by its id remembers; an id that nobody knows is refused", () =>
+  it.concurrent("that is resumed by its id remembers; an id that nobody knows is refused", () =>
     play(path, {}, () =>
       Effect.gen(function*() {
         const session = yield* Session.make()
