@@ -90,6 +90,15 @@ describe("a process that dies", () => {
       Effect.provide(layerOf((index) => index === 0 ? { start: [FakeCli.stderr("no"), FakeCli.exit(3)] } : echo))
     ))
 
+  it.scoped("while it starts leaves the turn's id free, for nobody has had it", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const turnId = "aaaaaaaa-0000-4000-8000-000000000001"
+      assert.strictEqual((yield* Effect.flip(Session.text(session, "a", { turnId })))._tag, "CliExitError")
+      assert.strictEqual(yield* Session.text(session, "a", { turnId }), "to a")
+      assert.strictEqual((yield* Effect.flip(Session.text(session, "a", { turnId })))._tag, "InvalidOptionsError")
+    }).pipe(Effect.provide(layerOf((index) => index === 0 ? { start: [FakeCli.exit(3)] } : echo))))
+
   it.scoped("20 times in a row costs 20 turns at the most, and the session lives", () =>
     Effect.gen(function*() {
       const session = yield* Session.make()
