@@ -327,6 +327,8 @@ export class SessionCore {
         if (this.turn !== turn) return Effect.void
         this.turn = undefined
         if (last.length > 0) this.process.establish()
+        // Nobody has had it: it can be sent again under the same id.
+        if (!turn.recorded) this.sent.delete(turn.id)
         Deferred.unsafeDone(turn.released, Effect.void)
         return this.next
       })
