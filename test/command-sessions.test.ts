@@ -243,8 +243,22 @@ describe("ccflow sessions delete", () => {
         assert.include(await listed(), "bbbb3333")
         seat.type(`${answer}\r`)
         assert.strictEqual(await seat.ended, 0)
+        assert.isTrue(seat.screen.some((row) => row.endsWith(`[y/N] ${answer}`)))
       }
       assert.notInclude(await listed(), "bbbb3333")
+    }
+  )
+
+  it.skipIf(noTerminal !== undefined)(
+    `is left by Ctrl-C, code 130, and nothing is deleted${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
+    async () => {
+      await using seat = new Seat([process.execPath, bundle.command, "sessions", "delete", "aaaa1"], {
+        env: environment()
+      })
+      await seat.until("[y/N]")
+      seat.type("\u0003")
+      assert.strictEqual(await seat.ended, 130)
+      assert.include(await listed(), "aaaa1111")
     }
   )
 

@@ -9,11 +9,11 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import * as PlatformTerminal from "@effect/platform/Terminal"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { createInterface } from "node:readline"
 import * as ChatCommand from "./ChatCommand.js"
 import * as Asking from "./internal/options.js"
 import { type Known, optionsFirst } from "./internal/optionsFirst.js"
@@ -182,13 +182,21 @@ const withSession = <E, R>(
     yield* use(session, [...turns], repository)
   }))
 
-const confirmed = (question: string): Effect.Effect<boolean, InvalidOptionsError, PlatformTerminal.Terminal> =>
-  Effect.gen(function*() {
-    const terminal = yield* PlatformTerminal.Terminal
-    if (process.stdin.isTTY !== true) return yield* unconfirmed
-    yield* Effect.sync(() => process.stderr.write(`${question} [y/N] `))
-    const answer = yield* Effect.catchAll(terminal.readLine, () => Effect.interrupt)
-    return /^y(es)?$/i.test(answer.trim())
+const confirmed = (question: string): Effect.Effect<boolean, InvalidOptionsError> =>
+  process.stdin.isTTY === true
+    ? Effect.map(reply(`${question} [y/N] `), (answer) => /^y(es)?$/i.test(answer.trim()))
+    : Effect.fail(unconfirmed)
+
+/** What is written there can be seen and corrected. */
+const reply = (question: string): Effect.Effect<string> =>
+  Effect.async((resume) => {
+    const lines = createInterface({ input: process.stdin, output: process.stderr })
+    lines.on("close", () => resume(Effect.interrupt))
+    lines.question(question, (answer) => {
+      resume(Effect.succeed(answer))
+      lines.close()
+    })
+    return Effect.sync(() => lines.close())
   })
 
 const unconfirmed = new InvalidOptionsError({
