@@ -14,7 +14,7 @@ describe.skipIf(!linux)(`the memory of a process${onlyLinux}`, () => {
       const { open } = yield* CliProcess
       const cli = yield* Scope.extend(open(invocation(file)), scope)
       yield* cli.stdout
-      const bytes = yield* cli.memory ?? Effect.succeed(undefined)
+      const bytes = yield* cli.memory ?? Effect.void
       assert.isAbove(bytes ?? 0, 64 << 20)
       assert.isBelow(bytes ?? Infinity, 1 << 30)
       yield* Scope.close(scope, Exit.void)

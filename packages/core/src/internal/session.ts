@@ -54,8 +54,8 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     const stats = Effect.sync(() => ({ ...core.totals }))
 
     return {
-      ...controlsOf(core.process),
-      id: Effect.sync(() => core.process.sessionId),
+      ...controlsOf(core.cli),
+      id: Effect.sync(() => core.cli.sessionId),
       send: (prompt, { interruptWhen, ...given } = {}) =>
         streamed(Effect.gen(function*() {
           yield* checkPrompt(prompt)
@@ -65,17 +65,17 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
         Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),
       interrupt: core.interrupt,
-      prewarm: Effect.asVoid(core.process.ready),
+      prewarm: Effect.asVoid(core.cli.ready),
       fork: (given = {}) =>
         core.between(Effect.gen(function*() {
-          const { process } = core
+          const { cli } = core
           const branch = yield* plan.fork(
-            process.begun
-              ? { ...process.changes, ...given, resume: process.sessionId, forkSession: true }
-              : { ...process.changes, ...given }
+            cli.begun
+              ? { ...cli.changes, ...given, resume: cli.sessionId, forkSession: true }
+              : { ...cli.changes, ...given }
           )
           // It reads the history when it starts, and must not see what is said here later.
-          if (process.begun) yield* branch.prewarm
+          if (cli.begun) yield* branch.prewarm
           return branch
         })),
       background: Stream.fromPubSub(events),

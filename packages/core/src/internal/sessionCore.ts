@@ -8,15 +8,17 @@ import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import { type ClaudeError, CliExitError, CliTimeoutError, InvalidOptionsError } from "../ClaudeError.js"
+import type { ClaudeError } from "../ClaudeError.js"
 import { userLine } from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
+import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
 import { Line } from "./line.js"
 import type { Live } from "./live.js"
 import { closedError, leaving, type ProcessParts, SessionProcess } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
 import { Turn, type TurnOutcome } from "./turn.js"
+import { diedByItself, givenUp, sentBefore } from "./turnErrors.js"
 
 /** @internal */
 export interface SessionParts extends ProcessParts {
@@ -34,7 +36,7 @@ export interface Totals {
 
 /** A session's turns: one after the other, each with one end, whatever becomes of its process or its consumer. @internal */
 export class SessionCore {
-  readonly process: SessionProcess
+  readonly cli: SessionProcess
   readonly totals: Totals = { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 }
   readonly events: PubSub.PubSub<Message>
   private readonly parts: SessionParts
@@ -54,7 +56,7 @@ export class SessionCore {
     this.events = events
     this.work = work
     this.now = now
-    this.process = new SessionProcess(
+    this.cli = new SessionProcess(
       parts,
       {
         saw: (turn, messages) => {
@@ -111,7 +113,7 @@ export class SessionCore {
   /** One more message for the turn that runs. False when none does. */
   steer(prompt: Prompt): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      const { process: { live }, turn } = this
+      const { cli: { live }, turn } = this
       if (turn === undefined || live === undefined || turn.interrupted) return Effect.succeed(false)
       const uuid = crypto.randomUUID()
       return Effect.zipRight(
@@ -142,15 +144,15 @@ export class SessionCore {
 
   /** However often it is asked, and by whom: when one has come back, all is over. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.process.shutDown()
+    this.cli.shutDown()
     return this.outlasting(
       this.closing.withPermits(1)(Effect.suspend(() => {
         if (this.over) return Effect.void
         this.over = true
         return Effect.gen(this, function*() {
           if (this.turn !== undefined) yield* this.abandon(this.turn)
-          yield* this.process.stop
-          yield* this.parts.recorder.close(this.process.sessionId)
+          yield* this.cli.stop
+          yield* this.parts.recorder.close(this.cli.sessionId)
         })
       }))
     )
@@ -164,7 +166,7 @@ export class SessionCore {
   // --- a turn's way ---
 
   private refusal(turnId: string | undefined): ClaudeError | undefined {
-    if (this.process.closed) return closedError(this.process.sessionId)
+    if (this.cli.closed) return closedError(this.cli.sessionId)
     if (turnId === undefined) return undefined
     if (this.sent.has(turnId)) return sentBefore(turnId)
     this.sent.add(turnId)
@@ -175,17 +177,17 @@ export class SessionCore {
     turn.attempts++
     const before = this.driver
     const write = Effect.gen(this, function*() {
-      const live = yield* this.inTime(turn, this.process.ready)
+      const live = yield* Deadlines.within(turn, this.now, this.cli.ready, this.late)
       if (turn.attempts > 1 && turn.interrupted) {
-        return yield* this.conclude(turn, Either.left(givenUp(this.process.sessionId)), [])
+        return yield* this.conclude(turn, Either.left(givenUp(this.cli.sessionId)), [])
       }
       if (!turn.recorded) {
-        const begin = this.parts.recorder.begin(this.process.sessionId, turn, this.process.changes)
+        const begin = this.parts.recorder.begin(this.cli.sessionId, turn, this.cli.changes)
         // Another process has had the session meanwhile: what it has said there, this one's CLI does not know.
-        yield* Effect.tapErrorTag(begin, "SessionBusyError", () => this.process.kill)
+        yield* Effect.tapErrorTag(begin, "SessionBusyError", () => this.cli.kill)
         turn.recorded = true
       }
-      this.process.use()
+      this.cli.use()
       const uuid = turn.attempts === 1 ? turn.id : crypto.randomUUID()
       // Whole or not at all, half a line ends the CLI: so it is written by a fiber that nobody interrupts.
       const begun = Effect.tap(live.begin(turn, uuid), () => Deferred.succeed(turn.written, undefined))
@@ -195,10 +197,13 @@ export class SessionCore {
       ))
       const taken = yield* Fiber.join(writing)
       if (Either.isLeft(taken)) return yield* this.gone(turn, taken.left)
-      if (taken.right) return yield* this.watch(turn)
+      if (taken.right) {
+        const asked = () => this.cli.live?.control.asked() === true
+        return yield* Deadlines.watch(turn, this.now, asked, (phase, ms) => this.expire(turn, phase, ms))
+      }
       // It does not read. If it is not gone by then, it will not go by itself.
       yield* Effect.sleep(leaving)
-      yield* this.inBackground(this.process.kill)
+      yield* this.inBackground(this.cli.kill)
     })
     return Effect.flatMap(
       this.inBackground(Effect.catchAll(write, (error) => this.conclude(turn, Either.left(error), []))),
@@ -209,51 +214,16 @@ export class SessionCore {
     )
   }
 
-  private watch(turn: Turn): Effect.Effect<void> {
-    const stall = millis(turn.options.stallTimeout, 6 * 60_000)
-    const total = totalOf(turn)
-    return Effect.gen(this, function*() {
-      for (;;) {
-        const busy = turn.seen.toolRuns || this.process.live?.control.asked() === true
-        const stalls = busy ? Infinity : turn.lastFrameAt + stall
-        const at = Math.min(stalls, turn.startedAt + total)
-        const now = this.now()
-        if (at <= now) {
-          return yield* at === stalls
-            ? this.expire(turn, "stall", stall)
-            : this.expire(turn, "total", total)
-        }
-        yield* Effect.sleep(Duration.millis(Math.max(1, Math.min(at - now, stall))))
-      }
-    })
-  }
-
   /** The consumer is told at once; the session goes on when the CLI has let go of the turn. */
-  private expire(turn: Turn, phase: "stall" | "total", timeoutMs: number): Effect.Effect<void> {
+  private expire(turn: Turn, phase: Deadlines.Phase, timeoutMs: number): Effect.Effect<void> {
     return Effect.zipRight(
       this.finish(turn, Either.left(this.late(phase, timeoutMs)), []),
       Effect.asVoid(this.inBackground(this.release(turn)))
     )
   }
 
-  /** The start of a process counts for the turn that it is started for. */
-  private inTime<A>(turn: Turn, effect: Effect.Effect<A, ClaudeError>): Effect.Effect<A, ClaudeError> {
-    const total = totalOf(turn)
-    return total === Infinity ? effect : Effect.timeoutFail(effect, {
-      duration: Math.max(0, turn.startedAt + total - this.now()),
-      onTimeout: () => this.late("total", total)
-    })
-  }
-
-  private late(phase: "stall" | "total", timeoutMs: number): CliTimeoutError {
-    return new CliTimeoutError({
-      phase,
-      timeoutMs,
-      sessionId: this.process.sessionId,
-      frames: this.process.live?.frames() ?? 0,
-      hint: phase === "stall" ? "Raise stallTimeout if long silences are expected." : "Raise timeout, or ask again."
-    })
-  }
+  private readonly late: Deadlines.Late = (phase, timeoutMs) =>
+    Deadlines.late(phase, timeoutMs, this.cli.sessionId, this.cli.live?.frames() ?? 0)
 
   /** Asks the CLI to let go of the turn; one that does not is stopped. */
   private release(turn: Turn): Effect.Effect<void> {
@@ -263,14 +233,14 @@ export class SessionCore {
       yield* Effect.raceFirst(Deferred.await(turn.writing), Deferred.await(turn.released))
       const written = Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released))
       const took = yield* Effect.timeoutOption(written, leaving)
-      const { live } = this.process
+      const { live } = this.cli
       if (live !== undefined && took._tag === "Some") {
         yield* this.withdraw(live)
         if (this.turn !== turn) return
         yield* Effect.ignore(live.control.request({ subtype: "interrupt" }, leaving))
       }
       yield* Effect.timeoutOption(Deferred.await(turn.released), leaving)
-      if (this.turn === turn) yield* this.process.kill
+      if (this.turn === turn) yield* this.cli.kill
       yield* Deferred.await(turn.released)
     })
   }
@@ -297,7 +267,7 @@ export class SessionCore {
       if (!(yield* Deferred.isDone(turn.writing)) && this.driver !== undefined) {
         yield* Fiber.interrupt(this.driver)
         if (!(yield* Deferred.isDone(turn.writing))) {
-          return yield* this.conclude(turn, Either.left(givenUp(this.process.sessionId)), [])
+          return yield* this.conclude(turn, Either.left(givenUp(this.cli.sessionId)), [])
         }
       }
       yield* this.release(turn)
@@ -306,7 +276,7 @@ export class SessionCore {
 
   /** The process has left the turn alone. One in which nothing has happened yet is asked once more, of a new process. */
   private gone(turn: Turn, error: ClaudeError): Effect.Effect<void> {
-    return turn.committed || turn.interrupted || turn.attempts > 1 || this.process.closed || !diedByItself(error)
+    return turn.committed || turn.interrupted || turn.attempts > 1 || this.cli.closed || !diedByItself(error)
       ? this.conclude(turn, Either.left(error), [])
       : this.drive(turn)
   }
@@ -315,7 +285,7 @@ export class SessionCore {
     const { turn } = this
     return Effect.zipRight(
       turn === undefined ? Effect.void : this.conclude(turn, Either.left(error), []),
-      Effect.asVoid(this.inBackground(this.process.kill))
+      Effect.asVoid(this.inBackground(this.cli.kill))
     )
   }
 
@@ -326,7 +296,7 @@ export class SessionCore {
       Effect.suspend(() => {
         if (this.turn !== turn) return Effect.void
         this.turn = undefined
-        if (last.length > 0) this.process.establish()
+        if (last.length > 0) this.cli.establish()
         // Nobody has had it: it can be sent again under the same id.
         if (!turn.recorded) this.sent.delete(turn.id)
         Deferred.unsafeDone(turn.released, Effect.void)
@@ -367,8 +337,8 @@ export class SessionCore {
     Effect.gen(this, function*() {
       const { driver } = this
       this.driver = undefined
-      if (yield* this.process.wornOut) {
-        yield* this.inBackground(Effect.ensuring(this.process.stop, Effect.sync(() => this.line.leave())))
+      if (yield* this.cli.wornOut) {
+        yield* this.inBackground(Effect.ensuring(this.cli.stop, Effect.sync(() => this.line.leave())))
       } else this.line.leave()
       yield* this.restLater
       if (driver !== undefined) yield* Fiber.interruptFork(driver)
@@ -378,7 +348,7 @@ export class SessionCore {
   /** Unless a turn comes first. */
   private readonly restLater: Effect.Effect<void> = Effect.suspend(() => {
     const { idle, parts: { idleTimeout } } = this
-    if (this.turn !== undefined || this.process.closed || !Duration.isFinite(idleTimeout)) return Effect.void
+    if (this.turn !== undefined || this.cli.closed || !Duration.isFinite(idleTimeout)) return Effect.void
     return Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
       this.idle = fiber
       return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
@@ -388,10 +358,10 @@ export class SessionCore {
   /** Nothing was asked for long. Background work keeps its process for as long again. */
   private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
     if (this.turn !== undefined) return Effect.void
-    if (this.process.live === undefined || this.process.live.background.size === 0) {
-      return this.between(this.process.stop)
+    if (this.cli.live === undefined || this.cli.live.background.size === 0) {
+      return this.between(this.cli.stop)
     }
-    return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.process.stop))
+    return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.cli.stop))
   })
 
   private inBackground<A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.RuntimeFiber<A>> {
@@ -403,31 +373,3 @@ export class SessionCore {
     return Effect.flatMap(this.inBackground(effect), (fiber) => Effect.asVoid(Fiber.await(fiber)))
   }
 }
-
-// ---------------------------------------------------------------------------
-
-const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
-  input === undefined ? fallback : Duration.toMillis(input)
-
-const totalOf = (turn: Turn): number => millis(turn.options.timeout, Infinity)
-
-/** The CLI runs a message with the same id once, and says nothing when it comes again. */
-const sentBefore = (turnId: string) =>
-  new InvalidOptionsError({
-    field: "turnId",
-    detail: `the session has had a turn ${turnId}`,
-    hint: "Give each turn an id of its own, or none."
-  })
-
-const givenUp = (sessionId: string) =>
-  new CliExitError({
-    reason: "Interrupted",
-    detail: "the turn was given up before it had begun",
-    facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId, frames: 0 },
-    hint: "Send the prompt again."
-  })
-
-/** Crashed or killed, and not refused: asking again can help. */
-const diedByItself = (error: ClaudeError): boolean =>
-  error._tag === "MissingResultError" ||
-  (error._tag === "CliExitError" && (error.reason === "Killed" || error.reason === "Exited"))

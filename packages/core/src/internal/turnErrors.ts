@@ -1,0 +1,23 @@
+import { type ClaudeError, CliExitError, InvalidOptionsError } from "../ClaudeError.js"
+
+/** The CLI runs a message with the same id once, and says nothing when it comes again. @internal */
+export const sentBefore = (turnId: string) =>
+  new InvalidOptionsError({
+    field: "turnId",
+    detail: `the session has had a turn ${turnId}`,
+    hint: "Give each turn an id of its own, or none."
+  })
+
+/** @internal */
+export const givenUp = (sessionId: string) =>
+  new CliExitError({
+    reason: "Interrupted",
+    detail: "the turn was given up before it had begun",
+    facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId, frames: 0 },
+    hint: "Send the prompt again."
+  })
+
+/** Crashed or killed, and not refused: asking again can help. @internal */
+export const diedByItself = (error: ClaudeError): boolean =>
+  error._tag === "MissingResultError" ||
+  (error._tag === "CliExitError" && (error.reason === "Killed" || error.reason === "Exited"))
