@@ -33,6 +33,26 @@ describe("what a program decides within a session", () => {
       assert.deepStrictEqual(toolResults(turn.messages), ["made"])
     }).pipe(Effect.provide(layerOf([asks]))))
 
+  it.scoped("is no silence either where no tool runs yet, and the silence begins anew with the answer", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make({
+        stallTimeout: "2 seconds",
+        permissions: () => Effect.as(Effect.sleep("1 minute"), Permissions.allow())
+      })
+      const turn = yield* sending(session, "go")
+      yield* TestClock.adjust("61 seconds")
+      assert.strictEqual((yield* turn.result).result, "done")
+    }).pipe(Effect.provide(layerOf([[
+      FakeCli.init(),
+      FakeCli.emit({
+        type: "control_request",
+        request_id: "q1",
+        request: { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_use_id: "t1" }
+      }),
+      FakeCli.delay("61 seconds"),
+      ...FakeCli.answer("done").slice(1)
+    ]]))))
+
   it.scoped("holds nothing up when it is never decided: the turn is interrupted, the question withdrawn", () =>
     Effect.gen(function*() {
       const gone = yield* Deferred.make<void>()
