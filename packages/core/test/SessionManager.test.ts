@@ -431,7 +431,7 @@ describe("many sessions", () => {
       yield* soon(
         Effect.forEach(
           sessions,
-          (session, n) => Effect.asVoid(n % 2 === 0 ? session.close : Effect.flatMap(session.id, close)),
+          (session, n) => n % 2 === 0 ? Effect.asVoid(session.close) : Effect.asVoid(Effect.flatMap(session.id, close)),
           { concurrency: "unbounded" }
         )
       )

@@ -78,7 +78,7 @@ const open = (path: string): Effect.Effect<SqlClient, SessionStoreError, Scope.S
       try: () => import("@effect/sql-sqlite-node/SqliteClient"),
       catch: missing
     })
-    const client = yield* driver.make({ filename: path, disableWAL: true }).pipe(
+    const client = yield* driver.make({ filename: path, disableWAL: true, prepareCacheTTL: forgetsMs }).pipe(
       Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
       // The driver throws when it opens.
       Effect.catchAllDefect((error) => Effect.fail(isSqlite(error) ? storeError("open", error) : missing(error)))
@@ -94,6 +94,9 @@ const open = (path: string): Effect.Effect<SqlClient, SessionStoreError, Scope.S
   })
 
 const blockingMs = 1
+
+/** The driver keeps statements that it could not prepare, too: one that met a lock would fail again and again. */
+const forgetsMs = 100
 
 const missing = (error: unknown): SessionStoreError =>
   new SessionStoreError({
