@@ -194,8 +194,19 @@ describe("a turn of 2.1.197", () => {
     hears(f.init, echo("a"), says("1"))
     attribution.steer("b")
     assert.isFalse(hears(answer("1")).ended)
-    assert.deepStrictEqual(hears(f.init, says("x"), ofItsOwn("x")).background, ["Init", "x", "=x"])
+    const itsOwn = hears(ended("task"), f.init, says("x"), ofItsOwn("x"))
+    assert.deepStrictEqual(itsOwn.background, ["notification task", "Init", "x", "=x"])
     assert.deepStrictEqual(hears(f.init, echo("b"), answer("2")).turn, ["Init", "=2"])
+  })
+
+  it("that goes on to a queued message is told as it comes, where it can be nothing else", () => {
+    const { attribution, hears } = start()
+    attribution.begin("a")
+    hears(f.init, echo("a"), says("1"))
+    attribution.steer("b")
+    hears(answer("1"))
+    assert.deepStrictEqual(hears(f.init, says("2")).turn, ["Init", "2"])
+    assert.isTrue(hears(echo("b"), answer("2")).ended)
   })
 
   it("with a queued slash command ends with its result, which no echo announces", () => {

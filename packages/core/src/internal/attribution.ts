@@ -23,6 +23,8 @@ interface Own {
   /** The CLI has said that it has the message, where it says such things. */
   announced: boolean
   begun: boolean
+  /** A result has answered some of its messages, and the CLI goes on to the others. */
+  goesOn: boolean
 }
 
 /**
@@ -59,7 +61,8 @@ export class Attribution {
       tools: new Set(),
       tasks: new Set(),
       announced: false,
-      begun: false
+      begun: false,
+      goesOn: false
     }
   }
 
@@ -132,7 +135,7 @@ export class Attribution {
     if (uuids !== undefined) this.named = true
     if (own !== undefined && uuids?.some((uuid) => own.all.has(uuid)) === true) this.beginOwn(own)
     else if (own === undefined || this.named) this.segment = "other"
-    else if (own.begun || this.notified) {
+    else if (this.notified || (own.begun && !own.goesOn)) {
       this.segment = undefined
       this.held = []
     } else this.beginOwn(own)
@@ -141,6 +144,7 @@ export class Attribution {
   private beginOwn(own: Own): void {
     own.announced = true
     own.begun = true
+    own.goesOn = false
     this.segment = "own"
   }
 
@@ -183,7 +187,10 @@ export class Attribution {
     for (const uuid of [...message.userMessageUuids ?? [], ...own.taken, own.first]) own.open.delete(uuid)
     // What the CLI runs by itself, a slash command, it does not repeat.
     if (own.open.size === before) own.open.delete([...own.open][0] ?? "")
-    if (own.open.size > 0) return false
+    if (own.open.size > 0) {
+      own.goesOn = true
+      return false
+    }
     this.former = own.all
     this.own = undefined
     return true
