@@ -233,8 +233,9 @@ describe("many sessions at once", () => {
           })
         )
       )
-      const [, second = 0, ...later] = held
-      assert.isBelow(Math.min(...later.slice(-2)) - second, 500_000, held.join(" "))
+      // What is lost grows in every round; what the engine keeps for itself does not.
+      const grown = held.slice(2).map((bytes, index) => bytes - held[index + 1]!)
+      assert.isBelow(Math.min(...grown), 50_000, held.join(" "))
       yield* soon("everything is let go of", () => resources() <= before.resources)
       assert.deepStrictEqual(listeners(), before.listeners)
     }).pipe(Effect.runPromise), 120_000)

@@ -19,7 +19,7 @@ import {
 const echo = { respond: (prompt: string) => FakeCli.answer(`to ${prompt}`) }
 const uuid = (n: number) => `aaaaaaaa-0000-4000-8000-00000000000${n}`
 
-describe("a session's turns", () => {
+describe("a session's turns", { timeout: 20_000 }, () => {
   it.scoped("start one process at the first, and none after that", () =>
     Effect.gen(function*() {
       const session = yield* Session.make()

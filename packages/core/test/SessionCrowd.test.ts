@@ -75,8 +75,9 @@ describe("100 sessions with 10 turns each, at once", () => {
           yield* round
           held.push(heldBytes())
         }
-        const [, second = 0, ...later] = held
-        assert.isBelow(Math.min(...later) - second, 1_000_000, held.join(" "))
+        // What is lost grows in every round; what the engine keeps for itself does not.
+        const grown = held.slice(2).map((bytes, index) => bytes - held[index + 1]!)
+        assert.isBelow(Math.min(...grown), 200_000, held.join(" "))
       }),
     120_000
   )

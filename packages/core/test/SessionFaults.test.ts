@@ -12,7 +12,7 @@ const prompts = Effect.flatMap(FakeCli.FakeCli, ({ prompts }) => prompts)
 /** A process whose n-th turn is cut by its death. */
 const dying = (...steps: FakeCli.Turn) => ({ turns: [[...steps, FakeCli.kill("SIGKILL")]], ...echo })
 
-describe("a process that dies", () => {
+describe("a process that dies", { timeout: 20_000 }, () => {
   it.scoped("between two turns is replaced by one that resumes, with what was changed last", () =>
     Effect.gen(function*() {
       const session = yield* Session.make({ model: "opus", permissionMode: "plan" })
@@ -185,7 +185,7 @@ describe("an id that the CLI does not take", () => {
     }))))
 })
 
-describe("a deadline", () => {
+describe("a deadline", { timeout: 20_000 }, () => {
   it.scoped("of all its time ends a turn at once, and the session takes the next one", () =>
     Effect.gen(function*() {
       const session = yield* Session.make({ timeout: "1 hour" })

@@ -17,7 +17,7 @@ const worksOn: FakeCli.Turn = [
 ]
 const prompts = Effect.flatMap(FakeCli.FakeCli, ({ prompts }) => prompts)
 
-describe("an interrupt", () => {
+describe("an interrupt", { timeout: 20_000 }, () => {
   it.scoped("ends the turn well, with what there was of the text; the next turn runs on the same process", () =>
     Effect.gen(function*() {
       const session = yield* Session.make({ includePartialMessages: true })
@@ -202,7 +202,7 @@ describe("a stream that is left", () => {
     }).pipe(Effect.provide(layerOf(talks))))
 })
 
-describe("steering", () => {
+describe("steering", { timeout: 20_000 }, () => {
   for (const version of ["2.1.330", "2.1.197"] as const) {
     it.scoped(`while a tool runs is taken up into the turn, which has one result (${version})`, () =>
       Effect.gen(function*() {

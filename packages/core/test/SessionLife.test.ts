@@ -17,7 +17,7 @@ const leavesRunning: FakeCli.Turn = [
   FakeCli.result({ result: "started" })
 ]
 
-describe("an idle session", () => {
+describe("an idle session", { timeout: 20_000 }, () => {
   it.scoped("closes its process after 10 minutes without a turn, and the next turn resumes it", () =>
     Effect.gen(function*() {
       const session = yield* Session.make()
