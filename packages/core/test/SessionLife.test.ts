@@ -148,6 +148,16 @@ describe("close", () => {
       assert.strictEqual((yield* Fiber.join(warming))._tag, "SessionClosedError")
     }).pipe(Effect.provide(layerOf({ controls: { initialize: () => FakeCli.unanswered } }))))
 
+  it.scoped("while it is only prewarmed ends that start, too", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const warming = yield* Effect.fork(Effect.flip(session.prewarm))
+      yield* settle
+      yield* session.close
+      assert.strictEqual((yield* Fiber.join(warming))._tag, "SessionClosedError")
+      assert.deepStrictEqual(yield* processes, { started: 1, running: 0 })
+    }).pipe(Effect.provide(layerOf({ controls: { initialize: () => FakeCli.unanswered } }))))
+
   it.scoped("takes no more turns, questions or changes, each with the same error", () =>
     Effect.gen(function*() {
       const session = yield* Session.make()

@@ -68,6 +68,7 @@ describe("processes that are kept warm", () => {
       yield* settle
       yield* TestClock.adjust("1 minute")
       const session = yield* Session.make()
+      assert.notInclude((yield* identities)[0], yield* session.id)
       assert.strictEqual(yield* Session.text(session, "a"), "to a")
       const { started } = yield* FakeCli.FakeCli
       assert.isFalse((yield* started)[0]!.sent.some(({ type }) => type === "user"))
