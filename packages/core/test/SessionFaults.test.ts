@@ -171,6 +171,32 @@ describe("an id that the CLI does not take", () => {
       assert.deepStrictEqual(yield* identities, ["--resume=gone"])
     }).pipe(Effect.provide(layerOf({ start: FakeCli.sessionNotFound("gone") }))))
 
+  const lost = (turns: number) =>
+    layerOf((index, invocation) =>
+      index === 0
+        ? { turns: [...Array.from({ length: turns }, () => FakeCli.answer("a")), [FakeCli.kill("SIGKILL")]] }
+        : flag(invocation, "resume") === undefined
+        ? echo
+        : { start: FakeCli.sessionNotFound(flag(invocation, "resume") ?? "") }
+    )
+
+  it.scoped("because it died before it had written its first turn: the session begins again", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      yield* Session.text(session, "a")
+      assert.strictEqual(yield* Session.text(session, "b"), "to b")
+    }).pipe(Effect.provide(lost(1))))
+
+  it.scoped("because a history was deleted: the turn says so, and nothing is begun in its place", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      yield* Session.text(session, "a")
+      yield* Session.text(session, "b")
+      assert.strictEqual((yield* Effect.flip(Session.text(session, "c")))._tag, "SessionNotFoundError")
+      const id = yield* session.id
+      assert.deepStrictEqual(yield* identities, [`--session-id=${id}`, `--resume=${id}`])
+    }).pipe(Effect.provide(lost(2))))
+
   it.scoped("and begins another conversation instead: the turn fails before it has done anything", () =>
     Effect.gen(function*() {
       const session = yield* Session.make({ resume: "00000000-0000-4000-8000-000000000001" })

@@ -73,6 +73,8 @@ export class SessionProcess {
   private moved = false
   /** A prompt was written under this id, so that the CLI may have it on disk. */
   private used = false
+  /** Turns that the CLI has answered under this id. */
+  private answered = 0
 
   constructor(parts: ProcessParts, listener: ProcessListener, work: Scope.Scope, now: () => number) {
     const { adopted, options } = parts
@@ -127,6 +129,7 @@ export class SessionProcess {
   /** The CLI has answered: the session is on disk. */
   establish(): void {
     this.established = true
+    this.answered++
     if (this.running !== undefined) this.running.turns++
   }
 
@@ -161,12 +164,16 @@ export class SessionProcess {
     return Scope.close(running.scope, Exit.void)
   }
 
-  /** Where we cannot know whether the CLI has the session, its answer tells. */
+  /**
+   * Where we cannot know whether the CLI has the session, its answer tells. It was seen to give a first result before it
+   * had written anything; but a history of more turns that is gone is not begun anew behind the caller's back.
+   */
   private readonly start: Effect.Effect<Live.Live, ClaudeError> = Effect.suspend(() => {
     const resumes = this.established
     return Effect.catchIf(
       this.open(resumes),
-      ({ _tag }) => this.used && _tag === (resumes ? "SessionNotFoundError" : "SessionBusyError"),
+      ({ _tag }) =>
+        this.used && (resumes ? _tag === "SessionNotFoundError" && this.answered < 2 : _tag === "SessionBusyError"),
       () => this.open(!resumes)
     )
   })
@@ -238,7 +245,10 @@ export class SessionProcess {
     }
     if (id === sessionId) return Effect.void
     this.sessionId = id
-    if (sessionId !== "") this.moved = true
+    if (sessionId !== "") {
+      this.moved = true
+      this.answered = 0
+    }
     return this.parts.recorder.moved(sessionId, id)
   }
 
