@@ -12,10 +12,16 @@ const project = (name: string, root: string, test: TestProjectInlineConfiguratio
     test: { name, include: ["test/**/*.test.ts"], ...test }
   })
 
+/** Whole-system suites start real processes. */
+const patient = { testTimeout: 60_000, hookTimeout: 240_000 }
+
+const timed = ["test/lifecycle*.test.ts", "test/host*.test.ts", "test/start.test.ts"]
+
 export default [
   ...readdirSync(here("packages"))
     .filter((name) => existsSync(here(`packages/${name}/test`)))
     .map((name) => project(name, `packages/${name}`)),
-  // Whole-system suites own real processes and the machine's time: one file after the other.
-  project("system", ".", { testTimeout: 60_000, hookTimeout: 240_000, poolOptions: { forks: { singleFork: true } } })
+  project("system", ".", { ...patient, exclude: timed }),
+  // These measure what time closing and starting take: one file after the other, when all else is done.
+  project("timed", ".", { ...patient, include: timed, poolOptions: { forks: { singleFork: true } } })
 ]

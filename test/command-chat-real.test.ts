@@ -42,7 +42,7 @@ await describeRealCli("ccflow chat", ({ path }) => {
     await home[Symbol.asyncDispose]()
   })
 
-  const pipe = (args: ReadonlyArray<string>, stdin = "") =>
+  const piped = (args: ReadonlyArray<string>, stdin = "") =>
     new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
       const child = spawn(process.execPath, [bundle.command, ...args], { env: environment, cwd: home.project })
       let stdout = ""
@@ -65,15 +65,15 @@ await describeRealCli("ccflow chat", ({ path }) => {
   }
 
   it("in a pipe: each line is a turn of one conversation, which can be gone on with", async () => {
-    assert.deepStrictEqual(await pipe(["chat"], "A\nB\n"), {
+    assert.deepStrictEqual(await piped(["chat"], "A\nB\n"), {
       code: 0,
       stdout: "I was told A.\nI was told A, then B.\n",
       stderr: ""
     })
-    const { sessionId } = JSON.parse((await pipe(["sessions", "list", "--json"])).stdout) as {
+    const { sessionId } = JSON.parse((await piped(["sessions", "list", "--json"])).stdout) as {
       readonly sessionId: string
     }
-    assert.deepStrictEqual(await pipe(["sessions", "resume", sessionId.slice(0, 8), "C"]), {
+    assert.deepStrictEqual(await piped(["sessions", "resume", sessionId.slice(0, 8), "C"]), {
       code: 0,
       stdout: "I was told A, then B, then C.\n",
       stderr: ""
