@@ -1,5 +1,5 @@
 import type { Claude } from "@ccflow/core/Claude"
-import { type InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError, SessionNotFoundError, type SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as SessionManager from "@ccflow/core/SessionManager"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
@@ -17,7 +17,7 @@ export const openRecords = (
   path: string
 ): Effect.Effect<Opened, InvalidOptionsError | SessionStoreError, Claude | Scope.Scope> =>
   Effect.gen(function*() {
-    const { layer } = yield* sqlite
+    const { layer } = yield* Store.sqlite
     const context = yield* SessionManager.layer.pipe(
       Layer.provideMerge(layer({ path })),
       Layer.provide(NodeSessionHolder.layer),
@@ -31,17 +31,6 @@ export const openRecords = (
   })
 
 // ---------------------------------------------------------------------------
-
-const sqlite = Effect.tryPromise({
-  try: () => import("@ccflow/sql/SqliteSessionRepository"),
-  catch: (error) =>
-    new SessionStoreError({
-      operation: "open",
-      reason: "Unavailable",
-      detail: `@ccflow/sql cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-      hint: "Install it: npm install @ccflow/sql."
-    })
-})
 
 const exported = (repository: SessionRepositoryService, sessionId: string): ReturnType<Opened["exported"]> =>
   Effect.gen(function*() {

@@ -10,7 +10,8 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-const sqlite = Effect.tryPromise({
+/** SQLite, loaded where sessions are kept. @internal */
+export const sqlite = Effect.tryPromise({
   try: () => import("@ccflow/sql/SqliteSessionRepository"),
   catch: (error) =>
     new SessionStoreError({
