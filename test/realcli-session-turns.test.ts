@@ -146,7 +146,7 @@ await describeRealCli("a turn", ({ path }) => {
       replies: (request, index) =>
         index === 0
           ? Api.hang()
-          : request.lastUserText === "Count"
+          : request.lastUserText.endsWith("Count")
           ? Api.hang({ content: long, afterChars: 13 })
           : Api.text(request.userTexts.join("; "))
     }, (scene) =>
