@@ -43,7 +43,7 @@ const isIntact = Effect.gen(function*() {
     session(first, {
       title: "Fix the tests",
       model: "opus",
-      cwd: "/work/project",
+      cwd: "/home/user/project",
       tags: ["ci", "urgent"],
       createdAt: 1700000000000,
       updatedAt: 1700000004000,
@@ -58,7 +58,7 @@ const isIntact = Effect.gen(function*() {
       parentId: first,
       status: "closed",
       title: "Ärger",
-      cwd: "/work/project",
+      cwd: "/home/user/project",
       createdAt: 1700000001000,
       updatedAt: 1700000001000
     })
