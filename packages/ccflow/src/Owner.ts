@@ -4,6 +4,7 @@
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import type * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type * as Policies from "@ccflow/core/Policies"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -18,7 +19,7 @@ import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Records from "./internal/records.js"
 
 /** Options for all calls of a client, over those of the environment. */
-export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
+export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.DecisionOptions, Policies.PolicyOptions {
   /**
    * CLIs that are kept started with the client's options, so that a first message need not wait for a start. Each is used
    * once, by a call without options of its own. One was seen to hold 160 MB. Default: none.

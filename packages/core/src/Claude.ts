@@ -12,6 +12,8 @@ import { decode, merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
 import type { ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
 import { CliProcess } from "./CliProcess.js"
+import { type Claim, Concurrency, CurrentClaim } from "./Concurrency.js"
+import { Deadline } from "./Deadline.js"
 import { lastAnswer } from "./internal/answer.js"
 import { connect as connectWith } from "./internal/connection.js"
 import * as Host from "./internal/host.js"
@@ -20,9 +22,12 @@ import * as Recorder from "./internal/recorder.js"
 import * as Run from "./internal/run.js"
 import * as SessionPlan from "./internal/session.js"
 import { pullOf, streamed } from "./internal/streamed.js"
+import { patiently, waitUnless } from "./internal/waiting.js"
 import * as WarmPool from "./internal/warmPool.js"
 import type { Message, Result } from "./Message.js"
 import { MessageParser } from "./MessageParser.js"
+import * as Policies from "./Policies.js"
+import { targetOf } from "./Policy.js"
 import type { Session } from "./Session.js"
 import { decodeLifetime, type SessionOptions } from "./SessionOptions.js"
 
@@ -36,6 +41,8 @@ export interface ClaudeOptions extends QueryOptions, Host.HostOptions {
    * Interrupting the fiber instead stops the CLI and gives nothing more.
    */
   readonly interruptWhen?: Effect.Effect<unknown> | undefined
+  /** Where processes are limited: higher comes first. Default: that of `Concurrency.CurrentClaim`, which is 0. */
+  readonly priority?: number | undefined
 }
 
 /** The service. Its streams own a process each: however they end, it is gone when they have. */
@@ -54,62 +61,86 @@ export interface ClaudeServiceOptions {
   readonly warm?: number | undefined
 }
 
+/** What a `Claude` is made of. */
+export type Requirements = CliProcess | MessageParser | ClaudeConfig | Policies.Policies
+
 export const make = (
   { warm = 0 }: ClaudeServiceOptions = {}
-): Effect.Effect<Claude["Type"], InvalidOptionsError, CliProcess | MessageParser | ClaudeConfig | Scope.Scope> =>
+): Effect.Effect<Claude["Type"], InvalidOptionsError, Requirements | Scope.Scope> =>
   Effect.gen(function*() {
     const { defaults } = yield* ClaudeConfig
-    const connect = connectWith(yield* CliProcess, yield* MessageParser)
+    const deadline = yield* Deadline
+    const policies = yield* Policies.make
+    const connect = connectWith(yield* CliProcess, yield* MessageParser, yield* Concurrency)
     const pool = yield* WarmPool.make(warm, defaults, connect)
 
-    const resolve = ({ hooks, permissions, toolSets, ...given }: Omit<ClaudeOptions, "interruptWhen">) =>
+    const resolve = ({ hooks, permissions, toolSets, ...given }: Omit<ClaudeOptions, "interruptWhen" | "priority">) =>
       Effect.gen(function*() {
         const options = yield* decode(merge(defaults, yield* CurrentOptions, given))
         return { options, host: yield* Host.resolve({ hooks, permissions, toolSets }, options) }
       })
 
-    const run = (prompt: Prompt, { interruptWhen, ...given }: ClaudeOptions): Stream.Stream<Message, ClaudeError> =>
+    const query = (
+      prompt: Prompt,
+      { interruptWhen, priority, ...given }: ClaudeOptions = {}
+    ): Stream.Stream<Message, ClaudeError> =>
       streamed(Effect.gen(function*() {
         yield* checkPrompt(prompt)
         const { host, options } = yield* resolve(given)
-        return yield* Run.open(pool.connect, prompt, options, host, interruptWhen)
+        const wait = interruptWhen === undefined ? patiently : waitUnless(interruptWhen)
+        const run = Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, wait })
+        const claimed = priority === undefined
+          ? run
+          : Effect.provideService(run, CurrentClaim, yield* claimOf(priority))
+        return yield* pullOf(policies.around({ prompt, options, target: targetOf(options), wait })(streamed(claimed)))
       }))
 
     const session = (
-      { idleTimeout, recordMessages, recycleAfter, ...given }: SessionOptions,
+      { idleTimeout, priority, recordMessages, recycleAfter, ...given }: SessionOptions,
       records: Recorder.Records | undefined
     ): Effect.Effect<Session, ClaudeError, Scope.Scope> =>
       Effect.gen(function*() {
         const lifetime = yield* decodeLifetime({ idleTimeout, recordMessages, recycleAfter })
         const resolved = yield* resolve(given)
         const { adopted, options } = yield* pool.adopt(resolved.options, resolved.host)
+        const claim = yield* claimOf(priority)
         return yield* SessionPlan.make({
-          connect,
+          connect: (plan, wait) => Effect.provideService(connect(plan, wait), CurrentClaim, claim),
+          deadline,
+          policies,
           adopted,
           host: resolved.host,
           recorder: yield* Recorder.make(records, options, lifetime.recordMessages ?? false),
           options,
           lifetime,
           fork: (more) =>
-            session({ idleTimeout, recordMessages, recycleAfter, ...withoutIdentity(given), ...more }, records)
+            session(
+              { idleTimeout, priority, recordMessages, recycleAfter, ...withoutIdentity(given), ...more },
+              records
+            )
         })
       })
 
     return {
-      // Policies are put around the run here, in one pipe, and nowhere else.
-      query: (prompt, options = {}) => run(prompt, options),
+      query,
       session: (options = {}) => Effect.flatMap(Recorder.records, (records) => session(options, records))
     }
   })
 
-/** Bare, with processes kept warm: no policies around the run. */
+/** With the policies that it is given, and processes kept warm. */
 export const layerWith = (
-  options: ClaudeServiceOptions
-): Layer.Layer<Claude, InvalidOptionsError, CliProcess | MessageParser | ClaudeConfig> =>
-  Layer.scoped(Claude, make(options))
+  options: ClaudeServiceOptions = {}
+): Layer.Layer<Claude, InvalidOptionsError, Requirements> => Layer.scoped(Claude, make(options))
 
-/** Bare: no policies around the run. */
-export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.orDie(layerWith({}))
+/** All policies, with their defaults. */
+export const layerDefault: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.orDie(
+  Layer.provide(layerWith(), Policies.layer)
+)
+
+/** Bare: no policy but the deadlines. */
+export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.orDie(
+  Layer.provide(layerWith(), Policies.layerNoop)
+)
 
 /** The messages of one prompt, as they come. Fails after the last message when the run has failed. */
 export const query = (prompt: Prompt, options?: ClaudeOptions): Stream.Stream<Message, ClaudeError, Claude> =>
@@ -146,6 +177,9 @@ export const structured = <A, I>(
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+const claimOf = (priority: number | undefined): Effect.Effect<Claim> =>
+  Effect.map(CurrentClaim, (claim) => priority === undefined ? claim : { ...claim, priority })
 
 /** A branch has an id of its own. */
 const withoutIdentity = (options: SessionOptions): SessionOptions => {

@@ -5,8 +5,16 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { describe, say, TypeId } from "./internal/errorText.js"
+import { ApiClientError, ApiRateLimitError, CircuitBreakerError, RateLimitExceededError } from "./PolicyError.js"
 
-const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
+export {
+  ApiClientError,
+  ApiRateLimitError,
+  CircuitBreakerError,
+  RateLimitExceededError,
+  RetryExhaustedError
+} from "./PolicyError.js"
 
 /** What is known of the CLI's run when it failed. `argv` never holds prompts, tokens, headers or environment values. */
 export const RunFacts = Schema.Struct({
@@ -369,30 +377,10 @@ export const ClaudeError = Schema.Union(
   SessionBusyError,
   SessionClosedError,
   SessionLimitError,
-  SessionStoreError
+  SessionStoreError,
+  CircuitBreakerError,
+  RateLimitExceededError,
+  ApiClientError,
+  ApiRateLimitError
 )
 export type ClaudeError = typeof ClaudeError.Type
-
-// ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-const describe = (what: string, error: { readonly facts: RunFacts; readonly hint: string }): string => {
-  const { exitCode, signal, stderrTail } = error.facts
-  const how = signal !== null ? `signal ${signal}` : exitCode !== null ? `exit code ${exitCode}` : "killed"
-  const lastLine = stderrTail.trim().split("\n").at(-1) ?? ""
-  return say(`${brief(what)} (${how}${lastLine === "" ? "" : `; stderr: ${brief(lastLine)}`})`, error.hint)
-}
-
-const say = (what: string, hint: string): string => `${brief(what)}${/[.!?]$/.test(brief(what)) ? "" : "."} ${hint}`
-
-/** What the CLI explains at length is in `detail`: the message takes its first paragraph, on one line. */
-const brief = (text: string): string => {
-  const line = (text.trim().split(/\n\s*\n/)[0] ?? "").replace(/\s+/g, " ").replace(secrets, "<redacted>")
-  return line.length <= longest ? line : `${line.slice(0, longest)}…`
-}
-
-const longest = 400
-
-/** Keys and tokens, should the CLI or what it started have printed one. */
-const secrets = /\bsk-[\w-]{8,}|\bBearer \S+/g

@@ -108,6 +108,28 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
   [
     new ClaudeError.SessionStoreError({ operation: "open", reason: "Corrupt", detail: "not a database", hint }),
     "The session store failed (open, Corrupt): not a database. Do this."
+  ],
+  [
+    new ClaudeError.CircuitBreakerError({ key: "claude", retryAfter: 29_001, hint }),
+    "The circuit breaker is open for another 30 s. Do this."
+  ],
+  [
+    new ClaudeError.RateLimitExceededError({ retryAfter: 500, limit: "60 requests per minute", hint }),
+    "The rate limit is reached (60 requests per minute). Do this."
+  ],
+  [
+    new ClaudeError.ApiClientError({ status: 400, type: "invalid_request_error", detail: "too long", hint }),
+    "too long. Do this."
+  ],
+  [
+    new ClaudeError.ApiRateLimitError({
+      status: 429,
+      type: "rate_limit_error",
+      detail: "slow down",
+      retryAfter: 1000,
+      hint
+    }),
+    "slow down. Do this."
   ]
 ]
 

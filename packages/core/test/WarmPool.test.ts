@@ -2,6 +2,7 @@ import * as Claude from "@ccflow/core/Claude"
 import { ClaudeConfig } from "@ccflow/core/ClaudeConfig"
 import { CliSpawnError } from "@ccflow/core/ClaudeError"
 import * as MessageParser from "@ccflow/core/MessageParser"
+import * as Policies from "@ccflow/core/Policies"
 import * as Session from "@ccflow/core/Session"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
@@ -134,6 +135,7 @@ describe("processes that are kept warm", () => {
             Layer.provide([
               FakeCli.layer(echo),
               MessageParser.layer,
+              Policies.layerNoop,
               Layer.succeed(ClaudeConfig, { defaults: {} })
             ])
           )

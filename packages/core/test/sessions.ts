@@ -4,6 +4,7 @@ import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import { CliProcess, type Invocation, type RunningCli } from "@ccflow/core/CliProcess"
 import { is, type Message, type Result } from "@ccflow/core/Message"
 import * as MessageParser from "@ccflow/core/MessageParser"
+import * as Policies from "@ccflow/core/Policies"
 import type { Session } from "@ccflow/core/Session"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert } from "@effect/vitest"
@@ -105,7 +106,7 @@ export const layerOf = (
     }))
   )
   return Layer.orDie(Claude.layerWith({ warm })).pipe(
-    Layer.provide([MessageParser.layer, Layer.succeed(ClaudeConfig, { defaults: {} }), cli]),
+    Layer.provide([MessageParser.layer, Layer.succeed(ClaudeConfig, { defaults: {} }), Policies.layerNoop, cli]),
     Layer.provideMerge(changed)
   )
 }

@@ -6,22 +6,36 @@ import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as MessageParser from "@ccflow/core/MessageParser"
+import * as Policies from "@ccflow/core/Policies"
 import * as Layer from "effect/Layer"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
 /** Options for all queries and sessions, over those of the environment. */
-export interface NodeClaudeOptions
+export interface NodeClaudeBareOptions
   extends QueryOptions, Claude.ClaudeServiceOptions, NodeCliProcess.NodeCliProcessOptions
 {}
 
-export const layerWith = (
-  { unref, warm, ...options }: NodeClaudeOptions
-): Layer.Layer<Claude.Claude, InvalidOptionsError> =>
+/** And what is asked of the policies. */
+export interface NodeClaudeOptions extends NodeClaudeBareOptions, Policies.PolicyOptions {}
+
+/** With the policies that the program gives: those of `Policies.layer`, some of them replaced, or its own. */
+export const layerWithoutPolicies = (
+  { unref, warm, ...options }: NodeClaudeBareOptions = {}
+): Layer.Layer<Claude.Claude, InvalidOptionsError, Policies.Policies> =>
   Claude.layerWith({ warm }).pipe(
     Layer.provide(
       Layer.mergeAll(NodeCliProcess.layerWith({ unref }), MessageParser.layer, ClaudeConfig.layerWith(options))
     )
   )
 
+/** With all policies, which can be looked at beside it. */
+export const layerWith = (
+  { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, ...options }: NodeClaudeOptions
+): Layer.Layer<Claude.Claude | Policies.Policies, InvalidOptionsError> =>
+  Layer.provideMerge(
+    layerWithoutPolicies(options),
+    Policies.layerWith({ circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit })
+  )
+
 /** The user's `claude`, as the environment says. */
-export const layer: Layer.Layer<Claude.Claude, InvalidOptionsError> = layerWith({})
+export const layer: Layer.Layer<Claude.Claude | Policies.Policies, InvalidOptionsError> = layerWith({})

@@ -1,9 +1,11 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
-import type { CliNotFoundError, CliSpawnError } from "../ClaudeError.js"
+import type { ClaudeError } from "../ClaudeError.js"
 import type { CliProcess, Invocation, RunningCli } from "../CliProcess.js"
+import type { Concurrency, Permit } from "../Concurrency.js"
 import type { MessageParser, Parser } from "../MessageParser.js"
+import type { Wait } from "../Policy.js"
 import type { Host } from "./host.js"
 
 /** How a process is started, and what it is told before its first prompt. @internal */
@@ -18,18 +20,26 @@ export interface Connection {
   readonly cli: RunningCli
   readonly parser: Parser
   readonly plan: Plan
+  /** Held until the process is gone. */
+  readonly permit: Permit
   /** What the CLI answered to `initialize`, when it has been asked already. */
   readonly initialized: Readonly<Record<string, unknown>> | undefined
 }
 
 /** @internal */
-export type Connect = (plan: Plan) => Effect.Effect<Connection, CliNotFoundError | CliSpawnError, Scope.Scope>
+export type Connect = (plan: Plan, wait: Wait) => Effect.Effect<Connection, ClaudeError, Scope.Scope>
 
-/** Starts a process for each plan. @internal */
-export const connect = (cliProcess: CliProcess["Type"], messageParser: MessageParser["Type"]): Connect => (plan) =>
+/** Starts a process for each plan, when there may be one more. @internal */
+export const connect = (
+  cliProcess: CliProcess["Type"],
+  messageParser: MessageParser["Type"],
+  concurrency: Concurrency["Type"]
+): Connect =>
+(plan, wait) =>
   Effect.gen(function*() {
+    const permit = yield* concurrency.acquire(wait)
     const cli = yield* cliProcess.open(plan.invocation)
-    return { cli, parser: yield* messageParser.make, plan, initialized: undefined }
+    return { cli, parser: yield* messageParser.make, plan, permit, initialized: undefined }
   })
 
 /** @internal */

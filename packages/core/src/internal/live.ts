@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import { type ClaudeError, CliTimeoutError, MissingResultError, type RunFacts } from "../ClaudeError.js"
 import type { CliExit, RunningCli } from "../CliProcess.js"
+import type { Permit } from "../Concurrency.js"
 import * as ControlProtocol from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
 import { Attribution } from "./attribution.js"
@@ -38,6 +39,7 @@ export interface Live {
   /** Begins to read it. Without this nothing is heard of it. */
   readonly run: Effect.Effect<void, never, Scope.Scope>
   readonly cli: RunningCli
+  readonly permit: Permit
   readonly control: ControlProtocol.ControlProtocol
   /** What the CLI said of itself at the start. Fails with why it did not start. */
   readonly initialized: Effect.Effect<Readonly<Record<string, unknown>>, ClaudeError>
@@ -66,7 +68,7 @@ export const open = (
   listener: Listener
 ): Effect.Effect<Live, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { cli, parser, plan } = connection
+    const { cli, parser, permit, plan } = connection
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const attribution = new Attribution()
@@ -180,6 +182,7 @@ export const open = (
     return {
       run,
       cli,
+      permit,
       control,
       background,
       attribution,

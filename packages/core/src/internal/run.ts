@@ -10,11 +10,24 @@ import type { Prompt } from "../Claude.js"
 import { type ClaudeError, CliTimeoutError, type RunFacts } from "../ClaudeError.js"
 import type { CliExit } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
+import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
+import type { Wait } from "../Policy.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
 import type { Host } from "./host.js"
 import { Inbox } from "./inbox.js"
 import { Seen } from "./seen.js"
+
+/** What a run is made of. @internal */
+export interface RunParts {
+  readonly connect: Connect
+  readonly deadline: Deadline["Type"]
+  readonly prompt: Prompt
+  readonly options: QueryOptions
+  readonly host: Host
+  readonly interruptWhen: Effect.Effect<unknown> | undefined
+  readonly wait: Wait
+}
 
 /** The next messages; the failure `None` is the good end. @internal */
 export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>>
@@ -29,11 +42,7 @@ export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeErr
  * @internal
  */
 export const open = (
-  connect: Connect,
-  prompt: Prompt,
-  options: QueryOptions,
-  host: Host,
-  interruptWhen: Effect.Effect<unknown> | undefined
+  { connect, deadline: { limits: limitsOf }, host, interruptWhen, options, prompt, wait }: RunParts
 ): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
@@ -47,7 +56,7 @@ export const open = (
           lastFrameAt = now()
         })
       )
-    const connection = yield* connect(planOf(options, host))
+    const connection = yield* connect(planOf(options, host), wait)
     const { cli, parser, plan } = connection
     const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
     const scope = yield* Effect.scope
@@ -197,23 +206,11 @@ export const open = (
 /** Messages that may wait for the consumer before the CLI has to. */
 const maxHeld = 1024
 
-const minute = 60_000
-
-const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
-  input === undefined ? fallback : Duration.toMillis(input)
-
 /** Less than any system's pipe holds. */
 const pipeRoom = 16 * 1024
 
 /** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
 const leaving = 5000
-
-const limitsOf = (options: QueryOptions) => ({
-  startup: millis(options.startupTimeout, minute),
-  stall: millis(options.stallTimeout, 6 * minute),
-  total: millis(options.timeout, Infinity),
-  background: millis(options.backgroundTimeout, 10 * minute)
-})
 
 const timeoutHints = {
   startup: "Does the CLI start by hand? Raise startupTimeout on a slow machine.",

@@ -6,20 +6,26 @@ import * as Stream from "effect/Stream"
 import { merge, type QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
 import { type ClaudeError, type InvalidOptionsError } from "../ClaudeError.js"
+import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
+import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
 import type { Connect, Connection } from "./connection.js"
 import type { Host } from "./host.js"
+import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
 import type { Recorder } from "./recorder.js"
 import { controlsOf } from "./sessionControls.js"
 import { SessionCore } from "./sessionCore.js"
 import { streamed } from "./streamed.js"
+import { patiently } from "./waiting.js"
 
 /** What a session is made of. @internal */
 export interface SessionPlan {
   readonly connect: Connect
+  readonly deadline: Deadline["Type"]
+  readonly policies: Policy
   readonly adopted: Connection | undefined
   readonly host: Host
   readonly recorder: Recorder
@@ -39,6 +45,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     const core = new SessionCore(
       {
         ...plan,
+        wait: patiently,
         idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
         recycle: {
           ageMs: Duration.toMillis(recycleAfter.age ?? "6 hours"),
@@ -50,6 +57,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
       work,
       () => clock.unsafeCurrentTimeMillis()
     )
+    const policed = new Policed(plan.policies, core.cli.whenClosed)
     yield* Effect.addFinalizer(() => Effect.zipRight(core.dispose, PubSub.shutdown(events)))
     const stats = Effect.sync(() => ({ ...core.totals }))
 
@@ -60,11 +68,18 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
         streamed(Effect.gen(function*() {
           yield* checkPrompt(prompt)
           const { context, turnId, ...turn } = yield* decodeTurn(given)
-          return yield* core.send(turnId, withContext(prompt, context), merge(options, turn), interruptWhen)
+          const merged = merge(options, turn)
+          const whole = withContext(prompt, context)
+          return yield* policed.send({
+            prompt: whole,
+            options: merged,
+            interruptWhen,
+            attempt: (first) => core.send(first ? turnId : undefined, whole, merged, interruptWhen)
+          })
         })),
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
         Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),
-      interrupt: core.interrupt,
+      interrupt: Effect.suspend(() => policed.interrupt() ? Effect.void : core.interrupt),
       prewarm: Effect.asVoid(core.cli.ready),
       fork: (given = {}) =>
         core.between(Effect.gen(function*() {

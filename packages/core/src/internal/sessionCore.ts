@@ -96,6 +96,7 @@ export class SessionCore {
         const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, this.now())
         this.turn = turn
         if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
+        if (this.cli.live !== undefined) yield* this.cli.live.permit.busy
         yield* Effect.addFinalizer(() =>
           // Whoever has its end already, as when its time is up, does not wait for the CLI.
           this.turn === turn && turn.outcome === undefined ? this.outlasting(this.abandon(turn)) : Effect.void
@@ -347,12 +348,19 @@ export class SessionCore {
 
   /** Unless a turn comes first. */
   private readonly restLater: Effect.Effect<void> = Effect.suspend(() => {
-    const { idle, parts: { idleTimeout } } = this
-    if (this.turn !== undefined || this.cli.closed || !Duration.isFinite(idleTimeout)) return Effect.void
-    return Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
-      this.idle = fiber
-      return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
-    })
+    const { cli: { live }, idle, parts: { idleTimeout } } = this
+    if (this.turn !== undefined || this.cli.closed) return Effect.void
+    const spared = live === undefined || live.background.size > 0
+      ? Effect.void
+      : live.permit.idle(Effect.suspend(() => this.between(this.cli.stop)))
+    if (!Duration.isFinite(idleTimeout)) return spared
+    return Effect.zipRight(
+      spared,
+      Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
+        this.idle = fiber
+        return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
+      })
+    )
   })
 
   /** Nothing was asked for long. Background work keeps its process for as long again. */

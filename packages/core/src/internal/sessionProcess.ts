@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import { type ClaudeError, SessionClosedError, SessionNotFoundError } from "../ClaudeError.js"
 import type { Request } from "../ControlProtocol.js"
+import type { Wait } from "../Policy.js"
 import { type Connect, type Connection, sessionPlan } from "./connection.js"
 import type { Host } from "./host.js"
 import * as Live from "./live.js"
@@ -29,6 +30,8 @@ export interface ProcessParts {
   readonly recorder: Recorder
   readonly options: QueryOptions
   readonly recycle: Recycle
+  /** How a turn waits until there may be one more process. */
+  readonly wait: Wait
 }
 
 /** What its owner wants to know of it. @internal */
@@ -85,6 +88,11 @@ export class SessionProcess {
     this.adopted = adopted
     this.sessionId = options.sessionId ?? (options.forkSession === true ? "" : options.resume ?? "")
     this.established = options.resume !== undefined && options.forkSession !== true
+  }
+
+  /** Fails when it is closed. */
+  get whenClosed(): Effect.Effect<never, SessionClosedError> {
+    return Deferred.await(this.shut)
   }
 
   get live(): Live.Live | undefined {
@@ -199,7 +207,7 @@ export class SessionProcess {
       const options = this.startOptions(resumes)
       const { adopted } = this
       this.adopted = undefined
-      const connection = adopted ?? (yield* this.parts.connect(sessionPlan(options, this.parts.host)))
+      const connection = adopted ?? (yield* this.parts.connect(sessionPlan(options, this.parts.host), this.parts.wait))
       const live: Live.Live = yield* Live.open(connection, options, this.parts.host, {
         ...this.listener,
         named: (id) => this.named(live, id),

@@ -50,6 +50,16 @@ export const pullOf = <R>(
     ? stream[opener]
     : Effect.map(Stream.toPull(stream), Effect.map(Chunk.toReadonlyArray))
 
+/**
+ * Something put around a run, of whatever it is made. It stays a run: who reads it batch by batch still does without a
+ * stream.
+ *
+ * @internal
+ */
+export const around =
+  (change: (open: Open) => Open) =>
+  (stream: Stream.Stream<Message, ClaudeError>): Stream.Stream<Message, ClaudeError> => streamed(change(pullOf(stream)))
+
 const messages = <R>(pull: Pull<R>) => {
   const take = Effect.catchAll(pull, Effect.succeed)
   const next: Channel.Channel<Chunk.Chunk<Message>, unknown, ClaudeError, unknown, unknown, unknown, R> = Channel

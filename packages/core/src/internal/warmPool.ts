@@ -9,6 +9,7 @@ import * as ControlProtocol from "../ControlProtocol.js"
 import { type Connect, type Connection, planOf, sessionPlan } from "./connection.js"
 import { isRecord } from "./guard.js"
 import { type Host, none } from "./host.js"
+import { patiently } from "./waiting.js"
 
 /** Processes that wait for their first prompt. Each is given away once. @internal */
 export interface WarmPool {
@@ -58,6 +59,7 @@ export const make = (
         () => Scope.close(scope, Exit.void)
       )
       ready.push(waiting)
+      yield* waiting.connection.permit.idle(drop(waiting))
       // One that dies while it waits is not given away.
       yield* Effect.forkIn(
         Effect.flatMap(waiting.connection.cli.exit, () => drop(waiting)),
@@ -94,16 +96,19 @@ export const make = (
     const take = (wanted: string): Effect.Effect<Waiting | undefined, never, Scope.Scope> =>
       wanted !== key ? Effect.succeed(undefined) : Effect.uninterruptible(Effect.gen(function*() {
         const waiting = ready.shift()
-        if (waiting !== undefined) yield* Effect.addFinalizer((exit) => Scope.close(waiting.scope, exit))
+        if (waiting !== undefined) {
+          yield* waiting.connection.permit.busy
+          yield* Effect.addFinalizer((exit) => Scope.close(waiting.scope, exit))
+        }
         yield* refill
         return waiting
       }))
 
     yield* refill
     return {
-      connect: (plan) =>
+      connect: (plan, wait) =>
         Effect.flatMap(take(JSON.stringify(plan)), (waiting) =>
-          waiting === undefined ? connect(plan) : Effect.succeed(waiting.connection)),
+          waiting === undefined ? connect(plan, wait) : Effect.succeed(waiting.connection)),
       adopt: (options, host) =>
         Effect.map(
           take(keyOf(options, host)),
@@ -134,7 +139,7 @@ const named = (options: QueryOptions): QueryOptions =>
 /** Started and asked what it is, which is answered when it has started. */
 const warmUp = (connect: Connect, options: QueryOptions, sessionId: string, scope: Scope.CloseableScope) =>
   Effect.gen(function*() {
-    const connection = yield* connect(sessionPlan(options, none))
+    const connection = yield* connect(sessionPlan(options, none), patiently)
     const { cli, parser, plan } = connection
     const control = yield* ControlProtocol.make(cli)
     const reading = yield* Effect.fork(Effect.gen(function*() {

@@ -1,0 +1,75 @@
+/**
+ * What the policies refuse or give up with, and what the API says to the fallback that asks it without a CLI.
+ */
+import * as Schema from "effect/Schema"
+import { say, TypeId } from "./internal/errorText.js"
+
+/** The breaker is open: calls of its key have failed too often, and are refused without being tried. */
+export class CircuitBreakerError extends Schema.TaggedError<CircuitBreakerError>()("CircuitBreakerError", {
+  /** What the breaker guards: the CLI, the account and the model. */
+  key: Schema.String,
+  /** Milliseconds until a call may be let through to try. */
+  retryAfter: Schema.Number,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(`The circuit breaker is open for another ${Math.ceil(this.retryAfter / 1000)} s`, this.hint)
+  }
+}
+
+/** Our own rate limit, not the API's: the call was not made. */
+export class RateLimitExceededError extends Schema.TaggedError<RateLimitExceededError>()("RateLimitExceededError", {
+  /** Milliseconds until the call would be let through. */
+  retryAfter: Schema.Number,
+  /** The limit that was reached, such as `60 requests per 1 minute`. */
+  limit: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(`The rate limit is reached (${this.limit})`, this.hint)
+  }
+}
+
+/** The API, asked without a CLI, refused or failed, or cannot do what the options ask for. */
+export class ApiClientError extends Schema.TaggedError<ApiClientError>()("ApiClientError", {
+  /** `null` when no answer was received. */
+  status: Schema.NullOr(Schema.Number),
+  /** The API's own name for it, such as `invalid_request_error`; `unsupported_option` when it was not asked. */
+  type: Schema.String,
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(this.detail, this.hint)
+  }
+}
+
+/** The API, asked without a CLI, has had too many requests. */
+export class ApiRateLimitError extends Schema.TaggedError<ApiRateLimitError>()("ApiRateLimitError", {
+  status: Schema.NullOr(Schema.Number),
+  type: Schema.String,
+  detail: Schema.String,
+  /** Milliseconds, as its headers say; `null` when they do not. */
+  retryAfter: Schema.NullOr(Schema.Number),
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(this.detail, this.hint)
+  }
+}
+
+/** What was tried again has failed every time. Queries fail with their last error itself instead. */
+export class RetryExhaustedError extends Schema.TaggedError<RetryExhaustedError>()("RetryExhaustedError", {
+  attempts: Schema.Int,
+  lastError: Schema.Defect,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    return say(`All ${this.attempts} attempts failed`, this.hint)
+  }
+}

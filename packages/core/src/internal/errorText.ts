@@ -1,0 +1,34 @@
+/** What every error of ours has in it, so that `instanceof` knows it also in another copy of the library. @internal */
+export const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
+
+/** What is told of how the process ended. */
+interface Ending {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly stderrTail: string
+}
+
+/** @internal */
+export const describe = (what: string, error: { readonly facts: Ending; readonly hint: string }): string => {
+  const { exitCode, signal, stderrTail } = error.facts
+  const how = signal !== null ? `signal ${signal}` : exitCode !== null ? `exit code ${exitCode}` : "killed"
+  const lastLine = stderrTail.trim().split("\n").at(-1) ?? ""
+  return say(`${brief(what)} (${how}${lastLine === "" ? "" : `; stderr: ${brief(lastLine)}`})`, error.hint)
+}
+
+/** @internal */
+export const say = (what: string, hint: string): string =>
+  `${brief(what)}${/[.!?]$/.test(brief(what)) ? "" : "."} ${hint}`
+
+// ---------------------------------------------------------------------------
+
+/** What the CLI explains at length is in `detail`: the message takes its first paragraph, on one line. */
+const brief = (text: string): string => {
+  const line = (text.trim().split(/\n\s*\n/)[0] ?? "").replace(/\s+/g, " ").replace(secrets, "<redacted>")
+  return line.length <= longest ? line : `${line.slice(0, longest)}…`
+}
+
+const longest = 400
+
+/** Keys and tokens, should the CLI or what it started have printed one. */
+const secrets = /\bsk-[\w-]{8,}|\bBearer \S+/g

@@ -1,0 +1,107 @@
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { QueryOptions } from "../AgentOptions.js"
+import type { Prompt } from "../Claude.js"
+import type { ClaudeError } from "../ClaudeError.js"
+import type { Message } from "../Message.js"
+import { noop, type Policy, targetOf, type Wait } from "../Policy.js"
+import { Inbox } from "./inbox.js"
+import { Line } from "./line.js"
+import { type End, type Open, type Pull, pullOf, streamed } from "./streamed.js"
+import { givenUp } from "./turnErrors.js"
+
+/** One turn, as often as a policy has it made. @internal */
+export interface PolicedTurn {
+  readonly prompt: Prompt
+  readonly options: QueryOptions
+  readonly interruptWhen: Effect.Effect<unknown> | undefined
+  /** An attempt. The first one has the id that the caller chose. */
+  readonly attempt: (first: boolean) => Open
+}
+
+/**
+ * The policies of a session's turns. A turn that waits, or is made again, keeps its place: those that were sent after it
+ * come after it. A fiber of its own reads it, so that its end never waits for its consumer.
+ *
+ * @internal
+ */
+export class Policed {
+  private readonly policies: Policy
+  /** Fails when the session is closed. */
+  private readonly closed: Effect.Effect<never, ClaudeError>
+  private readonly line = new Line()
+  private waiting: Deferred.Deferred<void> | undefined
+
+  constructor(policies: Policy, closed: Effect.Effect<never, ClaudeError>) {
+    this.policies = policies
+    this.closed = closed
+  }
+
+  /** Gives up the turn that a policy lets wait, if one does. */
+  interrupt(): boolean {
+    if (this.waiting === undefined) return false
+    Deferred.unsafeDone(this.waiting, Effect.void)
+    return true
+  }
+
+  send(turn: PolicedTurn): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
+    return this.policies === noop ? turn.attempt(true) : Effect.gen(this, function*() {
+      const inbox = new Inbox<Message, ClaudeError>(Infinity)
+      let first = true
+      const attempt = Effect.suspend(() => {
+        const open = turn.attempt(first)
+        first = false
+        return open
+      })
+      const { options, prompt } = turn
+      const call = { prompt, options, target: targetOf(options), wait: this.wait(turn.interruptWhen) }
+      const stream = this.policies.around(call)(streamed(attempt))
+      const read = Effect.flatMap(
+        pullOf(stream),
+        (pull) => Effect.forever(Effect.map(pull, (batch) => inbox.offer(batch)))
+      )
+      yield* Effect.uninterruptibleMask((restore) =>
+        Effect.zipRight(
+          restore(this.line.enter),
+          Effect.forkScoped(
+            restore(Effect.scoped(read)).pipe(
+              Effect.onExit((exit) =>
+                Effect.sync(() => {
+                  this.line.leave()
+                  inbox.end(Exit.isFailure(exit) ? Effect.failCause(Cause.map(exit.cause, endOf)) : Effect.never)
+                })
+              )
+            )
+          )
+        )
+      )
+      return inbox.take
+    })
+  }
+
+  private wait(interruptWhen: Effect.Effect<unknown> | undefined): Wait {
+    return (effect) =>
+      Effect.suspend(() => {
+        const waiting = this.waiting = Deferred.unsafeMake<void>(FiberId.none)
+        const interrupted = interruptWhen === undefined
+          ? Deferred.await(waiting)
+          : Effect.raceFirst(interruptWhen, Deferred.await(waiting))
+        return Effect.raceFirst(
+          Effect.raceFirst(effect, this.closed),
+          Effect.zipRight(interrupted, Effect.suspend(() => Effect.fail(givenUp(""))))
+        ).pipe(Effect.ensuring(Effect.sync(() => {
+          this.waiting = undefined
+        })))
+      })
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** It fails to begin with an error, and ends with an end. */
+const endOf = (failure: ClaudeError | End): End => Option.isOption(failure) ? failure : Option.some(failure)

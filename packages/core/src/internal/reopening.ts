@@ -1,0 +1,121 @@
+import * as Effect from "effect/Effect"
+import { sequential } from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type { ClaudeError } from "../ClaudeError.js"
+import type { Message } from "../Message.js"
+import type { Open, Pull } from "./streamed.js"
+
+/** Says whether a failed attempt is made again, when its time has come. */
+export type Again = (error: ClaudeError) => Effect.Effect<boolean, ClaudeError>
+
+interface Attempt {
+  readonly pull: Pull
+  readonly scope: Scope.CloseableScope
+}
+
+/**
+ * A run that is made again, from the start and with nothing left of the attempt before, for as long as it fails before
+ * it was committed: before anyone has seen an answer or a tool of it. What tells of the failure is held back until it is
+ * known that it is the last.
+ *
+ * @internal
+ */
+export const reopening = (open: Open, again: Again): Open =>
+  Effect.gen(function*() {
+    const parent = yield* Effect.scope
+    let committed = false
+    let held: ReadonlyArray<Message> = []
+    let current: Attempt
+    /** The verdict is known, and is told after what was held back. */
+    let over = false
+
+    const attempt: Effect.Effect<void, ClaudeError> = Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.fork(parent, sequential)
+        const pull = yield* restore(Scope.extend(open, scope)).pipe(
+          Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+        )
+        current = { pull, scope }
+      })
+    )
+
+    const begin: Effect.Effect<void, ClaudeError> = Effect.catchAll(
+      attempt,
+      (error) => Effect.flatMap(again(error), (yes) => yes ? begin : Effect.fail(error))
+    )
+
+    /** What may be handed out now. */
+    const sift = (batch: ReadonlyArray<Message>): ReadonlyArray<Message> => {
+      const at = batch.findIndex((message) => weightOf(message) !== "neutral")
+      if (at < 0 && held.length === 0) return batch
+      committed = batch.some((message) => weightOf(message) === "commits")
+      const all = held.length === 0 ? batch : [...held, ...batch]
+      if (committed) {
+        held = []
+        return all
+      }
+      const free = held.length === 0 ? at : 0
+      held = all.slice(free)
+      return all.slice(0, free)
+    }
+
+    const ended = (end: Option.Option<ClaudeError>): Pull => {
+      const last = Effect.fail(end)
+      if (held.length === 0) return last
+      const messages = held
+      held = []
+      over = true
+      current = { ...current, pull: last }
+      return Effect.succeed(messages)
+    }
+
+    const failed = (error: ClaudeError): Pull =>
+      Effect.uninterruptible(Scope.close(current.scope, Exit.void)).pipe(
+        Effect.zipRight(Effect.mapError(again(error), Option.some)),
+        Effect.flatMap((yes) => {
+          if (!yes) return ended(Option.some(error))
+          held = []
+          return Effect.zipRight(Effect.mapError(begin, Option.some), pull)
+        })
+      )
+
+    const pull: Pull = Effect.suspend(() =>
+      committed ? current.pull : Effect.matchEffect(current.pull, {
+        onFailure: (end) => Option.isNone(end) || over ? ended(end) : failed(end.value),
+        onSuccess: (batch) => {
+          const free = sift(batch)
+          return free.length === 0 ? pull : Effect.succeed(free)
+        }
+      })
+    )
+
+    yield* begin
+    return pull
+  })
+
+// ---------------------------------------------------------------------------
+
+/**
+ * What a message commits to. Notices do not: they may come again. What tells of a failure waits for the verdict, and
+ * everything else was said or done.
+ */
+export const weightOf = (message: Message): "neutral" | "failure" | "commits" => {
+  switch (message._tag) {
+    case "Init":
+    case "Status":
+    case "ApiRetry":
+    case "RateLimit":
+      return "neutral"
+    case "User":
+      return message.replay || message.synthetic ? "neutral" : "commits"
+    case "Error":
+    case "Stop":
+      return "failure"
+    case "Result":
+      return message.isError ? "failure" : "commits"
+    default:
+      return "commits"
+  }
+}
