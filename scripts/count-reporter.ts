@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs"
-import type { Reporter, TestCase, TestModule } from "vitest/node"
+import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from "vitest/node"
 
 /** Ends every run, however it ended, with the line `N passed, N failed` and why tests were skipped. */
 export default class CountReporter implements Reporter {
@@ -11,6 +11,14 @@ export default class CountReporter implements Reporter {
       for (const [reason, count] of this.reasons) writeSync(1, `skipped ${count}: ${reason}\n`)
       writeSync(1, `${this.line}\n`)
     })
+  }
+
+  onTestCaseResult(test: TestCase): void {
+    withoutFalseStacks(test.result().errors ?? [])
+  }
+
+  onTestSuiteResult(suite: TestSuite): void {
+    withoutFalseStacks(suite.errors())
   }
 
   onTestRunEnd(
@@ -47,4 +55,12 @@ export default class CountReporter implements Reporter {
       / \(skipped: (.*)\)/.exec(test.fullName)?.[1] ?? "no reason given"
     this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1)
   }
+}
+
+/**
+ * An effect that fails with a value has its text for a stack. Vitest looks for frames in each of its lines by a pattern
+ * that takes minutes on a line of JSON.
+ */
+const withoutFalseStacks = (errors: ReadonlyArray<SerializedError>): void => {
+  for (const error of errors) if (!/^\s*at /m.test(error.stack ?? "")) delete error.stack
 }
