@@ -3,3 +3,6 @@
  */
 export const abortError = (reason?: unknown): DOMException =>
   Object.assign(new DOMException("The query was aborted", "AbortError"), { cause: reason })
+
+/** Whether that is what was thrown. @internal */
+export const isAbortError = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError"

@@ -12,6 +12,7 @@ import type * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Decisions from "./Decisions.js"
 import * as Owner from "./Owner.js"
+import * as Pool from "./Pool.js"
 import * as Query from "./Query.js"
 import { Session, type SessionOptions } from "./Session.js"
 import * as Sessions from "./Sessions.js"
@@ -20,6 +21,8 @@ import * as Sessions from "./Sessions.js"
 export interface QueryOptions extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
   /** Aborting it stops the CLI; the call then rejects with an `AbortError`. */
   readonly signal?: AbortSignal | undefined
+  /** Where processes are limited, and in a pool: higher comes first. Default: 0. */
+  readonly priority?: number | undefined
 }
 
 /** Options with a schema whose decoded output the result carries. */
@@ -57,6 +60,10 @@ export interface Client extends AsyncDisposable {
   querySimple(prompt: Claude.Prompt, options?: QueryOptions): Promise<string>
   /** Many prompts, a few at a time: results in input order, one failure hides no other. */
   batchQuery(prompts: ReadonlyArray<string>, options?: BatchOptions): Promise<Array<BatchResult>>
+  /** Prompts for a few workers, submitted and cancelled one by one: the pool of this client, made at the first look. */
+  readonly pool: Pool.Pool
+  /** A pool of its own, with its own workers. It is closed with the client at the latest. */
+  createPool(options?: Pool.PoolOptions): Pool.Pool
   /** A conversation. Nothing is started before it is needed. */
   session(options?: SessionOptions): Session
   /** The conversations that are kept. */
@@ -91,7 +98,14 @@ export const of = (owner: Owner.Owner): Client => {
     })
   }
 
+  const createPool = (options?: Pool.PoolOptions) => Pool.make({ start, open: owner.open }, options)
+  let pool: Pool.Pool | undefined
+
   return {
+    get pool() {
+      return pool ??= createPool()
+    },
+    createPool,
     query: start,
     querySimple: async (prompt, options = {}) => (await start(prompt, options).result).result,
     batchQuery: (prompts, options) => batch(start, prompts, options),

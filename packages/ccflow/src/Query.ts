@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { abortError } from "./AbortError.js"
+import { withResolvers } from "./internal/withResolvers.js"
 import type { Owner, Services } from "./Owner.js"
 
 /** The result of a query whose `outputSchema` is an Effect Schema has its output decoded and typed. */
@@ -127,6 +128,7 @@ class QueryHandle<Output> implements Query<Output> {
   readonly close = (): Promise<void> => this.end(() => this.answer.reject(abortError()))
 
   private pass(): void {
+    if (this.ending !== undefined) return
     this.passing = true
     this.more()
   }
@@ -223,14 +225,4 @@ class QueryHandle<Output> implements Query<Output> {
     if (thrown !== undefined) throw thrown.error
     return done
   }
-}
-
-const withResolvers = <A>() => {
-  let resolve: (value: A) => void = () => {}
-  let reject: (error: unknown) => void = () => {}
-  const promise = new Promise<A>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  return { promise, resolve, reject }
 }

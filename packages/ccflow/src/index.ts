@@ -84,6 +84,7 @@ export {
 export * as HookOutput from "./HookOutput.js"
 export type { ClientConfig } from "./Owner.js"
 export { PermissionMode } from "./PermissionMode.js"
+export type { Pool, PoolOptions, PoolStats, PoolStatus, PoolTask, TaskOrId, WaitOptions } from "./Pool.js"
 export type { Query, ResultOf } from "./Query.js"
 export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
 export type { ResumeOptions, SessionExport, Sessions } from "./Sessions.js"
