@@ -1,12 +1,25 @@
 /**
  * Refuses calls for a while when those before them have failed: a CLI or an API that is down is not asked again and again.
  */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { CircuitBreakerError, InvalidOptionsError } from "./ClaudeError.js"
+import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
+import type { Verdict } from "./internal/circuit.js"
+import { Circuits, type Ticket } from "./internal/circuits.js"
+import * as Options from "./internal/policyOptions.js"
+import { around, type Open } from "./internal/streamed.js"
 import * as Policy from "./Policy.js"
 
 export interface CircuitBreakerOptions {
@@ -18,6 +31,8 @@ export interface CircuitBreakerOptions {
   readonly successThreshold?: number | undefined
   /** What is counted together. Default: the CLI, the account and the model. */
   readonly key?: ((target: Policy.Target) => string) | undefined
+  /** Which failures count; the others count as neither failure nor success. Default: `isCounted`. */
+  readonly counts?: ((error: ClaudeError) => boolean) | undefined
 }
 
 /** As of now: an open one whose time has come is `HalfOpen`, whether or not anybody has called. */
@@ -32,6 +47,20 @@ export interface Change {
   readonly state: State
 }
 
+/** All that a breaker has seen, under all its keys. */
+export interface Stats {
+  /** Those that were let through. */
+  readonly calls: number
+  readonly successes: number
+  /** Those that count. */
+  readonly failures: number
+  /** Those that were not let through. */
+  readonly rejections: number
+  /** UTC epoch milliseconds. */
+  readonly lastSuccessAt: number | undefined
+  readonly lastFailureAt: number | undefined
+}
+
 export class CircuitBreaker extends Context.Tag("@ccflow/core/CircuitBreaker")<
   CircuitBreaker,
   Policy.Policy & {
@@ -43,13 +72,97 @@ export class CircuitBreaker extends Context.Tag("@ccflow/core/CircuitBreaker")<
     ) => Effect.Effect<A, E | CircuitBreakerError, R>
     readonly keyOf: (target: Policy.Target) => string
     readonly state: (key: string) => Effect.Effect<State>
-    /** All that is not as at first. */
+    /** All that is not as at first. A key that nobody has asked for in an hour is as at first again. */
     readonly states: Effect.Effect<ReadonlyArray<Change>>
+    /**
+     * Each time one opens, closes, or lets a probe through for the first time since it opened. Who reads slowly misses
+     * some.
+     */
     readonly changes: Stream.Stream<Change>
-    /** Closes it. */
+    readonly stats: Effect.Effect<Stats>
+    /** Closes it. Calls that are under way tell it nothing any more. */
     readonly reset: (key: string) => Effect.Effect<void>
   }
 >() {}
+
+export const make = (
+  options: CircuitBreakerOptions = {}
+): Effect.Effect<CircuitBreaker["Type"], InvalidOptionsError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const {
+      counts = isCounted,
+      failureThreshold = 5,
+      key: keyOf = defaultKey,
+      resetTimeout = "30 seconds",
+      successThreshold = 2
+    } = yield* check(options)
+    const circuits = new Circuits({ failureThreshold, successThreshold, resetMs: Duration.toMillis(resetTimeout) })
+    const changes = yield* Effect.acquireRelease(PubSub.sliding<Change>(1024), PubSub.shutdown)
+
+    const now = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
+    const tell = (change: Change | undefined) => change === undefined ? Effect.void : PubSub.publish(changes, change)
+
+    const admit = (key: string): Effect.Effect<Ticket, CircuitBreakerError> =>
+      Effect.flatMap(now((now) => circuits.admit(key, now)), (admitted) =>
+        "retryAfter" in admitted
+          ? Effect.fail(
+            new CircuitBreakerError({
+              key,
+              retryAfter: admitted.retryAfter,
+              hint:
+                "The calls before it have failed: see their errors. It lets a call through by itself when its time has come."
+            })
+          )
+          : Effect.as(tell(admitted.change), admitted.ticket))
+
+    const end = (ticket: Ticket, verdict: Verdict): Effect.Effect<unknown> =>
+      Effect.flatMap(now((now) => circuits.end(ticket, verdict, now)), tell)
+
+    const verdictOf = (error: ClaudeError): Verdict => counts(error) ? "failed" : "neither"
+
+    /** Whoever leaves early gives its place back when nothing of the run is left. */
+    const guarded = (key: string, open: Open): Open =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const ticket = yield* admit(key)
+          yield* Effect.addFinalizer(() => end(ticket, "neither"))
+          const pull = yield* Effect.tapError(restore(open), (error) => end(ticket, verdictOf(error)))
+          return Effect.tapError(pull, (ended) =>
+            end(ticket, Option.isSome(ended) ? verdictOf(ended.value) : "succeeded"))
+        })
+      )
+
+    return {
+      around: ({ target }) =>
+        around((open) => guarded(keyOf(target), open)),
+      protect: (key, effect, counts = () => true) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(admit(key), (ticket) =>
+            Effect.onExit(restore(effect), (exit) =>
+              end(
+                ticket,
+                Exit.match(exit, {
+                  onSuccess: () => "succeeded",
+                  onFailure: (cause) => Option.exists(Cause.failureOption(cause), counts) ? "failed" : "neither"
+                })
+              )))
+        ),
+      keyOf,
+      state: (key) => now((now) => circuits.state(key, now)),
+      states: now((now) => circuits.states(now)),
+      changes: Stream.fromPubSub(changes),
+      stats: Effect.sync(() => ({ ...circuits.stats })),
+      reset: (key) => Effect.asVoid(Effect.flatMap(now((now) => circuits.reset(key, now)), tell))
+    }
+  })
+
+export const layer = (options: CircuitBreakerOptions = {}): Layer.Layer<CircuitBreaker, InvalidOptionsError> =>
+  Layer.scoped(CircuitBreaker, make(options))
+
+export const layerConfig = (
+  config: Config.Config.Wrap<CircuitBreakerOptions>
+): Layer.Layer<CircuitBreaker, InvalidOptionsError | ConfigError.ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
 
 /** Refuses nothing. */
 export const layerNoop: Layer.Layer<CircuitBreaker> = Layer.succeed(CircuitBreaker, {
@@ -59,8 +172,61 @@ export const layerNoop: Layer.Layer<CircuitBreaker> = Layer.succeed(CircuitBreak
   state: () => Effect.succeed({ _tag: "Closed", failures: 0 }),
   states: Effect.succeed([]),
   changes: Stream.empty,
+  stats: Effect.succeed({
+    calls: 0,
+    successes: 0,
+    failures: 0,
+    rejections: 0,
+    lastSuccessAt: undefined,
+    lastFailureAt: undefined
+  }),
   reset: () => Effect.void
 })
 
-export const layer = (_options: CircuitBreakerOptions = {}): Layer.Layer<CircuitBreaker, InvalidOptionsError> =>
-  layerNoop
+/**
+ * The CLI could not be started, died, hung or broke its protocol, or the API was down or not reached: the next call is
+ * likely to fail, too. What the caller asked for, may not do or has used up says nothing of the next call, and neither do
+ * our own refusals, records and limits.
+ */
+export const isCounted = (error: ClaudeError): boolean => {
+  switch (error._tag) {
+    case "CliNotFoundError":
+    case "MissingResultError":
+    case "CliProtocolError":
+    case "OverloadedError":
+      return true
+    case "CliSpawnError":
+      // These two are about one call's options.
+      return error.reason !== "CwdMissing" && error.reason !== "TooLarge"
+    case "CliExitError":
+      return error.reason !== "Interrupted" && error.reason !== "ConfigInvalid"
+    case "CliTimeoutError":
+      // How long it may take in all is the caller's choice.
+      return error.phase !== "total"
+    case "ApiError":
+      return error.type === "connection_failed" ||
+        (error.type !== "billing_error" && error.status !== null && error.status >= 500)
+    case "ApiClientError":
+      return error.status === null ? error.type !== "unsupported_option" : error.status >= 500
+    default:
+      return false
+  }
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const check = Options.checked(
+  Schema.Struct({
+    failureThreshold: Schema.optional(Options.Count),
+    resetTimeout: Schema.optional(Options.TimeAboveZero),
+    successThreshold: Schema.optional(Options.Count),
+    key: Schema.optional(Options.Callback),
+    counts: Schema.optional(Options.Callback)
+  }),
+  "circuitBreaker"
+)
+
+const defaultKey = ({ account, cli, model }: Policy.Target): string =>
+  [cli, account, model].filter((part) => part !== "").join(" ")

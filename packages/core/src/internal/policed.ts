@@ -24,6 +24,12 @@ export interface PolicedTurn {
   readonly attempt: (first: boolean) => Open
 }
 
+interface Going {
+  readonly interrupted: Deferred.Deferred<void>
+  /** A policy lets it wait. */
+  waits: boolean
+}
+
 /**
  * The policies of a session's turns. A turn that waits, or is made again, keeps its place: those that were sent after it
  * come after it. A fiber of its own reads it, so that its end never waits for its consumer.
@@ -35,18 +41,20 @@ export class Policed {
   /** Fails when the session is closed. */
   private readonly closed: Effect.Effect<never, ClaudeError>
   private readonly line = new Line()
-  private waiting: Deferred.Deferred<void> | undefined
+  /** The turn that is first in line. */
+  private current: Going | undefined
 
   constructor(policies: Policy, closed: Effect.Effect<never, ClaudeError>) {
     this.policies = policies
     this.closed = closed
   }
 
-  /** Gives up the turn that a policy lets wait, if one does. */
+  /** From now on the turn waits for nothing. True when it did. */
   interrupt(): boolean {
-    if (this.waiting === undefined) return false
-    Deferred.unsafeDone(this.waiting, Effect.void)
-    return true
+    const { current } = this
+    if (current === undefined) return false
+    Deferred.unsafeDone(current.interrupted, Effect.void)
+    return current.waits
   }
 
   send(turn: PolicedTurn): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
@@ -59,7 +67,8 @@ export class Policed {
         return open
       })
       const { options, prompt } = turn
-      const call = { prompt, options, target: targetOf(options), wait: this.wait(turn.interruptWhen) }
+      const going: Going = { interrupted: Deferred.unsafeMake<void>(FiberId.none), waits: false }
+      const call = { prompt, options, target: targetOf(options), wait: this.wait(going, turn.interruptWhen) }
       const stream = this.policies.around(call)(streamed(attempt))
       const read = Effect.flatMap(
         pullOf(stream),
@@ -67,11 +76,14 @@ export class Policed {
       )
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.zipRight(
-          restore(this.line.enter),
+          Effect.map(restore(this.line.enter), () => {
+            this.current = going
+          }),
           Effect.forkScoped(
             restore(Effect.scoped(read)).pipe(
               Effect.onExit((exit) =>
                 Effect.sync(() => {
+                  this.current = undefined
                   this.line.leave()
                   inbox.end(Exit.isFailure(exit) ? Effect.failCause(Cause.map(exit.cause, endOf)) : Effect.never)
                 })
@@ -84,18 +96,17 @@ export class Policed {
     })
   }
 
-  private wait(interruptWhen: Effect.Effect<unknown> | undefined): Wait {
+  private wait(going: Going, interruptWhen: Effect.Effect<unknown> | undefined): Wait {
+    const byHand = Deferred.await(going.interrupted)
+    const interrupted = interruptWhen === undefined ? byHand : Effect.raceFirst(interruptWhen, byHand)
     return (effect) =>
       Effect.suspend(() => {
-        const waiting = this.waiting = Deferred.unsafeMake<void>(FiberId.none)
-        const interrupted = interruptWhen === undefined
-          ? Deferred.await(waiting)
-          : Effect.raceFirst(interruptWhen, Deferred.await(waiting))
+        going.waits = true
         return Effect.raceFirst(
           Effect.raceFirst(effect, this.closed),
           Effect.zipRight(interrupted, Effect.suspend(() => Effect.fail(givenUp(""))))
         ).pipe(Effect.ensuring(Effect.sync(() => {
-          this.waiting = undefined
+          going.waits = false
         })))
       })
   }

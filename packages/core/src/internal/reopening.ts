@@ -7,8 +7,8 @@ import type { ClaudeError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
 import type { Open, Pull } from "./streamed.js"
 
-/** Says whether a failed attempt is made again, when its time has come. */
-export type Again = (error: ClaudeError) => Effect.Effect<boolean, ClaudeError>
+/** What a failed attempt waits for before it is made again. Nothing, when it was the last. @internal */
+export type Again = (error: ClaudeError) => Effect.Effect<Effect.Effect<void, ClaudeError> | undefined>
 
 interface Attempt {
   readonly pull: Pull
@@ -43,7 +43,8 @@ export const reopening = (open: Open, again: Again): Open =>
 
     const begin: Effect.Effect<void, ClaudeError> = Effect.catchAll(
       attempt,
-      (error) => Effect.flatMap(again(error), (yes) => yes ? begin : Effect.fail(error))
+      (error) =>
+        Effect.flatMap(again(error), (wait) => wait === undefined ? Effect.fail(error) : Effect.zipRight(wait, begin))
     )
 
     /** What may be handed out now. */
@@ -71,15 +72,21 @@ export const reopening = (open: Open, again: Again): Open =>
       return Effect.succeed(messages)
     }
 
+    /** Nothing is left of it when the wait begins. A wait that is given up was for nothing: then it was the last. */
     const failed = (error: ClaudeError): Pull =>
-      Effect.uninterruptible(Scope.close(current.scope, Exit.void)).pipe(
-        Effect.zipRight(Effect.mapError(again(error), Option.some)),
-        Effect.flatMap((yes) => {
-          if (!yes) return ended(Option.some(error))
-          held = []
-          return Effect.zipRight(Effect.mapError(begin, Option.some), pull)
-        })
-      )
+      Effect.flatMap(again(error), (wait) =>
+        wait === undefined
+          ? ended(Option.some(error))
+          : Effect.matchEffect(
+            Effect.zipRight(Effect.uninterruptible(Scope.close(current.scope, Exit.fail(error))), wait),
+            {
+              onFailure: (given) => ended(Option.some(given)),
+              onSuccess: () => {
+                held = []
+                return Effect.zipRight(Effect.mapError(begin, Option.some), pull)
+              }
+            }
+          ))
 
     const pull: Pull = Effect.suspend(() =>
       committed ? current.pull : Effect.matchEffect(current.pull, {

@@ -74,7 +74,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
             prompt: whole,
             options: merged,
             interruptWhen,
-            attempt: (first) => core.send(first ? turnId : undefined, whole, merged, interruptWhen)
+            attempt: (first) => core.send(turnId, whole, merged, interruptWhen, !first)
           })
         })),
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>

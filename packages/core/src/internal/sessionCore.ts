@@ -78,16 +78,21 @@ export class SessionCore {
     )
   }
 
-  /** A turn of its own, after those that were sent before it. Closing the scope before its end interrupts it. */
+  /**
+   * A turn of its own, after those that were sent before it. Closing the scope before its end interrupts it. One that is
+   * made again has a new id when the one that was chosen for it is in the records already.
+   */
   send(
-    turnId: string | undefined,
+    chosenId: string | undefined,
     prompt: Prompt,
     options: QueryOptions,
-    interruptWhen: Effect.Effect<unknown> | undefined
+    interruptWhen: Effect.Effect<unknown> | undefined,
+    again = false
   ): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
         yield* restore(this.line.enter)
+        const turnId = again && this.sent.has(chosenId ?? "") ? undefined : chosenId
         const refused = this.refusal(turnId)
         if (refused !== undefined) {
           this.line.leave()
