@@ -1,0 +1,133 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { parallel } from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Batch, BatchEnd, BatchInput, BatchOptions } from "../Batch.js"
+import { Claude } from "../Claude.js"
+import type { InvalidOptionsError, SessionStoreError } from "../ClaudeError.js"
+import { read } from "./batchInput.js"
+import { asking, plain, type Runner } from "./batchItem.js"
+import type { Task } from "./batchQueue.js"
+import { settingsOf } from "./batchSettings.js"
+import { BatchState } from "./batchState.js"
+
+/** @internal */
+export const make = <E = never, R = never>(
+  items: BatchInput<E, R>,
+  options: BatchOptions = {}
+): Effect.Effect<Batch<E>, InvalidOptionsError | SessionStoreError, Claude | Scope.Scope | R> =>
+  Effect.gen(function*() {
+    const settings = yield* settingsOf(options)
+    const claude = yield* Claude
+    const caller = options.caller ?? `batch ${options.id ?? ++made}`
+    const ask = asking(claude, settings, caller)
+    const runner: Runner = plain(settings, ask)
+    const state = new BatchState<E>(
+      Array.isArray(items) && options.readAhead === undefined ? { ...settings, readAhead: Infinity } : settings,
+      yield* Clock.currentTimeMillis,
+      Array.isArray(items) ? items.length : undefined,
+      0
+    )
+    const { signal } = state
+
+    // All that runs is stopped at once, and before what it needs.
+    const inner = yield* Scope.make(parallel)
+    yield* Effect.addFinalizer(() =>
+      Effect.zipRight(
+        Effect.sync(() => state.stop()),
+        Effect.ensuring(Scope.close(inner, Exit.void), Effect.sync(() => state.inputEnded()))
+      )
+    )
+
+    const body = (task: Task): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        const began = yield* Clock.currentTimeMillis
+        const exit = yield* Effect.exit(runner(task))
+        if (Exit.isFailure(exit)) return state.broken(task, exit.cause)
+        if (exit.value.outcome === "elsewhere") {
+          state.away(task)
+          yield* Effect.exit(Effect.interruptible(Effect.sleep(lookAgain)))
+          return state.back(task)
+        }
+        state.ended(task, exit.value, (yield* Clock.currentTimeMillis) - began)
+      })
+
+    // Forked where nothing interrupts, an item that was taken always ends.
+    const begin = (task: Task): Effect.Effect<void> =>
+      Effect.map(Effect.forkIn(body(task), inner), (fiber) => {
+        state.begun(task, fiber)
+      })
+
+    const beginNext = () => {
+      const task = state.due()
+      if (task === undefined) return Effect.void
+      state.take(task)
+      return begin(task)
+    }
+
+    const drive = Effect.forever(
+      Effect.zipRight(signal.until(() => state.due()), Effect.uninterruptible(Effect.suspend(beginNext)))
+    )
+
+    const pull = yield* Scope.extend(read(items), inner)
+    const reading = Effect.forever(
+      Effect.flatMap(signal.until(() => state.room()), () => Effect.map(pull, (batch) => batch.forEach(state.add)))
+    ).pipe(
+      Effect.raceFirst(signal.until(() => state.stopped === "all" ? true : undefined)),
+      Effect.catchAllCause((cause) =>
+        Effect.sync(() => state.inputEnded(Option.getOrUndefined(Cause.flipCauseOption(cause))))
+      )
+    )
+    yield* Effect.forkIn(Effect.interruptible(drive), inner)
+    yield* Effect.forkIn(
+      Effect.interruptible(Effect.zipRight(reading, Effect.sync(() => state.inputEnded()))),
+      inner
+    )
+
+    const ends: Stream.Stream<BatchEnd, E | SessionStoreError> = Stream.repeatEffectOption(
+      Effect.flatMap(signal.until(() => state.next()), (next) =>
+        next._tag === "End"
+          ? Effect.succeed(next.end)
+          : next.failure === undefined
+          ? Effect.fail(Option.none())
+          : Effect.failCause(Cause.map(next.failure, Option.some)))
+    )
+
+    const progress = Stream.unfoldEffect(-1, (seen) =>
+      Effect.flatMap(
+        signal.until(() => state.version > seen ? state.version : state.isDone && seen >= 0 ? seen : undefined),
+        (version) =>
+          version === seen
+            ? Effect.succeed(Option.none())
+            : Effect.map(Clock.currentTimeMillis, (now) => Option.some([state.progress(now), version] as const))
+      ))
+
+    return {
+      ends,
+      progress,
+      cancel: (key) =>
+        Effect.suspend(() => {
+          const task = state.find(key)
+          if (task === undefined) return Effect.succeed(false)
+          const fiber = state.cancel(task)
+          return Effect.flatMap(
+            fiber === undefined ? Effect.void : Fiber.interruptAll([fiber]),
+            () => signal.until(() => task.wasCancelled)
+          )
+        }),
+      cancelAll: Effect.suspend(() => Fiber.interruptAll(state.stop()))
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+/** Until an item that another host runs is looked at again. */
+const lookAgain = "1 second"
+
+/** Batches of a program share its processes as callers of their own. */
+let made = 0

@@ -1,0 +1,142 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import { merge } from "../AgentOptions.js"
+import type { BatchOutcome } from "../Batch.js"
+import * as Claude from "../Claude.js"
+import type { ClaudeOptions, Prompt } from "../Claude.js"
+import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
+import { CurrentClaim } from "../Concurrency.js"
+import type { Message, Result, Usage } from "../Message.js"
+import { CurrentMaxWait } from "../UsageLimit.js"
+import { account, nothing, type Spent } from "./batchMoney.js"
+import type { Task } from "./batchQueue.js"
+import type { Settings } from "./batchSettings.js"
+
+/** What became of an item. @internal */
+export interface Done {
+  readonly outcome: BatchOutcome
+  readonly restored: boolean
+  readonly attempts: number
+  readonly costUsd: number
+  readonly usage: Usage
+  /** What of the cost is not counted yet. */
+  readonly freshUsd: number
+  /** What the store could not do. Nothing more is begun then. */
+  readonly halt?: SessionStoreError
+}
+
+/** Another host has it: it is looked at again later. @internal */
+export interface Elsewhere {
+  readonly outcome: "elsewhere"
+}
+
+/**
+ * Runs one item to its end. It never fails and is never interrupted from outside in the middle: what can be stopped in
+ * it is, and then it says so.
+ *
+ * @internal
+ */
+export type Runner = (task: Task) => Effect.Effect<Done | Elsewhere>
+
+/** Asks once, shows every batch of messages, and gives the answer. @internal */
+export type Ask = (
+  task: Task,
+  prompt: Prompt,
+  options: ClaudeOptions,
+  see: (messages: ReadonlyArray<Message>) => Effect.Effect<void, SessionStoreError>
+) => Effect.Effect<Result, ClaudeError>
+
+/** @internal */
+export const asking =
+  (claude: Claude.Claude["Type"], settings: Settings, caller: string): Ask => (task, prompt, options, see) =>
+    Effect.scoped(Effect.flatMap(
+      Claude.toPull(claude.query(prompt, options)),
+      (pull) => {
+        let answer: Result | undefined
+        const next: Effect.Effect<Result, ClaudeError> = Effect.matchEffect(pull, {
+          onFailure: (end) =>
+            Option.isSome(end)
+              ? Effect.fail(end.value)
+              : answer === undefined
+              ? Effect.dieMessage("a run that ended well has a result")
+              : Effect.succeed(answer),
+          onSuccess: (messages) => {
+            answer ??= messages.find(isAnswer)
+            return Effect.zipRight(see(messages), next)
+          }
+        })
+        return next
+      }
+    )).pipe(
+      Effect.provideService(CurrentMaxWait, settings.maxWait),
+      (effect) =>
+        Effect.flatMap(
+          CurrentClaim,
+          ({ priority }) =>
+            Effect.provideService(effect, CurrentClaim, { caller, priority: task.item.priority ?? priority })
+        )
+    )
+
+/** @internal */
+export const isAnswer = (message: Message): message is Result =>
+  message._tag === "Result" && message.origin === undefined
+
+/** @internal */
+export const optionsOf = (settings: Settings, task: Task): ClaudeOptions => {
+  const { options = {} } = task.item
+  return { ...settings.options, ...withoutUndefined(options), ...merge(env(settings.options), env(options)) }
+}
+
+/** @internal */
+export const outcomeOf = (task: Task, exit: Exit.Exit<Result, ClaudeError>): Effect.Effect<BatchOutcome> =>
+  Exit.matchEffect(exit, {
+    onSuccess: (result) => Effect.succeed<BatchOutcome>({ _tag: "Completed", result }),
+    onFailure: (cause) =>
+      Option.match(Cause.failureOption(cause), {
+        onSome: (error) => Effect.succeed<BatchOutcome>({ _tag: "Failed", error }),
+        onNone: () =>
+          Cause.isInterruptedOnly(cause)
+            ? Effect.succeed<BatchOutcome>({ _tag: "Cancelled", reason: reasonOf(task) })
+            : Effect.failCause(Cause.flatMap(cause, () => Cause.empty))
+      })
+  })
+
+/** @internal */
+export const reasonOf = ({ cancel }: Task): "item" | "all" | "budget" =>
+  cancel === undefined || cancel === "lost" ? "all" : cancel
+
+/** What never began. @internal */
+export const notBegun = (task: Task): Done => ({
+  outcome: { _tag: "Cancelled", reason: reasonOf(task) },
+  restored: false,
+  attempts: 0,
+  costUsd: 0,
+  usage: nothing,
+  freshUsd: 0
+})
+
+/** Without a store. @internal */
+export const plain = (settings: Settings, ask: Ask): Runner => (task) => {
+  if (task.cancel !== undefined) return Effect.succeed(notBegun(task))
+  const spent: Spent = { costUsd: 0, usage: nothing }
+  return ask(
+    task,
+    task.item.prompt,
+    optionsOf(settings, task),
+    (messages) => Effect.sync(() => void account(spent, messages))
+  ).pipe(
+    Effect.interruptible,
+    Effect.exit,
+    Effect.flatMap((exit) => outcomeOf(task, exit)),
+    Effect.map((outcome) => ({ outcome, restored: false, attempts: 1, ...spent, freshUsd: spent.costUsd }))
+  )
+}
+
+// ---------------------------------------------------------------------------
+
+const withoutUndefined = (options: ClaudeOptions): ClaudeOptions =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+
+const env = (options: ClaudeOptions = {}): ClaudeOptions => options.env === undefined ? {} : { env: options.env }
