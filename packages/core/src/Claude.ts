@@ -16,6 +16,7 @@ import { type Claim, Concurrency, CurrentClaim } from "./Concurrency.js"
 import { Deadline } from "./Deadline.js"
 import { lastAnswer } from "./internal/answer.js"
 import { connect as connectWith } from "./internal/connection.js"
+import { type FallbackOptions, type FallbackWhen, falling } from "./internal/fallback.js"
 import * as Host from "./internal/host.js"
 import { checkPrompt } from "./internal/prompt.js"
 import * as Recorder from "./internal/recorder.js"
@@ -30,6 +31,8 @@ import * as Policies from "./Policies.js"
 import { targetOf } from "./Policy.js"
 import type { Session } from "./Session.js"
 import { decodeLifetime, type SessionOptions } from "./SessionOptions.js"
+
+export type { Fallback, FallbackCause, FallbackOptions, FallbackWhen } from "./internal/fallback.js"
 
 /** A prompt: text, or blocks of the API (text, pictures, documents). Text that begins with `/` is a slash command. */
 export type Prompt = string | ReadonlyArray<{ readonly type: string; readonly [field: string]: unknown }>
@@ -157,6 +160,52 @@ export const toPull = <R>(
   ClaudeError,
   R | Scope.Scope
 > => pullOf(messages)
+
+/** The stream of a run that is told batch by batch. What is refused when it is opened was never begun. */
+export const fromPull = <R>(
+  open: Effect.Effect<
+    Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>, R>,
+    ClaudeError,
+    R | Scope.Scope
+  >
+): Stream.Stream<Message, ClaudeError, R> => streamed(open)
+
+/**
+ * Asks another one where the first cannot answer: once, for the failures that are named, and never for a run of which
+ * anything was answered or done. The first one is asked first every time, so that it answers again as soon as it can. A
+ * fallback is told of: as a `Status` of the kind `fallback` among the messages, to `onFallback`, and in the metric
+ * `ccflow_fallbacks_total`. Where the other one refuses the options, the error is the first one's. Sessions have none.
+ */
+export const withFallback = (
+  primary: Claude["Type"],
+  fallback: Claude["Type"],
+  when: FallbackWhen,
+  options: FallbackOptions = {}
+): Claude["Type"] => ({
+  query: (prompt, given) =>
+    streamed(falling(
+      pullOf(primary.query(prompt, given)),
+      Effect.suspend(() => pullOf(fallback.query(prompt, given))),
+      targetOf(given ?? {}),
+      when,
+      options
+    )),
+  session: primary.session
+})
+
+/** The same of layers. What the first one has beside its `Claude` is kept. */
+export const layerWithFallback = <Out, E, R, Out2, E2, R2>(
+  primary: Layer.Layer<Claude | Out, E, R>,
+  fallback: Layer.Layer<Claude | Out2, E2, R2>,
+  when: FallbackWhen,
+  options?: FallbackOptions
+): Layer.Layer<Claude | Out, E | E2, R | R2> =>
+  Layer.zipWith(
+    primary,
+    fallback,
+    (one, other) =>
+      Context.add(one, Claude, withFallback(Context.get(one, Claude), Context.get(other, Claude), when, options))
+  )
 
 /** The result of one prompt: the answer, what it cost, what was denied. */
 export const result = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<Result, ClaudeError, Claude> =>

@@ -161,11 +161,13 @@ export const Result = Schema.TaggedStruct("Result", {
   interrupted: Schema.Boolean,
   /** This turn's tokens of the main thread, without subagents. */
   usage: Usage,
-  /** What this turn has cost, subagents included. */
+  /** What this turn has cost, subagents included, and without the models in `unpriced`. */
   costUsd: Schema.Number,
   /** What the CLI has counted so far, over all turns of the process. */
   totalCostUsd: Schema.Number,
   modelUsage: Schema.Record({ key: Schema.String, value: ModelUsage }),
+  /** Models whose price nobody knows here. Absent where there are none, and for all that the CLI has counted itself. */
+  unpriced: Schema.optional(Schema.Array(Schema.String)),
   numTurns: Schema.Number,
   durationMs: Schema.Number,
   permissionDenials: Schema.Array(

@@ -1,6 +1,7 @@
 /**
  * What the policies refuse or give up with, and what the API says to the fallback that asks it without a CLI.
  */
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { say, TypeId } from "./internal/errorText.js"
 
@@ -32,7 +33,7 @@ export class RateLimitExceededError extends Schema.TaggedError<RateLimitExceeded
   }
 }
 
-/** The API, asked without a CLI, refused or failed, or cannot do what the options ask for. */
+/** The API, asked without a CLI, refused or failed, or cannot do what the options ask for. `ApiRateLimitError` is one. */
 export class ApiClientError extends Schema.TaggedError<ApiClientError>()("ApiClientError", {
   /** `null` when no answer was received. */
   status: Schema.NullOr(Schema.Number),
@@ -42,6 +43,10 @@ export class ApiClientError extends Schema.TaggedError<ApiClientError>()("ApiCli
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Predicate.hasProperty(value, TypeId) &&
+      (Predicate.isTagged(value, "ApiClientError") || Predicate.isTagged(value, "ApiRateLimitError"))
+  }
   override get message(): string {
     return say(this.detail, this.hint)
   }

@@ -1,0 +1,132 @@
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Metric from "effect/Metric"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { ClaudeError } from "../ClaudeError.js"
+import type { Status } from "../Message.js"
+import type { Target } from "../Policy.js"
+import { reopening } from "./reopening.js"
+import type { Open, Pull } from "./streamed.js"
+
+/**
+ * Why a CLI does not answer: there is none that can be started, its breaker is open, or a window of the subscription is
+ * used up.
+ */
+export type FallbackCause = "cliMissing" | "breakerOpen" | "usageLimit"
+
+/** A call goes to the fallback. */
+export interface Fallback {
+  /** `other` for an error that only a predicate of the caller's has named. */
+  readonly cause: FallbackCause | "other"
+  /** Who does not answer, as far as the call itself says. */
+  readonly target: Target
+  readonly error: ClaudeError
+}
+
+/** For which failures: the causes, or a test of the error. */
+export type FallbackWhen = ReadonlyArray<FallbackCause> | ((error: ClaudeError) => boolean)
+
+export interface FallbackOptions {
+  /** Told each time, before the fallback has done anything that costs. It is waited for. */
+  readonly onFallback?: ((fallback: Fallback) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * One run, and another in its place where it fails for a reason that is named and before it was committed. The first one
+ * is closed by then. Where the second one refuses to take over, the failure is that of the first.
+ *
+ * @internal
+ */
+export const falling = (
+  primary: Open,
+  fallback: Open,
+  target: Target,
+  when: FallbackWhen,
+  { onFallback }: FallbackOptions
+): Open =>
+  Effect.flatMap(Effect.scope, (scope) =>
+    Effect.suspend(() => {
+      let open = primary
+      let fallen = false
+
+      const fall = (error: ClaudeError): Effect.Effect<void, ClaudeError> =>
+        Effect.gen(function*() {
+          fallen = true
+          const opened = yield* Effect.either(Scope.extend(fallback, scope))
+          if (Either.isLeft(opened) && isRefusal(opened.left)) return yield* withHint(error, opened.left)
+          const cause = causeOf(error) ?? "other"
+          yield* Metric.update(Metric.tagged(fallbacks, "cause", cause), 1)
+          if (onFallback !== undefined) yield* onFallback({ cause, target, error })
+          open = Effect.map(opened, (pull) => announced(cause, error, pull))
+        })
+
+      return reopening(
+        Effect.suspend(() => open),
+        (error) => Effect.succeed(fallen || !isNamed(when, error) ? undefined : fall(error))
+      )
+    }))
+
+// ---------------------------------------------------------------------------
+
+const fallbacks = Metric.counter("ccflow_fallbacks_total", {
+  description: "Calls that were answered by the fallback, and not by the CLI",
+  incremental: true
+})
+
+const causeOf = (error: ClaudeError): FallbackCause | undefined => {
+  switch (error._tag) {
+    case "CliNotFoundError":
+      return "cliMissing"
+    case "CliSpawnError":
+      return error.reason === "NotExecutable" || error.reason === "IsDirectory" || error.reason === "BadFormat"
+        ? "cliMissing"
+        : undefined
+    case "CircuitBreakerError":
+      return "breakerOpen"
+    case "UsageLimitError":
+      return "usageLimit"
+    default:
+      return undefined
+  }
+}
+
+const isNamed = (when: FallbackWhen, error: ClaudeError): boolean => {
+  if (typeof when === "function") return when(error)
+  const cause = causeOf(error)
+  return cause !== undefined && when.includes(cause)
+}
+
+/** Said before anything was asked. */
+const isRefusal = (
+  error: ClaudeError
+): error is Extract<ClaudeError, { _tag: "ApiClientError" | "InvalidOptionsError" }> =>
+  error._tag === "InvalidOptionsError" || (error._tag === "ApiClientError" && error.type === "unsupported_option")
+
+/** The same error, which also says why nobody took over. */
+const withHint = (error: ClaudeError, refusal: { readonly detail: string }): ClaudeError =>
+  Either.getOrElse(
+    Either.flatMap(
+      Schema.encodeEither(ClaudeError)(error),
+      (encoded) =>
+        Schema.decodeEither(ClaudeError)({ ...encoded, hint: `${error.hint} No fallback: ${refusal.detail}` })
+    ),
+    () => error
+  )
+
+/** Who reads along learns that it is not the CLI that answers from here on. */
+const announced = (cause: string, error: ClaudeError, pull: Pull): Pull => {
+  let told = false
+  const status: Status = {
+    _tag: "Status",
+    sessionId: "",
+    kind: "fallback",
+    content: cause,
+    raw: { type: "fallback", cause, error: error._tag }
+  }
+  return Effect.suspend(() => {
+    if (told) return pull
+    told = true
+    return Effect.succeed([status])
+  })
+}
