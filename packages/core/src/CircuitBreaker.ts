@@ -202,7 +202,7 @@ export const isCounted = (error: ClaudeError): boolean => {
       return error.reason !== "Interrupted" && error.reason !== "ConfigInvalid"
     case "CliTimeoutError":
       // How long it may take in all is the caller's choice.
-      return error.phase !== "total"
+      return error.phase === "startup" || error.phase === "stall"
     case "ApiError":
       return error.type === "connection_failed" ||
         (error.type !== "billing_error" && error.status !== null && error.status >= 500)

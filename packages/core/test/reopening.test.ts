@@ -1,0 +1,219 @@
+import type { ClaudeError } from "@ccflow/core/ClaudeError"
+import type { Message } from "@ccflow/core/Message"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, FastCheck as fc, Fiber, Scope, TestClock } from "effect"
+import { type Again, reopening } from "../src/internal/reopening.js"
+import {
+  type Attempt,
+  crashed,
+  drain,
+  overloaded,
+  problem,
+  refused,
+  result,
+  running,
+  status,
+  stop,
+  text
+} from "./attempts.js"
+
+/** So many times more, without a wait. */
+const times = (retries: number, log: Array<string> = []): Again => {
+  let left = retries
+  return (error) => Effect.sync(() => left-- > 0 ? Effect.sync(() => void log.push(`wait (${error._tag})`)) : undefined)
+}
+
+const failing: Attempt = { batches: [[status("a")], [problem("busy")], [stop, result("busy", true)]], end: overloaded }
+const good: Attempt = { batches: [[status("b")], [text("hi")], [stop, result("hi")]] }
+
+describe("a run that is made again", () => {
+  it.effect("shows nothing of a failure when another attempt follows, but the notices", () =>
+    Effect.gen(function*() {
+      const run = running([failing, failing, good])
+      const { error, messages } = yield* drain(reopening(run.open, times(3)))
+      assert.strictEqual(error, undefined)
+      assert.deepStrictEqual(messages, [status("a"), status("a"), status("b"), text("hi"), stop, result("hi")])
+    }))
+
+  it.effect("shows what the last attempt has said of its failure, once and in order, and then fails with it", () =>
+    Effect.gen(function*() {
+      const run = running([failing, failing])
+      const { error, messages } = yield* drain(reopening(run.open, times(1)))
+      assert.strictEqual(error, overloaded)
+      assert.deepStrictEqual(messages, [status("a"), status("a"), problem("busy"), stop, result("busy", true)])
+    }))
+
+  it.effect("keeps a notice in its place when it comes after what is held back", () =>
+    Effect.gen(function*() {
+      const run = running([{ batches: [[status("a"), problem("busy")], [status("late")], [stop]], end: overloaded }])
+      const { batches } = yield* drain(reopening(run.open, times(0)))
+      assert.deepStrictEqual(batches, [[status("a")], [problem("busy"), status("late"), stop]])
+    }))
+
+  it.effect("closes each attempt before it waits, and waits before it opens the next", () =>
+    Effect.gen(function*() {
+      const run = running([failing, { refuses: crashed }, good])
+      yield* drain(reopening(run.open, times(5, run.log)))
+      assert.deepStrictEqual(run.log, [
+        "open 0",
+        "close 0",
+        "wait (OverloadedError)",
+        "open 1",
+        "close 1",
+        "wait (CliExitError)",
+        "open 2",
+        "close 2"
+      ])
+    }))
+
+  it.effect("tells the last failure before its attempt is closed", () =>
+    Effect.gen(function*() {
+      const run = running([failing])
+      const scope = yield* Scope.make()
+      const pull = yield* Scope.extend(reopening(run.open, times(0)), scope)
+      yield* pull
+      yield* pull
+      assert.deepStrictEqual(run.log, ["open 0"])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(run.log, ["open 0", "close 0"])
+    }))
+
+  for (
+    const [what, said] of [
+      ["an answer", text("hi")],
+      ["a result", result("hi")],
+      ["a tool", { _tag: "ToolUse", sessionId: "s", messageId: "m", id: "t", tool: "Bash", input: {} }],
+      ["what is not known", { _tag: "Unknown", sessionId: "s", reason: "kind", type: "new", raw: {} }]
+    ] as ReadonlyArray<readonly [string, Message]>
+  ) {
+    it.effect(`is committed by ${what}: a failure after it is the last`, () =>
+      Effect.gen(function*() {
+        const run = running([{ batches: [[status("a"), said]], end: overloaded }, good])
+        const { error, messages } = yield* drain(reopening(run.open, times(3)))
+        assert.strictEqual(error, overloaded)
+        assert.deepStrictEqual(messages, [status("a"), said])
+        assert.strictEqual(run.opened(), 1)
+      }))
+  }
+
+  it.effect("shows what it had held back when the run goes on after all", () =>
+    Effect.gen(function*() {
+      const run = running([{ batches: [[problem("busy")], [status("x"), text("hi")], [result("hi")]] }])
+      const { messages } = yield* drain(reopening(run.open, times(3)))
+      assert.deepStrictEqual(messages, [problem("busy"), status("x"), text("hi"), result("hi")])
+    }))
+
+  it.effect("shows what it had held back of a run that ends well without an answer", () =>
+    Effect.gen(function*() {
+      const run = running([{ batches: [[stop, result("", true)]] }])
+      const { error, messages } = yield* drain(reopening(run.open, times(3)))
+      assert.deepStrictEqual(messages, [stop, result("", true)])
+      assert.strictEqual(error, undefined)
+    }))
+
+  it.effect("is not made again after a defect, and leaves nothing open", () =>
+    Effect.gen(function*() {
+      for (const attempt of [{ end: "defect" }, { batches: [[problem("busy")]], end: "defect" }] as Array<Attempt>) {
+        const run = running([attempt, good])
+        const exit = yield* Effect.exit(drain(reopening(run.open, times(3))))
+        assert.isTrue(Exit.isFailure(exit))
+        assert.deepStrictEqual(run.log, ["open 0", "close 0"])
+      }
+    }))
+
+  it.effect("is over when it is interrupted while it waits, and nothing is left of it", () =>
+    Effect.gen(function*() {
+      const run = running([failing, good])
+      const fiber = yield* Effect.fork(drain(reopening(run.open, () => Effect.succeed(Effect.sleep("1 minute")))))
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(run.log, ["open 0", "close 0"])
+      yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(run.log, ["open 0", "close 0"])
+    }))
+
+  it.effect("is over when it is interrupted while it opens again, and nothing is left of it", () =>
+    Effect.gen(function*() {
+      const run = running([failing, { end: "never" }])
+      const fiber = yield* Effect.fork(drain(reopening(run.open, times(1))))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(run.log, ["open 0", "close 0", "open 1"])
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(run.log, ["open 0", "close 0", "open 1", "close 1"])
+    }))
+
+  it.effect("shows the failure and fails with why the wait was given up, when it was", () =>
+    Effect.gen(function*() {
+      const run = running([failing, good])
+      const { error, messages } = yield* drain(reopening(run.open, () => Effect.succeed(Effect.fail(refused))))
+      assert.strictEqual(error, refused)
+      assert.deepStrictEqual(messages, [status("a"), problem("busy"), stop, result("busy", true)])
+      assert.strictEqual(run.opened(), 1)
+    }))
+
+  it.effect("keeps no attempt's finalizers when the attempt is gone", () =>
+    Effect.gen(function*() {
+      const run = running([...Array.from({ length: 500 }, () => failing), { end: "never" as const }])
+      const scope = yield* Scope.make()
+      const pull = yield* Scope.extend(reopening(run.open, times(500)), scope)
+      yield* Effect.fork(Effect.ignore(Effect.forever(pull)))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(run.log.filter((line) => line.startsWith("close")).length, 500)
+      const before = run.log.length
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(run.log.slice(before), ["close 500"])
+    }))
+
+  it.effect("hands out the batches of a committed run as they are", () =>
+    Effect.gen(function*() {
+      const batches = [[text("a")], [problem("x")], [stop], [text("b"), stop]]
+      const run = running([{ batches }])
+      const drained = yield* drain(reopening(run.open, times(3)))
+      assert.isTrue(drained.batches.every((batch, index) => batch === batches[index]))
+      assert.strictEqual(drained.batches.length, batches.length)
+    }))
+
+  it.effect("for any attempts: the failures' words are of the last attempt alone, all else is there, in order", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(fc.array(anyAttempt, { minLength: 1, maxLength: 5 }), fc.nat(4), (attempts, retries) =>
+          Effect.runPromise(Effect.gen(function*() {
+            const run = running(attempts)
+            const seen = yield* drain(reopening(run.open, times(retries)))
+            assert.deepStrictEqual({ ...seen, batches: [] }, { ...expected(attempts, retries), batches: [] })
+          })))
+      )
+    ))
+})
+
+const anyMessage: fc.Arbitrary<Message> = fc.oneof(
+  { weight: 4, arbitrary: fc.nat(99).map((n) => status(String(n))) },
+  { weight: 4, arbitrary: fc.nat(99).map((n) => problem(String(n))) },
+  { weight: 1, arbitrary: fc.nat(99).map((n) => text(String(n))) }
+)
+const anyAttempt: fc.Arbitrary<Attempt> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant({ refuses: overloaded }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      batches: fc.array(fc.array(anyMessage, { minLength: 1, maxLength: 3 }), { maxLength: 4 }),
+      end: fc.constantFrom<ReadonlyArray<ClaudeError | "well">>(overloaded, overloaded, "well")
+    })
+  }
+)
+
+/** What should be seen, said without a stream. */
+const expected = (attempts: ReadonlyArray<Attempt>, retries: number) => {
+  const messages: Array<Message> = []
+  for (let index = 0;; index++) {
+    const { batches = [], end, refuses } = attempts[Math.min(index, attempts.length - 1)]!
+    const said = batches.flat()
+    const committed = said.some(({ _tag }) => _tag === "Text")
+    const error = refuses ?? (end === "well" ? undefined : end as ClaudeError)
+    if (error === undefined || committed || index >= retries) {
+      return { messages: [...messages, ...said], error }
+    }
+    const at = said.findIndex(({ _tag }) => _tag === "Error")
+    messages.push(...said.slice(0, at < 0 ? said.length : at))
+  }
+}
