@@ -33,7 +33,7 @@ const rules = [
     "import the module, not the barrel: it is start-up time"
   ],
   [
-    /^packages\/(core|node|testing)\/src\//,
+    /^packages\/(anthropic|core|node|testing)\/src\//,
     /\b(Effect\.run(Promise|Sync|Fork|Callback)|ManagedRuntime\.make)/,
     "only the facade and main files run effects"
   ],

@@ -1,0 +1,162 @@
+/**
+ * The `Claude` service over the Messages API: what answers when no CLI can. It is the model without Claude Code. There
+ * are no tools, no files, no settings and no system prompt but the caller's, and each answer is charged to an API key; so
+ * options that need more than that are refused before anything is sent, and it is used only by programs that ask for it.
+ *
+ * The client below it is Anthropic's own, `@anthropic-ai/sdk`: it hands out the events of a stream as they came, so that a
+ * new field, stop reason or kind of event does no harm, and an error with its status, body and headers, which a wait
+ * depends on. `@effect/ai-anthropic` 0.27 decodes each event against a closed list of what there was when it was made, and
+ * an answer that ends for a newer reason fails there. Of the client's own policies none is used: retries, limits and
+ * deadlines are those of `Policies`.
+ */
+import { Anthropic } from "@anthropic-ai/sdk"
+import * as AgentOptions from "@ccflow/core/AgentOptions"
+import * as Claude from "@ccflow/core/Claude"
+import { ClaudeConfig, CurrentOptions } from "@ccflow/core/ClaudeConfig"
+import { CliExitError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { Deadline } from "@ccflow/core/Deadline"
+import * as Hooks from "@ccflow/core/Hooks"
+import * as Permissions from "@ccflow/core/Permissions"
+import * as Policies from "@ccflow/core/Policies"
+import type { Wait } from "@ccflow/core/Policy"
+import * as Tools from "@ccflow/core/Tools"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Hash from "effect/Hash"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Exchange from "./internal/exchange.js"
+import { refusal } from "./internal/failures.js"
+import { commandOf, textsOf, toRequest } from "./internal/request.js"
+import { unsupported } from "./OptionSupport.js"
+
+export interface AnthropicOptions {
+  /** It is sent to the API and told to nobody else. */
+  readonly apiKey: Redacted.Redacted
+  /** Default: `https://api.anthropic.com`. */
+  readonly baseUrl?: string | undefined
+  /** For calls that name none: an alias or an id. Default: `default`, see `ModelAlias`. */
+  readonly model?: string | undefined
+  /** Tokens of an answer at the most, for calls that do not say; a thinking budget comes on top. Default: 32,000. */
+  readonly maxTokens?: number | undefined
+  /** Default: the host's. */
+  readonly fetch?: typeof globalThis.fetch | undefined
+}
+
+/** What it is made of: the options that all queries start from, and the policies. */
+export type Requirements = ClaudeConfig | Policies.Policies
+
+export const make = (
+  options: AnthropicOptions
+): Effect.Effect<Claude.Claude["Type"], InvalidOptionsError, Requirements> =>
+  Effect.gen(function*() {
+    const { apiKey, baseUrl, defaults, fetch } = yield* checked(options)
+    const { defaults: configured } = yield* ClaudeConfig
+    const deadline = yield* Deadline
+    const policies = yield* Policies.make
+    const key = Redacted.value(apiKey)
+    const client = new Anthropic({
+      apiKey: key,
+      authToken: null,
+      baseURL: baseUrl,
+      maxRetries: 0,
+      // It has no say: deadlines are ours.
+      timeout: 2 ** 31 - 1,
+      // It would write what it cannot read to the console.
+      logLevel: "off",
+      ...(fetch === undefined ? {} : { fetch })
+    })
+    const target = { cli: baseUrl, account: `#${(Hash.string(key) >>> 0).toString(16)}` }
+
+    const query: Claude.Claude["Type"]["query"] = (
+      prompt,
+      { hooks, interruptWhen, permissions, priority: _, toolSets, ...given } = {}
+    ) =>
+      Claude.fromPull(Effect.gen(function*() {
+        if (prompt.length === 0 || (typeof prompt === "string" && prompt.trim() === "")) {
+          return yield* invalid("prompt", "it must be text or blocks, and not empty", "Ask something.")
+        }
+        const options = yield* AgentOptions.decode(AgentOptions.merge(configured, yield* CurrentOptions, given))
+        const command = commandOf(prompt, options)
+        const refused = [
+          ...unsupported(options),
+          ...(permissions === undefined && (yield* Permissions.Permissions) === undefined ? [] : ["permissions"]),
+          ...((hooks ?? []).length === 0 && (yield* Hooks.Hooks).length === 0 ? [] : ["hooks"]),
+          ...((toolSets ?? []).length === 0 && (yield* Tools.Tools).length === 0 ? [] : ["toolSets"]),
+          ...(command === undefined ? [] : [`the command ${command}`])
+        ]
+        if (refused.length > 0) return yield* refusal(refused)
+        const asked = yield* toRequest(prompt, options, defaults)
+        const secrets = [key, ...textsOf(prompt, options)]
+        const wait = interruptWhen === undefined ? identity : waitUnless(interruptWhen)
+        const call = { prompt, options, target: { ...target, model: asked.models[0] }, wait }
+        const run = Exchange.open({ client, deadline, asked, options, interruptWhen, secrets })
+        return yield* Claude.toPull(policies.around(call)(Claude.fromPull(run)))
+      }))
+
+    return { query, session: () => Effect.fail(refusal(["a session: it answers one query at a time"])) }
+  })
+
+/** With the policies that it is given. */
+export const layerWith = (
+  options: AnthropicOptions
+): Layer.Layer<Claude.Claude, InvalidOptionsError, Requirements> => Layer.effect(Claude.Claude, make(options))
+
+/** With the default policies, its own: a breaker or a limit of the CLI's is not shared. */
+export const layer = (options: AnthropicOptions): Layer.Layer<Claude.Claude, InvalidOptionsError, ClaudeConfig> =>
+  Layer.provide(layerWith(options), Policies.layer)
+
+/** The key in `ANTHROPIC_API_KEY`, and the API at `ANTHROPIC_BASE_URL` where that is set. */
+export const fromEnvironment: Config.Config<AnthropicOptions> = Config.all({
+  apiKey: Config.redacted("ANTHROPIC_API_KEY"),
+  baseUrl: Config.option(Config.nonEmptyString("ANTHROPIC_BASE_URL"))
+}).pipe(Config.map(({ apiKey, baseUrl }) => ({ apiKey, baseUrl: Option.getOrUndefined(baseUrl) })))
+
+/** `layer` of what a configuration says; without one, of the environment. */
+export const layerConfig = (
+  config: Config.Config.Wrap<AnthropicOptions> = fromEnvironment
+): Layer.Layer<Claude.Claude, InvalidOptionsError | ConfigError.ConfigError, ClaudeConfig> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+/** While a policy lets the call wait nothing has been sent: an interrupt then gives it up. */
+const waitUnless = (interrupted: Effect.Effect<unknown>): Wait => (effect) =>
+  Effect.raceFirst(
+    effect,
+    Effect.zipRight(
+      interrupted,
+      Effect.fail(
+        new CliExitError({
+          reason: "Interrupted",
+          detail: "the call was given up before it had begun",
+          facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId: "", frames: 0 },
+          hint: "Nothing was sent."
+        })
+      )
+    )
+  )
+
+const invalid = (field: string, detail: string, hint: string) => new InvalidOptionsError({ field, detail, hint })
+
+const checked = (
+  { apiKey, baseUrl = "https://api.anthropic.com", fetch, maxTokens = 32_000, model = "default" }: AnthropicOptions
+) =>
+  Effect.gen(function*() {
+    if (!/^[\x21-\x7e]+$/.test(Redacted.value(apiKey))) {
+      return yield* invalid("apiKey", "it is empty, or has what no key has", "Make one in the Anthropic console.")
+    }
+    if (!/^https?:\/\/[^/]/.test(baseUrl)) {
+      return yield* invalid("baseUrl", "it must begin with http:// or https://", "Leave it out for the API itself.")
+    }
+    if (!Number.isInteger(maxTokens) || maxTokens <= 0) {
+      return yield* invalid("maxTokens", "it must be a whole number above 0", "Left out it is 32,000.")
+    }
+    if (model.trim() === "") return yield* invalid("model", "it must not be empty", "Left out it is `default`.")
+    return { apiKey, baseUrl, fetch, defaults: { model, maxTokens } }
+  })

@@ -1,0 +1,17 @@
+/**
+ * What the short names of models stand for at the API. The CLI knows them, the API does not.
+ */
+
+/** As of 2026-11-22. `default` is what the CLI was seen to take on its own (2.1.330). */
+export const aliases: Readonly<Record<string, string>> = {
+  default: "claude-opus-5-5",
+  opus: "claude-opus-5-5",
+  sonnet: "claude-sonnet-5-5",
+  haiku: "claude-haiku-5-5"
+}
+
+/** The id for an alias; any other name as it is. These models have their long window without being asked for it. */
+export const resolve = (model: string): string => {
+  const name = model.toLowerCase().replace(/\[1m\]$/, "")
+  return Object.hasOwn(aliases, name) ? aliases[name] ?? model : model
+}

@@ -1,0 +1,4 @@
+// Written by scripts/barrels.mjs
+export * as AnthropicClaude from "./AnthropicClaude.js"
+export * as ModelAlias from "./ModelAlias.js"
+export * as OptionSupport from "./OptionSupport.js"

@@ -1,0 +1,216 @@
+import type { Anthropic } from "@anthropic-ai/sdk"
+import { Stream as Sse } from "@anthropic-ai/sdk/core/streaming"
+import type { QueryOptions } from "@ccflow/core/AgentOptions"
+import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "@ccflow/core/ClaudeError"
+import type { Deadline } from "@ccflow/core/Deadline"
+import type { Message, Result } from "@ccflow/core/Message"
+import * as Outcome from "@ccflow/core/Outcome"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { cutOff, failureOf, failureOfEvent, malformed, type Secrets } from "./failures.js"
+import { Reply } from "./reply.js"
+import type { Asked } from "./request.js"
+
+/** What a run over the API is made of. */
+export interface Parts {
+  readonly client: Anthropic
+  readonly deadline: Deadline["Type"]
+  readonly asked: Asked
+  readonly options: QueryOptions
+  readonly interruptWhen: Effect.Effect<unknown> | undefined
+  readonly secrets: Secrets
+}
+
+/** The next messages; the failure `None` is the good end. */
+export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>>
+
+type Events = AsyncIterator<{ readonly event: string | null; readonly data: string }, unknown>
+
+/**
+ * One prompt, one answer. Nothing is sent before the first pull, and closing the scope takes the request back. While
+ * nobody pulls nothing is read, and no silence is counted.
+ */
+export const open = (
+  { asked, client, deadline, interruptWhen, options, secrets }: Parts
+): Effect.Effect<Pull, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const controller = yield* Effect.acquireRelease(
+      Effect.sync(() => new AbortController()),
+      (abort) => Effect.sync(() => abort.abort())
+    )
+    const interrupted = yield* Deferred.make<"interrupted">()
+    if (interruptWhen !== undefined) {
+      yield* Effect.forkScoped(Effect.zipRight(interruptWhen, Deferred.succeed(interrupted, "interrupted")))
+    }
+    const limits = deadline.limits(options)
+    const startedAt = yield* Clock.currentTimeMillis
+    const reply = new Reply(options.sessionId ?? crypto.randomUUID(), asked.models[0], options)
+    const waiting: Array<string> = [...asked.models]
+    let events: Events | undefined
+    let over = false
+    let verdict: Option.Option<ClaudeError> = Option.none()
+
+    const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ClaudeError> =>
+      Effect.catchAll(
+        Effect.tryPromise({ try: run, catch: (thrown) => thrown }),
+        (thrown) => Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(failureOf(thrown, secrets, now)))
+      )
+
+    /** The first model that is not overloaded. */
+    const begin: Effect.Effect<Events | Message, ClaudeError> = Effect.suspend(() => {
+      const model = waiting.shift() ?? asked.models[0]
+      return attempt(() =>
+        client.post("/v1/messages", {
+          body: { model, ...asked.body },
+          stream: true,
+          signal: controller.signal,
+          ...(options.betas === undefined ? {} : { headers: { "anthropic-beta": options.betas.join(",") } })
+        }).asResponse()
+      ).pipe(
+        Effect.map((response): Events | Message => Sse.rawEvents(response, controller)),
+        Effect.catchIf(
+          (error) => error._tag === "ApiClientError" && error.status === 529 && waiting.length > 0,
+          () => Effect.succeed(fallbackTo(reply.sessionId, waiting[0] ?? ""))
+        )
+      )
+    })
+
+    /** What comes next, in no more time than there is. */
+    const patiently = <A>(effect: Effect.Effect<A, ClaudeError>): Effect.Effect<A | "interrupted", ClaudeError> =>
+      Effect.gen(function*() {
+        const left = startedAt + limits.total - (yield* Clock.currentTimeMillis)
+        const [phase, timeoutMs, duration] = left <= limits.stall
+          ? ["total", limits.total, Math.max(0, left)] as const
+          : ["stall", limits.stall, limits.stall] as const
+        const either = interruptWhen === undefined ? effect : Effect.raceFirst(effect, Deferred.await(interrupted))
+        if (duration === Infinity) return yield* either
+        const late = new CliTimeoutError({
+          phase,
+          timeoutMs,
+          sessionId: reply.sessionId,
+          frames: reply.events,
+          partial: reply.text,
+          costUsd: null,
+          hint: `It was the API that was asked, and not the CLI. Raise ${
+            phase === "stall" ? "stallTimeout" : "timeout"
+          }.`
+        })
+        return yield* Effect.raceFirst(
+          either,
+          Effect.zipRight(Effect.sleep(duration), Effect.zipRight(deadline.expired(late), Effect.fail(late)))
+        )
+      })
+
+    const finish = (stopped: boolean): Effect.Effect<ReadonlyArray<Message>> =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const told = reply.end({ durationMs: now - startedAt, interrupted: stopped })
+        const { error, result } = judged(told.result, options, stopped, {
+          exitCode: null,
+          signal: null,
+          argv: [],
+          stderrTail: "",
+          sessionId: reply.sessionId,
+          frames: reply.events
+        })
+        over = true
+        verdict = error
+        return [...told.messages, result]
+      })
+
+    const read = (data: string): Effect.Effect<ReadonlyArray<Message>, ClaudeError> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const event = parse(data)
+        if (!Predicate.isRecord(event)) return Effect.fail(malformed())
+        if (event["type"] === "error") return Effect.fail(failureOfEvent(event, secrets, now))
+        const messages = reply.take(event)
+        return reply.complete
+          ? Effect.map(finish(false), (last) => [...messages, ...last])
+          : Effect.succeed(messages)
+      })
+
+    const step: Effect.Effect<ReadonlyArray<Message>, ClaudeError> = Effect.gen(function*() {
+      if (events === undefined) {
+        const begun = yield* patiently(begin)
+        if (begun === "interrupted") return yield* finish(true)
+        if ("_tag" in begun) return [begun]
+        events = begun
+      }
+      const from = events
+      const next = yield* patiently(attempt(() => from.next()))
+      if (next === "interrupted") return yield* finish(true)
+      return next.done === true ? yield* Effect.fail(cutOff()) : yield* read(next.value.data)
+    })
+
+    const pull: Pull = Effect.suspend(() =>
+      over ? Effect.fail(verdict) : Effect.matchEffect(step, {
+        onFailure: (error) => {
+          over = true
+          verdict = Option.some(error)
+          return Effect.fail(verdict)
+        },
+        onSuccess: (messages) => messages.length === 0 ? pull : Effect.succeed(messages)
+      })
+    )
+    return pull
+  })
+
+// ---------------------------------------------------------------------------
+
+/** The result as the caller gets it, and what it comes to. */
+const judged = (
+  told: Result,
+  options: QueryOptions,
+  interrupted: boolean,
+  facts: RunFacts
+): { readonly result: Result; readonly error: Option.Option<ClaudeError> } => {
+  const decided = Outcome.decide({
+    facts,
+    result: told.isError && told.result === "" ? { ...told, result: "The model declined to answer" } : told,
+    error: undefined,
+    rejected: undefined,
+    model: options.model ?? "",
+    wantsStructuredOutput: options.outputSchema !== undefined,
+    interrupted
+  })
+  if (Either.isLeft(decided)) return { result: told, error: Option.some(decided.left) }
+  const { outputSchema } = options
+  if (told.structuredOutput === undefined || !Schema.isSchema(outputSchema)) {
+    return { result: told, error: Option.none() }
+  }
+  return Either.match(Schema.decodeUnknownEither(outputSchema)(told.structuredOutput), {
+    onLeft: () => ({
+      result: told,
+      error: Option.some(
+        new StructuredOutputError({
+          reason: "DoesNotDecode",
+          detail: "the answer does not fit the schema",
+          facts,
+          hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
+        })
+      )
+    }),
+    onRight: (structuredOutput) => ({ result: { ...told, structuredOutput }, error: Option.none() })
+  })
+}
+
+const fallbackTo = (sessionId: string, model: string): Message => ({
+  _tag: "Status",
+  sessionId,
+  kind: "model_fallback",
+  content: model,
+  raw: { type: "model_fallback", model }
+})
+
+const parse = (data: string): unknown => {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,261 @@
+import type { QueryOptions } from "@ccflow/core/AgentOptions"
+import type { ContentBlock, Message, Result, Usage } from "@ccflow/core/Message"
+import * as Predicate from "effect/Predicate"
+import { type Charged, costOf } from "./prices.js"
+
+/** A block while it grows. */
+interface Growing {
+  readonly raw: Record<string, unknown>
+  readonly tag: "Text" | "Thinking" | undefined
+  text: string
+  open: boolean
+}
+
+/** How an answer ended. */
+export interface Ending {
+  readonly durationMs: number
+  readonly interrupted: boolean
+}
+
+/**
+ * The events of one answer to messages, in the order and with the promises of the CLI's: the joined `Text` is the text of
+ * the `Assistant`, with partial messages on or off.
+ */
+export class Reply {
+  /** The model has said all it had to say. */
+  complete = false
+  /** Events, of whatever kind. */
+  events = 0
+  readonly sessionId: string
+  private model: string
+  private messageId = ""
+  private stopReason: string | null = null
+  private started = false
+  private usage: Charged = nothing
+  private readonly blocks: Array<Growing> = []
+  private readonly options: QueryOptions
+
+  constructor(sessionId: string, model: string, options: QueryOptions) {
+    this.sessionId = sessionId
+    this.model = model
+    this.options = options
+  }
+
+  /** All text so far. */
+  get text(): string {
+    return this.blocks.map(({ tag, text }) => tag === "Text" ? text : "").join("")
+  }
+
+  take(event: unknown): ReadonlyArray<Message> {
+    this.events++
+    switch (field(event, "type")) {
+      case "message_start":
+        return this.start(field(event, "message"))
+      case "content_block_start":
+        return this.block(indexOf(event), field(event, "content_block"))
+      case "content_block_delta":
+        return this.delta(indexOf(event), field(event, "delta"))
+      case "content_block_stop":
+        return this.close(this.blocks[indexOf(event)])
+      case "message_delta":
+        this.stopReason = text(field(field(event, "delta"), "stop_reason")) ?? this.stopReason
+        this.count(field(event, "usage"))
+        return []
+      case "message_stop":
+        this.complete = true
+        return []
+      case "ping":
+        return []
+      default:
+        return [{
+          _tag: "Unknown",
+          sessionId: this.sessionId,
+          reason: "kind",
+          type: text(field(event, "type")) ?? "",
+          raw: event
+        }]
+    }
+  }
+
+  /** What is left to tell: the whole message, and the account of the turn. */
+  end(
+    { durationMs, interrupted }: Ending
+  ): { readonly messages: ReadonlyArray<Message>; readonly result: Result } {
+    const { sessionId, stopReason, usage } = this
+    const refused = stopReason === "refusal"
+    const tokens = usageOf(usage)
+    const cost = costOf(this.model, usage)
+    const costUsd = cost ?? 0
+    const result: Result = {
+      _tag: "Result",
+      sessionId,
+      result: this.text,
+      structuredOutput: interrupted || this.options.outputSchema === undefined ? undefined : parse(this.text),
+      subtype: interrupted ? "error_during_execution" : "success",
+      isError: refused && !interrupted,
+      stopReason,
+      terminalReason: interrupted ? "aborted_streaming" : "completed",
+      interrupted,
+      usage: tokens,
+      costUsd,
+      totalCostUsd: costUsd,
+      modelUsage: this.started
+        ? {
+          [this.model]: {
+            ...tokens,
+            costUsd,
+            webSearchRequests: usage.webSearchRequests,
+            contextWindow: undefined
+          }
+        }
+        : {},
+      unpriced: this.started && cost === undefined ? [this.model] : undefined,
+      numTurns: 1,
+      durationMs,
+      permissionDenials: [],
+      errors: []
+    }
+    const messages: ReadonlyArray<Message> = [
+      ...(this.started ? [] : [this.init()]),
+      ...this.blocks.flatMap((block) => this.close(block)),
+      ...(this.started ? [this.assistant(interrupted)] : []),
+      { _tag: "Stop", sessionId, stopReason, usage: tokens }
+    ]
+    return { messages, result }
+  }
+
+  private start(message: unknown): ReadonlyArray<Message> {
+    if (this.started) return []
+    this.started = true
+    this.messageId = text(field(message, "id")) ?? ""
+    this.model = text(field(message, "model")) ?? this.model
+    this.count(field(message, "usage"))
+    return [this.init()]
+  }
+
+  private init(): Message {
+    return {
+      _tag: "Init",
+      sessionId: this.sessionId,
+      model: this.model,
+      cwd: "",
+      tools: [],
+      mcpServers: [],
+      permissionMode: "default",
+      apiKeySource: "ANTHROPIC_API_KEY",
+      cliVersion: "",
+      slashCommands: [],
+      agents: [],
+      skills: [],
+      capabilities: [],
+      outputStyle: ""
+    }
+  }
+
+  private assistant(aborted: boolean): Message {
+    return {
+      _tag: "Assistant",
+      sessionId: this.sessionId,
+      messageId: this.messageId,
+      model: this.model,
+      content: this.blocks.map(contentOf),
+      stopReason: this.stopReason,
+      usage: usageOf(this.usage),
+      aborted
+    }
+  }
+
+  private block(index: number, raw: unknown): ReadonlyArray<Message> {
+    if (!isRecord(raw)) return []
+    const tag = raw["type"] === "text" ? "Text" : raw["type"] === "thinking" ? "Thinking" : undefined
+    const block: Growing = { raw: { ...raw }, tag, text: "", open: true }
+    this.blocks[index] = block
+    const begun = tag === undefined ? "" : text(raw[tag === "Text" ? "text" : "thinking"]) ?? ""
+    return this.grow(block, begun)
+  }
+
+  private delta(index: number, delta: unknown): ReadonlyArray<Message> {
+    const block = this.blocks[index]
+    if (block === undefined) return []
+    const signature = text(field(delta, "signature"))
+    if (signature !== undefined) block.raw["signature"] = signature
+    const citation = field(delta, "citation")
+    if (citation !== undefined) block.raw["citations"] = [...listOf(block.raw["citations"]), citation]
+    return this.grow(block, text(field(delta, block.tag === "Thinking" ? "thinking" : "text")) ?? "")
+  }
+
+  private grow(block: Growing, content: string): ReadonlyArray<Message> {
+    block.text += content
+    return content === "" || this.options.includePartialMessages !== true ? [] : this.said(block, content, true)
+  }
+
+  private close(block: Growing | undefined): ReadonlyArray<Message> {
+    if (block === undefined || !block.open) return []
+    block.open = false
+    return block.text === "" || this.options.includePartialMessages === true ? [] : this.said(block, block.text, false)
+  }
+
+  private said({ tag }: Growing, content: string, delta: boolean): ReadonlyArray<Message> {
+    return tag === undefined
+      ? []
+      : [{ _tag: tag, sessionId: this.sessionId, messageId: this.messageId, content, delta }]
+  }
+
+  /** The figures of a message grow while it is made: the last word counts. */
+  private count(usage: unknown): void {
+    const { usage: before } = this
+    const hour = number(field(field(usage, "cache_creation"), "ephemeral_1h_input_tokens"))
+    const searches = number(field(field(usage, "server_tool_use"), "web_search_requests"))
+    this.usage = {
+      inputTokens: number(field(usage, "input_tokens")) ?? before.inputTokens,
+      outputTokens: number(field(usage, "output_tokens")) ?? before.outputTokens,
+      cacheReadInputTokens: number(field(usage, "cache_read_input_tokens")) ?? before.cacheReadInputTokens,
+      cacheCreationInputTokens: number(field(usage, "cache_creation_input_tokens")) ?? before.cacheCreationInputTokens,
+      cacheHourInputTokens: hour ?? before.cacheHourInputTokens,
+      webSearchRequests: searches ?? before.webSearchRequests
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+const nothing: Charged = {
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadInputTokens: 0,
+  cacheCreationInputTokens: 0,
+  cacheHourInputTokens: 0,
+  webSearchRequests: 0
+}
+
+const usageOf = (usage: Charged): Usage => ({
+  inputTokens: usage.inputTokens,
+  outputTokens: usage.outputTokens,
+  cacheReadInputTokens: usage.cacheReadInputTokens,
+  cacheCreationInputTokens: usage.cacheCreationInputTokens
+})
+
+const contentOf = ({ raw, tag, text: said }: Growing): ContentBlock => {
+  const type = text(raw["type"]) ?? ""
+  return tag === undefined ? { ...raw, type } : { ...raw, type, [tag === "Text" ? "text" : "thinking"]: said }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => Predicate.isRecord(value)
+
+const field = (value: unknown, name: string): unknown => isRecord(value) ? value[name] : undefined
+
+const text = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
+
+const number = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
+
+const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
+
+const indexOf = (event: unknown): number => number(field(event, "index")) ?? 0
+
+const parse = (json: string): unknown => {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}
