@@ -121,18 +121,26 @@ export class InvalidOptionsError extends Schema.TaggedError<InvalidOptionsError>
   }
 }
 
-/** A deadline ran out. The CLI was interrupted first, then stopped. */
+/** A deadline ran out. The CLI was interrupted first, so that it could say what there was, then stopped. */
 export class CliTimeoutError extends Schema.TaggedError<CliTimeoutError>()("CliTimeoutError", {
-  /** `startup`: no line at all; `stall`: no line for this long; `total`: the whole run. */
-  phase: Schema.Literal("startup", "stall", "total"),
+  /**
+   * `startup`: no line at all; `stall`: no line for this long; `total`: the whole run. `background`: work that went on
+   * after the answer was stopped, which fails no run and is only told to those who watch `Deadline.changes`.
+   */
+  phase: Schema.Literal("startup", "stall", "total", "background"),
   timeoutMs: Schema.Number,
+  /** To resume. Empty where the CLI had not named one yet. */
   sessionId: Schema.String,
   frames: Schema.Int,
+  /** The answer's text so far. */
+  partial: Schema.String,
+  /** What it has cost, in US dollars; `null` when the CLI did not say. */
+  costUsd: Schema.NullOr(Schema.Number),
   hint: Schema.String
 }) {
   readonly [TypeId] = TypeId
   override get message(): string {
-    const missed = this.phase === "total" ? "finish" : "say anything"
+    const missed = this.phase === "total" || this.phase === "background" ? "finish" : "say anything"
     return say(`Claude Code did not ${missed} within ${this.timeoutMs} ms (${this.phase} deadline)`, this.hint)
   }
 }

@@ -1,23 +1,33 @@
 /**
  * How long a call may take: to start, without a sign of life, and in all. They run on the clock, not on output.
+ *
+ * When one runs out the CLI is interrupted and given 2 seconds to say what there was, which the error then has: the text
+ * so far, what it cost, and the session to resume.
  */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "./AgentOptions.js"
-import type { CliTimeoutError, InvalidOptionsError } from "./ClaudeError.js"
+import { type CliTimeoutError, InvalidOptionsError } from "./ClaudeError.js"
 
-/** For calls that do not say. `Infinity` is none. */
+/** For calls that do not say. Each is above zero; `Infinity` is none. */
 export interface DeadlineOptions {
-  /** Until the first line. Default: 1 minute. */
+  /** From the start of the process until its first line. Default: 1 minute. */
   readonly startupTimeout?: Duration.DurationInput | undefined
-  /** Without any line, while nothing is known to take long. Default: 6 minutes. */
+  /**
+   * Without any line. The clock stands still while a tool or a hook runs, the program is asked something, the CLI waits
+   * to ask the API again or compacts, and while a consumer takes nothing. Default: 6 minutes.
+   */
   readonly stallTimeout?: Duration.DurationInput | undefined
-  /** The whole call. Default: none. */
+  /** The whole call, from when the limits let it through: waiting for a process counts. Default: none. */
   readonly timeout?: Duration.DurationInput | undefined
-  /** Background work after the answer. Default: 10 minutes. */
+  /** Background work after the answer of a query, which stands when it runs out. Default: 10 minutes. */
   readonly backgroundTimeout?: Duration.DurationInput | undefined
 }
 
@@ -32,24 +42,40 @@ export interface Limits {
 export class Deadline extends Context.Tag("@ccflow/core/Deadline")<Deadline, {
   /** What holds for a call: its own word comes first. */
   readonly limits: (options: Pick<QueryOptions, keyof DeadlineOptions>) => Limits
-  /** Tells that one has run out. */
+  /** Tells that one has run out. It never waits for those who watch. */
   readonly expired: (error: CliTimeoutError) => Effect.Effect<void>
+  /** Each that runs out from now on. One who is slow to take them misses the oldest. */
   readonly changes: Stream.Stream<CliTimeoutError>
 }>() {}
 
+export const make = (
+  options: DeadlineOptions = {}
+): Effect.Effect<Deadline["Type"], InvalidOptionsError> =>
+  Effect.gen(function*() {
+    const wrong = wrongIn(options)
+    if (wrong !== undefined) return yield* wrong
+    const events = yield* PubSub.sliding<CliTimeoutError>(256)
+    return {
+      limits: (call) => limitsOf(call, options, defaults),
+      expired: (error) => Effect.asVoid(PubSub.publish(events, error)),
+      changes: Stream.fromPubSub(events)
+    }
+  })
+
+export const layer = (options: DeadlineOptions = {}): Layer.Layer<Deadline, InvalidOptionsError> =>
+  Layer.effect(Deadline, make(options))
+
 /** Only what a call itself asks for. */
 export const layerNoop: Layer.Layer<Deadline> = Layer.succeed(Deadline, {
-  limits: (options) => limitsOf(options, {}),
+  limits: (call) => limitsOf(call),
   expired: () => Effect.void,
   changes: Stream.empty
 })
 
-export const layer = (options: DeadlineOptions = {}): Layer.Layer<Deadline, InvalidOptionsError> =>
-  Layer.succeed(Deadline, {
-    limits: (call) => limitsOf(call, { ...defaults, ...options }),
-    expired: () => Effect.void,
-    changes: Stream.empty
-  })
+export const layerConfig = (
+  config: Config.Config.Wrap<DeadlineOptions>
+): Layer.Layer<Deadline, ConfigError | InvalidOptionsError> =>
+  Layer.effect(Deadline, Effect.flatMap(Config.unwrap(config), make))
 
 // ---------------------------------------------------------------------------
 // internal
@@ -61,12 +87,30 @@ const defaults: DeadlineOptions = {
   backgroundTimeout: "10 minutes"
 }
 
-const limitsOf = (call: DeadlineOptions, defaults: DeadlineOptions): Limits => ({
-  startup: millis(call.startupTimeout ?? defaults.startupTimeout),
-  stall: millis(call.stallTimeout ?? defaults.stallTimeout),
-  total: millis(call.timeout ?? defaults.timeout),
-  background: millis(call.backgroundTimeout ?? defaults.backgroundTimeout)
-})
+const fields = ["startupTimeout", "stallTimeout", "timeout", "backgroundTimeout"] as const
 
-const millis = (input: Duration.DurationInput | undefined): number =>
-  input === undefined ? Infinity : Duration.toMillis(input)
+const wrongIn = (options: DeadlineOptions): InvalidOptionsError | undefined => {
+  const field = fields.find((name) =>
+    options[name] !== undefined &&
+    !Option.exists(Duration.decodeUnknown(options[name]), Duration.greaterThan(Duration.zero))
+  )
+  return field === undefined ? undefined : new InvalidOptionsError({
+    field,
+    detail: "it must be a duration above zero",
+    hint: "Give milliseconds, or text such as \"5 minutes\"; Infinity for none."
+  })
+}
+
+/** The first of them that says anything, for each. */
+const limitsOf = (...options: ReadonlyArray<DeadlineOptions>): Limits => {
+  const first = (name: keyof DeadlineOptions): number => {
+    for (const { [name]: given } of options) if (given !== undefined) return Duration.toMillis(given)
+    return Infinity
+  }
+  return {
+    startup: first("startupTimeout"),
+    stall: first("stallTimeout"),
+    total: first("timeout"),
+    background: first("backgroundTimeout")
+  }
+}

@@ -49,11 +49,27 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
     "Invalid option maxTurns: it must be above 0. Do this."
   ],
   [
-    new ClaudeError.CliTimeoutError({ phase: "stall", timeoutMs: 50, sessionId: "", frames: 0, hint }),
+    new ClaudeError.CliTimeoutError({
+      phase: "stall",
+      timeoutMs: 50,
+      sessionId: "",
+      frames: 0,
+      partial: "",
+      costUsd: null,
+      hint
+    }),
     "Claude Code did not say anything within 50 ms (stall deadline). Do this."
   ],
   [
-    new ClaudeError.CliTimeoutError({ phase: "total", timeoutMs: 50, sessionId: "", frames: 0, hint }),
+    new ClaudeError.CliTimeoutError({
+      phase: "total",
+      timeoutMs: 50,
+      sessionId: "",
+      frames: 0,
+      partial: "",
+      costUsd: null,
+      hint
+    }),
     "Claude Code did not finish within 50 ms (total deadline). Do this."
   ],
   [

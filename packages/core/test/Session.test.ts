@@ -114,14 +114,14 @@ describe("a session's turns", { timeout: 20_000 }, () => {
     Effect.gen(function*() {
       const session = yield* Session.make()
       const late = yield* sending(session, "late", { timeout: "1 second" })
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("3 seconds")
       assert.strictEqual(failureOf(yield* late.fiber.await)._tag, "CliTimeoutError")
       yield* TestClock.adjust("3 seconds")
       const { costUsd, outputTokens, turns } = yield* session.stats
       assert.deepStrictEqual([turns, costUsd, outputTokens > 0], [0, 0.001, true])
       assert.strictEqual(yield* Session.text(session, "quick"), "a")
     }).pipe(Effect.provide(layerOf({
-      turns: [slowly("ab", 2), FakeCli.answer("a")],
+      turns: [slowly("abcd", 4), FakeCli.answer("a")],
       controls: { interrupt: () => ({}) }
     }))))
 })

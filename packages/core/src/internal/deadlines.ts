@@ -1,61 +1,263 @@
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { type ClaudeError, CliTimeoutError } from "../ClaudeError.js"
-import type { Turn } from "./turn.js"
+import type { Limits } from "../Deadline.js"
+import type { Seen } from "./seen.js"
 
 /** @internal */
-export type Phase = "stall" | "total"
+export type Phase = CliTimeoutError["phase"]
 
-/** Makes the error of a turn whose time is up. @internal */
-export type Late = (phase: Phase, timeoutMs: number) => CliTimeoutError
-
-/** Comes back when the turn's time is up, and it has been dealt with. While we are asked nothing stalls. @internal */
-export const watch = (
-  turn: Turn,
-  now: () => number,
-  asked: () => boolean,
-  expire: (phase: Phase, timeoutMs: number) => Effect.Effect<void>
-): Effect.Effect<void> => {
-  const stall = millis(turn.options.stallTimeout, 6 * 60_000)
-  const total = totalOf(turn)
-  return Effect.gen(function*() {
-    for (;;) {
-      const stalls = turn.seen.toolRuns || asked() ? Infinity : turn.lastFrameAt + stall
-      const at = Math.min(stalls, turn.startedAt + total)
-      const from = now()
-      if (at <= from) return yield* at === stalls ? expire("stall", stall) : expire("total", total)
-      yield* Effect.sleep(Duration.millis(Math.max(1, Math.min(at - from, stall))))
-    }
-  })
+/**
+ * What the deadlines of a run, or of a session's turn, depend on. Times are those of the clock, in milliseconds.
+ *
+ * @internal
+ */
+export interface Facts {
+  /** The limits have let it through. */
+  readonly since: number
+  /** The CLI has said something. */
+  readonly begun: boolean
+  /** The start of the process, its last line, or the end of a silence of ours. `Infinity`: there is no process yet. */
+  readonly heardAt: number
+  /** The CLI has said that it says nothing before. */
+  readonly quietUntil: number
+  /** The silence is ours, or has its reason: a tool that runs, a question to the program, a consumer that is full. */
+  readonly excused: boolean
+  /** The answer has come, and background work lives. */
+  readonly answeredAt: number | undefined
+  /** The answer has come, and the CLI was asked to leave. */
+  readonly leaving: boolean
+  /** A turn runs: the user's, or after the answer one of the CLI's own. */
+  readonly inTurn: boolean
+  /** The output has ended. */
+  readonly endedAt: number | undefined
+  /** A deadline has run out, and the CLI may say its last. */
+  readonly expiredAt: number | undefined
 }
 
-/** The start of a process counts for the turn that it is started for. @internal */
-export const within = <A>(
-  turn: Turn,
-  now: () => number,
-  effect: Effect.Effect<A, ClaudeError>,
-  late: Late
-): Effect.Effect<A, ClaudeError> => {
-  const total = totalOf(turn)
-  return total === Infinity ? effect : Effect.timeoutFail(effect, {
-    duration: Math.max(0, turn.startedAt + total - now()),
-    onTimeout: () => late("total", total)
+/** The next deadline. `end` is none that the caller has set: nothing more is waited for. @internal */
+export interface Due {
+  readonly at: number
+  readonly phase: Phase | "end"
+  readonly timeoutMs: number
+}
+
+/** The first deadline, as things are: of what is waited for, and of the whole. @internal */
+export const next = (limits: Limits, facts: Facts): Due => {
+  const { answeredAt, begun, expiredAt, since } = facts
+  if (expiredAt !== undefined) return { at: expiredAt + (begun ? lastWords : 0), phase: "end", timeoutMs: 0 }
+  const total = since + limits.total
+  const due = waitedFor(limits, facts)
+  if (due.at <= total) return due
+  // An answer is not taken back.
+  return { at: total, phase: answeredAt === undefined ? "total" : due.phase, timeoutMs: limits.total }
+}
+
+/** For the CLI to tell what there was, after its time is up. It was seen to take 54 ms. @internal */
+export const lastWords = 2000
+
+/** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. @internal */
+export const leavingTime = 5000
+
+/** The facts of one run or turn, as they come in. @internal */
+export class Pace implements Facts {
+  readonly since: number
+  heardAt = Infinity
+  quietUntil = 0
+  begun = true
+  answeredAt: number | undefined
+  endedAt: number | undefined
+  /** The deadline that has run out. */
+  expired: { readonly phase: Phase; readonly timeoutMs: number } | undefined
+  expiredAt: number | undefined
+  /** Whether the silence is ours. */
+  ours: () => boolean = () => false
+  private readonly seen: Seen
+
+  constructor(since: number, seen: Seen) {
+    this.since = since
+    this.seen = seen
+  }
+
+  get excused(): boolean {
+    return this.seen.busy || this.ours()
+  }
+
+  get leaving(): boolean {
+    return this.seen.leaving
+  }
+
+  get inTurn(): boolean {
+    return this.seen.inTurn
+  }
+
+  /** What was heard has been looked at. */
+  heard(now: number): void {
+    this.heardAt = now
+    const announced = this.seen.takeAnnounced()
+    if (announced > 0) this.quietUntil = Math.max(this.quietUntil, now + announced)
+  }
+
+  expire(phase: Phase, timeoutMs: number, now: number): void {
+    this.expired = { phase, timeoutMs }
+    this.expiredAt = now
+  }
+}
+
+/** What a watch needs. @internal */
+export interface WatchParts {
+  readonly clock: Clock.Clock
+  readonly due: () => Due
+  /** It is time. What comes of it must be in the facts when this has come back. */
+  readonly expire: (due: Due) => Effect.Effect<void>
+  readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
+  /** It looks first after so long at the latest, so that what a short run ends with needs no other look. */
+  readonly firstLook: number
+}
+
+/**
+ * Sleeps until a deadline is due, and not at all while none can be. A deadline that is put off meanwhile is found to be
+ * at the next look; one that comes sooner wakes it: whoever changes the facts asks `late`, and starts it anew.
+ *
+ * @internal
+ */
+export class Watch {
+  private readonly parts: WatchParts
+  private lookAt = Infinity
+  private looker = 0
+  private looked = false
+  private fiber: Fiber.RuntimeFiber<void> | undefined
+
+  constructor(parts: WatchParts) {
+    this.parts = parts
+  }
+
+  /** It would look too late. */
+  get late(): boolean {
+    return this.parts.due().at < this.lookAt
+  }
+
+  readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    const before = this.fiber
+    const mine = ++this.looker
+    this.lookAt = -Infinity
+    return Effect.flatMap(this.parts.fork(this.looking(mine)), (fiber) => {
+      this.fiber = fiber
+      return before === undefined ? Effect.void : Fiber.interruptFork(before)
+    })
   })
+
+  /** For good. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    const { fiber } = this
+    this.looker++
+    this.lookAt = -Infinity
+    this.fiber = undefined
+    return fiber === undefined ? Effect.void : Fiber.interruptFork(fiber)
+  })
+
+  private looking(mine: number): Effect.Effect<void> {
+    const { clock, due: dueNow, expire, firstLook } = this.parts
+    return Effect.gen(this, function*() {
+      while (this.looker === mine) {
+        const due = dueNow()
+        const from = clock.unsafeCurrentTimeMillis()
+        if (due.at <= from) {
+          // Nobody need wake it meanwhile.
+          this.lookAt = -Infinity
+          yield* expire(due)
+          if (due.phase === "end" || due.phase === "background") return
+          continue
+        }
+        const pause = Math.min(due.at - from, this.looked ? Infinity : firstLook)
+        this.looked = true
+        this.lookAt = from + pause
+        if (pause === Infinity) return
+        yield* clock.sleep(Duration.millis(Math.min(pause, timerLimit)))
+      }
+    })
+  }
+}
+
+/** What has to be there in time: the start of a process, or its first answer. @internal */
+export const within = <A, R>(
+  effect: Effect.Effect<A, ClaudeError, R>,
+  leftMs: number,
+  late: () => CliTimeoutError
+): Effect.Effect<A, ClaudeError, R> =>
+  leftMs === Infinity
+    ? effect
+    : Effect.timeoutFail(effect, { duration: Math.min(Math.max(0, leftMs), timerLimit), onTimeout: late })
+
+/** Where it happened, and what there was by then. @internal */
+export interface Circumstances {
+  readonly sessionId: string
+  readonly frames: number
+  readonly partial?: string | undefined
+  readonly costUsd?: number | null | undefined
+  /** It is a turn of a session, which goes on. */
+  readonly session?: boolean | undefined
 }
 
 /** @internal */
-export const late = (phase: Phase, timeoutMs: number, sessionId: string, frames: number): CliTimeoutError =>
+export const timeoutError = (
+  phase: Phase,
+  timeoutMs: number,
+  { costUsd = null, frames, partial = "", session = false, sessionId }: Circumstances
+): CliTimeoutError =>
   new CliTimeoutError({
     phase,
     timeoutMs,
     sessionId,
     frames,
-    hint: phase === "stall" ? "Raise stallTimeout if long silences are expected." : "Raise timeout, or ask again."
+    partial,
+    costUsd,
+    hint: `${frames === 0 ? hintsOfSilence[phase] : hints[phase]}${
+      frames === 0 || phase === "background"
+        ? ""
+        : session
+        ? " Or send the next prompt: the session goes on from there."
+        : sessionId === ""
+        ? ""
+        : ` Or go on from there, with resume: "${sessionId}".`
+    }`
   })
 
 // ---------------------------------------------------------------------------
 
-const millis = (input: Duration.DurationInput | undefined, fallback: number): number =>
-  input === undefined ? fallback : Duration.toMillis(input)
+/** What is waited for now. */
+const waitedFor = (limits: Limits, facts: Facts): Due => {
+  const { answeredAt, begun, endedAt, excused, heardAt, inTurn, leaving, quietUntil } = facts
+  if (endedAt !== undefined) return { at: endedAt + leavingTime, phase: "end", timeoutMs: 0 }
+  const stallAt = excused ? Infinity : Math.max(heardAt, quietUntil) + limits.stall
+  if (answeredAt !== undefined) {
+    // Nothing more is asked of the CLI: it may end what it is in, but not stay.
+    if (leaving && !inTurn) return { at: heardAt + leavingTime, phase: "end", timeoutMs: 0 }
+    const background: Due = {
+      at: answeredAt + limits.background,
+      phase: "background",
+      timeoutMs: limits.background
+    }
+    return leaving && stallAt < background.at ? { at: stallAt, phase: "end", timeoutMs: 0 } : background
+  }
+  return begun
+    ? { at: stallAt, phase: "stall", timeoutMs: limits.stall }
+    : { at: heardAt + limits.startup, phase: "startup", timeoutMs: limits.startup }
+}
 
-const totalOf = (turn: Turn): number => millis(turn.options.timeout, Infinity)
+/** A timer cannot run longer: then it is looked again. */
+const timerLimit = 2 ** 31 - 1
+
+const hints: Readonly<Record<Phase, string>> = {
+  startup: "Does the CLI start by hand? Raise startupTimeout on a slow machine.",
+  stall: "Raise stallTimeout if long silences are expected.",
+  total: "Raise timeout.",
+  background: "Raise backgroundTimeout if work may go on for longer after the answer."
+}
+
+const hintsOfSilence: Readonly<Record<Phase, string>> = {
+  ...hints,
+  total: "It had not begun: raise timeout, or maxConcurrent where many wait for a process."
+}

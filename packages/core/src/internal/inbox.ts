@@ -16,7 +16,7 @@ export class Inbox<A, E> {
   private ended: Taken<A, E> | undefined
   private taker: (() => void) | undefined
   private waiting: (() => void) | undefined
-  private readonly limit: number
+  private limit: number
 
   constructor(limit: number) {
     this.limit = limit
@@ -43,6 +43,12 @@ export class Inbox<A, E> {
 
   get full(): boolean {
     return this.held.length >= this.limit
+  }
+
+  /** The reader need not wait for the consumer so soon any more. */
+  widen(limit: number): void {
+    this.limit = limit
+    if (!this.full) this.release()
   }
 
   offer(batch: ReadonlyArray<A>): void {
@@ -72,8 +78,13 @@ export class Inbox<A, E> {
     const taken = this.held
     this.held = []
     this.gathered = undefined
-    this.waiting?.()
-    this.waiting = undefined
+    this.release()
     return taken
+  }
+
+  private release(): void {
+    const { waiting } = this
+    this.waiting = undefined
+    waiting?.()
   }
 }

@@ -7,14 +7,16 @@ import * as Option from "effect/Option"
 import * as Records from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
-import { type ClaudeError, CliTimeoutError, MissingResultError, type RunFacts } from "../ClaudeError.js"
+import { type ClaudeError, MissingResultError, type RunFacts } from "../ClaudeError.js"
 import type { CliExit, RunningCli } from "../CliProcess.js"
 import type { Permit } from "../Concurrency.js"
 import * as ControlProtocol from "../ControlProtocol.js"
+import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import { Attribution } from "./attribution.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
 import { type Connection, redactedArgv } from "./connection.js"
+import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
 import type { Host } from "./host.js"
 import { Seen } from "./seen.js"
@@ -65,6 +67,7 @@ export const open = (
   connection: Connection,
   options: QueryOptions,
   host: Host,
+  deadline: Deadline["Type"],
   listener: Listener
 ): Effect.Effect<Live, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -81,14 +84,30 @@ export const open = (
     let ended: ClaudeError | undefined
     let ready = connection.initialized !== undefined
 
+    let asking = 0
+    /** What was read is being dealt with. */
+    let dealing = false
+    const ours = () => dealing || asking > 0
+
+    /** The silence before was not the CLI's. */
+    const listen: Effect.Effect<void> = Effect.suspend(() => {
+      if (turn === undefined) return Effect.void
+      turn.pace.heard(now())
+      return turn.watch?.late === true ? turn.watch.start : Effect.void
+    })
+
     /** While we are asked, the silence is ours. */
     const answering = (handler: ControlProtocol.Handler): ControlProtocol.Handler => (request) =>
-      Effect.ensuring(
-        handler(request),
-        Effect.sync(() => {
-          if (turn !== undefined) turn.lastFrameAt = now()
-        })
-      )
+      Effect.suspend(() => {
+        asking++
+        return Effect.ensuring(
+          handler(request),
+          Effect.suspend(() => {
+            asking--
+            return listen
+          })
+        )
+      })
     const control = yield* ControlProtocol.make(cli, Records.map(host.handlers, answering))
 
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
@@ -132,8 +151,10 @@ export const open = (
       for (;;) {
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
-        if (turn !== undefined) turn.lastFrameAt = now()
+        dealing = true
         yield* Effect.uninterruptible(deliver(parser.push(chunks)))
+        dealing = false
+        yield* listen
         for (const frame of parser.takeControl()) yield* control.accept(frame)
       }
       yield* Effect.uninterruptible(deliver(parser.end()))
@@ -161,7 +182,7 @@ export const open = (
       })
 
     const initializing = connection.initialized === undefined
-      ? initialize(control, plan.initialize, options, () => parser.counts.frames)
+      ? initialize(control, plan.initialize, deadline, options, () => parser.counts.frames)
       : Effect.succeed(connection.initialized)
 
     const run = Effect.gen(function*() {
@@ -194,7 +215,8 @@ export const open = (
         Effect.suspend(() => {
           if (ended !== undefined) return Effect.fail(ended)
           turn = next
-          next.lastFrameAt = now()
+          next.pace.ours = ours
+          next.pace.heard(now())
           attribution.begin(uuid)
           return cli.send(ControlProtocol.userLine(next.prompt, uuid))
         })
@@ -209,22 +231,21 @@ const leaving = "5 seconds"
 const initialize = (
   control: ControlProtocol.ControlProtocol,
   fields: Readonly<Record<string, unknown>> | undefined,
+  deadline: Deadline["Type"],
   options: QueryOptions,
   frames: () => number
 ): Effect.Effect<Readonly<Record<string, unknown>>, ClaudeError> => {
-  const deadline = Duration.decode(options.startupTimeout ?? "1 minute")
-  return control.request({ subtype: "initialize", ...fields }, Duration.infinity).pipe(
-    Effect.map((reply) => isRecord(reply) ? reply : {}),
-    Effect.timeoutFail({
-      duration: deadline,
-      onTimeout: () =>
-        new CliTimeoutError({
-          phase: "startup",
-          timeoutMs: Duration.toMillis(deadline),
-          sessionId: "",
-          frames: frames(),
-          hint: "Does the CLI start by hand? Raise startupTimeout on a slow machine."
-        })
-    })
+  const { startup } = deadline.limits(options)
+  const reply: Effect.Effect<unknown, ClaudeError> = control.request(
+    { subtype: "initialize", ...fields },
+    Duration.infinity
+  )
+  return Deadlines.within(
+    reply,
+    startup,
+    () => Deadlines.timeoutError("startup", startup, { sessionId: "", frames: frames() })
+  ).pipe(
+    Effect.tapErrorTag("CliTimeoutError", deadline.expired),
+    Effect.map((reply) => isRecord(reply) ? reply : {})
   )
 }

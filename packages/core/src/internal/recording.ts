@@ -285,7 +285,7 @@ const endOf = ({ costUsd, numTurns, turn, usage }: Kept, outcome: TurnOutcome): 
   ...(usage === undefined ? {} : { usage, costUsd, numTurns }),
   ...Either.match(outcome, {
     onLeft: (error) => ({
-      status: turn.interrupted ? "interrupted" as const : "failed" as const,
+      status: turn.interrupted && error._tag !== "CliTimeoutError" ? "interrupted" as const : "failed" as const,
       error: toldOf(error)
     }),
     onRight: ({ interrupted, result, stopReason }) => ({

@@ -2,18 +2,20 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import { type ClaudeError, CliTimeoutError, type RunFacts } from "../ClaudeError.js"
+import type { ClaudeError, RunFacts } from "../ClaudeError.js"
 import type { CliExit } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
 import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
+import * as Deadlines from "./deadlines.js"
 import type { Host } from "./host.js"
 import { Inbox } from "./inbox.js"
 import { Seen } from "./seen.js"
@@ -42,33 +44,44 @@ export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeErr
  * @internal
  */
 export const open = (
-  { connect, deadline: { limits: limitsOf }, host, interruptWhen, options, prompt, wait }: RunParts
+  { connect, deadline, host, interruptWhen, options, prompt, wait }: RunParts
 ): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
-    let lastFrameAt = now()
+    const seen = new Seen(options)
+    const pace = new Deadlines.Pace(now(), seen)
+    const limits = deadline.limits(options)
+    const { cli, initialized, parser, plan } = yield* Deadlines.within(
+      connect(planOf(options, host), wait),
+      limits.total,
+      () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
+    ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
+    pace.heardAt = now()
+    pace.begun = parser.counts.frames > 0
+    pace.ours = () => asking > 0 || full
+    let asking = 0
+    let full = false
+    let over = false
+
     /** While we are asked, the silence is ours. */
     const answering = (handler: ControlProtocol.Handler): ControlProtocol.Handler => (request) =>
-      Effect.ensuring(
-        handler(request),
-        Effect.sync(() => {
-          lastFrameAt = now()
-        })
-      )
-    const connection = yield* connect(planOf(options, host), wait)
-    const { cli, parser, plan } = connection
+      Effect.suspend(() => {
+        asking++
+        return Effect.ensuring(
+          handler(request),
+          Effect.suspend(() => {
+            asking--
+            pace.heardAt = now()
+            return lookAgain
+          })
+        )
+      })
     const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
     const scope = yield* Effect.scope
     const inbox = new Inbox<Message, ClaudeError>(maxHeld)
-    const seen = new Seen(options)
-    const limits = limitsOf(options)
     // A program that is asked must be heard, however slow it is to take messages.
     const pauses = Object.keys(host.handlers).length === 0
-    let answeredAt = lastFrameAt
-    let endedAt: number | undefined
-    let lookAt = Infinity
-    const startedAt = lastFrameAt
 
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
       exitCode: exit?.code ?? null,
@@ -79,35 +92,58 @@ export const open = (
       frames: parser.counts.frames
     })
 
+    const tooLate = (phase: Deadlines.Phase, timeoutMs: number) =>
+      Deadlines.timeoutError(phase, timeoutMs, {
+        sessionId: seen.sessionId,
+        frames: parser.counts.frames,
+        partial: seen.partial,
+        costUsd: seen.costUsd
+      })
+
     /** A fiber of the run. What kills it is told to the consumer, who would else wait for ever. */
-    const fork = <E>(effect: Effect.Effect<void, E>) =>
+    const fork = (effect: Effect.Effect<void>) =>
       effect.pipe(
-        Effect.tapErrorCause((cause) => Effect.sync(() => inbox.end(Effect.die(Cause.squash(cause))))),
+        Effect.tapErrorCause((cause) =>
+          Effect.sync(() => {
+            if (!Cause.isInterruptedOnly(cause)) inbox.end(Effect.die(Cause.squash(cause)))
+          })
+        ),
         Effect.forkIn(scope)
       )
 
-    const fail = (error: ClaudeError) => inbox.end(Effect.fail(Option.some(error)))
+    /** How the run ends, once. A failure after its time was up is that its time was up. */
+    const end = (failure: ClaudeError | undefined): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (over) return Effect.void
+        over = true
+        const { expired } = pace
+        if (expired === undefined || failure === undefined) {
+          return Effect.sync(() => inbox.end(Effect.fail(Option.fromNullable(failure))))
+        }
+        const error = tooLate(expired.phase, expired.timeoutMs)
+        return Effect.map(deadline.expired(error), () => inbox.end(Effect.fail(Option.some(error))))
+      })
 
     const decide = (stderrTail: string, exit: CliExit | undefined) =>
-      Either.match(seen.outcome(facts(stderrTail, exit)), {
-        onLeft: fail,
-        onRight: () => inbox.end(Effect.fail(Option.none()))
-      })
+      end(Either.match(seen.outcome(facts(stderrTail, exit)), { onLeft: identity, onRight: () => undefined }))
 
     /** The verdict, with what is known of the exit by then. */
     const finish = (exit?: CliExit): Effect.Effect<void> =>
-      seen.answered
-        ? Effect.sync(() => decide("", exit))
-        : Effect.map(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
+      seen.answered || pace.expired !== undefined
+        ? decide("", exit)
+        : Effect.flatMap(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
 
-    const initialize = connection.initialized === undefined ? plan.initialize : undefined
+    const initialize = initialized === undefined ? plan.initialize : undefined
     // A process that was warmed up repeats the prompt: that is not for the consumer.
-    const uuid = connection.initialized === undefined ? undefined : crypto.randomUUID()
+    const uuid = initialized === undefined ? undefined : crypto.randomUUID()
     const own = (batch: ReadonlyArray<Message>) =>
       uuid === undefined ? batch : batch.filter((message) => !repeats(message, uuid))
     const firstLine = ControlProtocol.userLine(prompt, uuid)
     const ask = Effect.gen(function*() {
-      if (initialize !== undefined) yield* control.request({ subtype: "initialize", ...initialize }, limits.startup)
+      // An answer that never comes is a start that takes too long, or a stall.
+      if (initialize !== undefined) {
+        yield* control.request({ subtype: "initialize", ...initialize }, Duration.infinity)
+      }
       yield* cli.send(firstLine)
     })
     /** Takes a pipe's room at once, so that it cannot wait for a CLI that waits for us to read. */
@@ -118,79 +154,52 @@ export const open = (
       for (;;) {
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
-        lastFrameAt = now()
         inbox.offer(seen.all(own(parser.push(chunks))))
+        pace.heard(now())
+        pace.begun ||= parser.counts.frames > 0
         for (const frame of parser.takeControl()) yield* control.accept(frame)
-        const next = seen.step()
-        if (next !== undefined) answeredAt = lastFrameAt
-        if (next === "leave") yield* cli.closeInput
-        if (next !== undefined && deadline()[0] < lookAt) yield* fork(watch)
+        const step = seen.step()
+        if (step !== undefined) pace.answeredAt = pace.heardAt
+        if (step === "leave") yield* cli.closeInput
+        if (watch.late) yield* watch.start
         if (pauses && inbox.full) {
+          full = true
           yield* inbox.room
-          lastFrameAt = now()
+          full = false
+          pace.heardAt = now()
+          if (watch.late) yield* watch.start
         }
       }
       inbox.offer(seen.all(own(parser.end())))
-      endedAt = now()
-      if (deadline()[0] < lookAt) yield* fork(watch)
+      pace.endedAt = now()
+      if (watch.late) yield* watch.start
       yield* finish(yield* cli.exit)
       yield* control.close
     })
 
-    /** Interrupts first, so that the CLI stops spending, then fails; the scope does the rest. */
-    const expire = (phase: "startup" | "stall" | "total", timeoutMs: number) =>
-      Effect.andThen(
-        cli.interrupt,
-        Effect.sync(() =>
-          fail(
-            new CliTimeoutError({
-              phase,
-              timeoutMs,
-              sessionId: seen.sessionId,
-              frames: parser.counts.frames,
-              hint: timeoutHints[phase]
-            })
-          )
-        )
-      )
-
-    /** The first deadline, as things are: of what the run waits for, and of the run. */
-    const deadline = (): readonly [at: number, phase: "startup" | "stall" | "total" | "end", timeoutMs: number] => {
-      const total = startedAt + limits.total
-      const [at, phase, timeoutMs] = endedAt !== undefined
-        ? [endedAt + leaving, "end", 0] as const
-        : seen.leaving
-        // Nothing more is asked of the CLI: it may end what it is in, but not stay.
-        ? [lastFrameAt + (seen.inTurn ? limits.stall : leaving), "end", 0] as const
-        : seen.answered
-        ? [answeredAt + limits.background, "end", 0] as const
-        : parser.counts.frames === 0
-        ? [lastFrameAt + limits.startup, "startup", limits.startup] as const
-        : [
-          seen.toolRuns || control.asked() || inbox.full ? Infinity : lastFrameAt + limits.stall,
-          "stall",
-          limits.stall
-        ] as const
-      if (at <= total) return [at, phase, timeoutMs]
-      return [total, seen.answered ? "end" : "total", limits.total]
+    /** Interrupts first, so that the CLI stops spending and says what there was. One that is deaf gets the signal. */
+    const expire = ({ phase, timeoutMs }: Deadlines.Due): Effect.Effect<void> => {
+      if (phase === "end") return finish()
+      if (phase === "background") return Effect.zipRight(deadline.expired(tooLate(phase, timeoutMs)), finish())
+      pace.expire(phase, timeoutMs, now())
+      inbox.widen(maxHeldAtLast)
+      return phase === "startup" ? cli.interrupt : Effect.asVoid(fork(
+        Effect.catchAll(control.request({ subtype: "interrupt" }, Deadlines.lastWords / 2), () => cli.interrupt)
+      ))
     }
 
-    /** Looks again in time for what a line can bring. A sooner deadline of the end gets a watch of its own. */
-    const watch: Effect.Effect<void> = Effect.gen(function*() {
-      for (;;) {
-        const [at, phase, timeoutMs] = deadline()
-        const from = now()
-        if (at <= from) return yield* phase === "end" ? finish() : expire(phase, timeoutMs)
-        // Soon at first, so that a short run needs this one alone.
-        const pause = Math.min(at - from, Math.max(1, limits.stall), Math.max(leaving, from - startedAt))
-        lookAt = from + pause
-        yield* clock.sleep(Duration.millis(pause))
-      }
+    const watch = new Deadlines.Watch({
+      clock,
+      due: () => Deadlines.next(limits, pace),
+      expire,
+      fork,
+      firstLook: Deadlines.leavingTime
     })
+    const lookAgain = Effect.suspend(() => watch.late ? watch.start : Effect.void)
 
     yield* fork(read)
-    if (!asksAtOnce) yield* fork(Effect.catchAll(ask, (error) => Effect.sync(() => fail(error))))
-    yield* fork(watch)
+    if (!asksAtOnce) yield* fork(Effect.catchAll(ask, end))
+    yield* watch.start
     if (interruptWhen !== undefined) {
       yield* fork(interruptWhen.pipe(
         Effect.andThen(Effect.sync(() => seen.interrupt())),
@@ -209,14 +218,8 @@ const maxHeld = 1024
 /** Less than any system's pipe holds. */
 const pipeRoom = 16 * 1024
 
-/** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
-const leaving = 5000
-
-const timeoutHints = {
-  startup: "Does the CLI start by hand? Raise startupTimeout on a slow machine.",
-  stall: "Raise stallTimeout if long silences are expected.",
-  total: "Raise timeout, or resume the session."
-}
+/** Once its time is up the CLI is not held up by the consumer, within reason. */
+const maxHeldAtLast = 16 * maxHeld
 
 const repeats = (message: Message, uuid: string): boolean =>
   message._tag === "User" ? message.uuid === uuid : message._tag === "Status" && message.kind === "command_lifecycle"

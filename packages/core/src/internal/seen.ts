@@ -2,7 +2,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { QueryOptions } from "../AgentOptions.js"
 import { type ClaudeError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
-import type { Assistant, ErrorMessage, Message, RateLimit, Result } from "../Message.js"
+import { appendText, type Assistant, type ErrorMessage, type Message, type RateLimit, type Result } from "../Message.js"
 import * as Outcome from "../Outcome.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
 import { complaintOf } from "./schemaIssue.js"
@@ -21,6 +21,13 @@ export class Seen {
   readonly background = new BackgroundTasks()
   private readonly options: QueryOptions
   private readonly tools = new Set<string>()
+  /** Hooks of the settings, where the CLI tells of them. */
+  private readonly hooks = new Set<string>()
+  private compacting = false
+  private announced = 0
+  /** The text of the message that is being said, or was last. */
+  private saying = ""
+  private said = false
 
   constructor(options: QueryOptions) {
     this.options = options
@@ -36,8 +43,26 @@ export class Seen {
     return this.stepped === "leave"
   }
 
-  get toolRuns(): boolean {
-    return this.tools.size > 0
+  /** What it does may take long without a word. */
+  get busy(): boolean {
+    return this.tools.size > 0 || this.hooks.size > 0 || this.compacting
+  }
+
+  /** The answer so far: of the message that is being said, as the result would have it. */
+  get partial(): string {
+    return this.result?.result || this.saying
+  }
+
+  /** Of the turn, where the CLI has told. */
+  get costUsd(): number | null {
+    return this.result?.costUsd ?? null
+  }
+
+  /** For how long the CLI has said that it will say nothing, in milliseconds. It is told once. */
+  takeAnnounced(): number {
+    const { announced } = this
+    this.announced = 0
+    return announced
   }
 
   interrupt(): void {
@@ -49,7 +74,10 @@ export class Seen {
     let decoded: Array<Message> | undefined
     for (let i = 0; i < batch.length; i++) {
       const message = batch[i]!
-      if (message._tag === "Text") continue
+      if (message._tag === "Text") {
+        if (message.parentToolUseId === undefined) this.say(message)
+        continue
+      }
       const told = this.one(message)
       if (told !== message) (decoded ??= [...batch])[i] = told
     }
@@ -93,13 +121,29 @@ export class Seen {
         this.inTurn = true
         break
       case "Assistant":
-        if (message.parentToolUseId === undefined) this.last = message
+        if (message.parentToolUseId === undefined) {
+          this.last = message
+          this.said = true
+        }
         break
       case "ToolUse":
         this.tools.add(message.id)
         break
       case "ToolResult":
         this.tools.delete(message.toolUseId)
+        break
+      case "Hook":
+        if (message.phase === "response") this.hooks.delete(message.hookId)
+        else this.hooks.add(message.hookId)
+        break
+      case "ApiRetry":
+        this.announced = Math.max(this.announced, message.delayMs)
+        break
+      case "Status":
+        if (message.kind === "status") this.compacting = message.content === "compacting"
+        break
+      case "Compact":
+        this.compacting = false
         break
       case "Error":
         this.error = message
@@ -116,9 +160,19 @@ export class Seen {
     return message
   }
 
+  private say(message: Message): void {
+    if (this.said) {
+      this.said = false
+      this.saying = ""
+    }
+    this.saying = appendText(this.saying, message)
+  }
+
   private turnEnded(message: Result): Result {
     this.inTurn = false
     this.tools.clear()
+    this.hooks.clear()
+    this.compacting = false
     if (message.origin !== undefined) return message
     return this.result = this.withPartialText(this.decoded(message))
   }

@@ -11,17 +11,18 @@ import type { Prompt } from "../Claude.js"
 import type { ClaudeError } from "../ClaudeError.js"
 import { userLine } from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
-import * as Deadlines from "./deadlines.js"
+import type { Wait } from "../Policy.js"
 import { isRecord } from "./guard.js"
 import { Line } from "./line.js"
 import type { Live } from "./live.js"
 import { closedError, leaving, type ProcessParts, SessionProcess } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
 import { Turn, type TurnOutcome } from "./turn.js"
+import { TurnDeadlines } from "./turnDeadlines.js"
 import { diedByItself, givenUp, sentBefore } from "./turnErrors.js"
 
 /** @internal */
-export interface SessionParts extends ProcessParts {
+export interface SessionParts extends Omit<ProcessParts, "wait"> {
   readonly idleTimeout: Duration.Duration
 }
 
@@ -42,6 +43,7 @@ export class SessionCore {
   private readonly parts: SessionParts
   private readonly work: Scope.CloseableScope
   private readonly now: () => number
+  private readonly deadlines: TurnDeadlines
   private readonly line = new Line()
   private readonly closing = Effect.unsafeMakeSemaphore(1)
   /** The ids that callers chose. */
@@ -50,14 +52,24 @@ export class SessionCore {
   private driver: Fiber.RuntimeFiber<unknown> | undefined
   private idle: Fiber.RuntimeFiber<unknown> | undefined
   private over = false
+  /** Who waits until there may be one more process. */
+  private waiting = 0
 
   constructor(parts: SessionParts, events: PubSub.PubSub<Message>, work: Scope.CloseableScope, now: () => number) {
     this.parts = parts
     this.events = events
     this.work = work
     this.now = now
+    this.deadlines = new TurnDeadlines({
+      deadline: parts.deadline,
+      now,
+      process: () => ({ sessionId: this.cli.sessionId, frames: this.cli.live?.frames() ?? 0 }),
+      fork: (effect) => this.inBackground(effect),
+      release: (turn) => this.release(turn),
+      end: (turn) => this.finish(turn, Either.left(givenUp(this.cli.sessionId)), [])
+    })
     this.cli = new SessionProcess(
-      parts,
+      { ...parts, wait: this.wait },
       {
         saw: (turn, messages) => {
           this.count(messages)
@@ -67,11 +79,12 @@ export class SessionCore {
         known: (turn) => this.conclude(turn, Either.left(sentBefore(turn.id)), []),
         background: (messages) => {
           this.count(messages)
-          return Effect.asVoid(PubSub.publishAll(events, messages))
+          return Effect.zipRight(PubSub.publishAll(events, messages), this.spare)
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
         mistaken: (error) => this.mistaken(error),
-        started: Effect.suspend(() => this.restLater)
+        started: Effect.suspend(() => this.restLater),
+        answered: Effect.suspend(() => this.spare)
       },
       work,
       now
@@ -182,8 +195,9 @@ export class SessionCore {
   private drive(turn: Turn): Effect.Effect<void> {
     turn.attempts++
     const before = this.driver
+    const stopped = this.deadlines.stop(turn)
     const write = Effect.gen(this, function*() {
-      const live = yield* Deadlines.within(turn, this.now, this.cli.ready, this.late)
+      const live = yield* this.deadlines.within(turn, this.cli.ready)
       if (turn.attempts > 1 && turn.interrupted) {
         return yield* this.conclude(turn, Either.left(givenUp(this.cli.sessionId)), [])
       }
@@ -194,48 +208,45 @@ export class SessionCore {
         turn.recorded = true
       }
       this.cli.use()
-      const uuid = turn.attempts === 1 ? turn.id : crypto.randomUUID()
-      // Whole or not at all, half a line ends the CLI: so it is written by a fiber that nobody interrupts.
-      const begun = Effect.tap(live.begin(turn, uuid), () => Deferred.succeed(turn.written, undefined))
-      const writing = yield* Effect.uninterruptible(Effect.zipRight(
+      yield* Effect.uninterruptible(Effect.zipRight(
         Deferred.succeed(turn.writing, undefined),
-        this.inBackground(Effect.uninterruptible(Effect.either(begun)))
+        this.inBackground(this.writing(turn, live))
       ))
-      const taken = yield* Fiber.join(writing)
-      if (Either.isLeft(taken)) return yield* this.gone(turn, taken.left)
-      if (taken.right) {
-        const asked = () => this.cli.live?.control.asked() === true
-        return yield* Deadlines.watch(turn, this.now, asked, (phase, ms) => this.expire(turn, phase, ms))
-      }
-      // It does not read. If it is not gone by then, it will not go by itself.
-      yield* Effect.sleep(leaving)
-      yield* this.inBackground(this.cli.kill)
+      yield* this.deadlines.watch(turn)
     })
     return Effect.flatMap(
       this.inBackground(Effect.catchAll(write, (error) => this.conclude(turn, Either.left(error), []))),
       (fiber) => {
         this.driver = fiber
-        return before === undefined ? Effect.void : Fiber.interruptFork(before)
+        return Effect.zipRight(
+          stopped,
+          before === undefined ? Effect.void : Fiber.interruptFork(before)
+        )
       }
     )
   }
 
-  /** The consumer is told at once; the session goes on when the CLI has let go of the turn. */
-  private expire(turn: Turn, phase: Deadlines.Phase, timeoutMs: number): Effect.Effect<void> {
-    return Effect.zipRight(
-      this.finish(turn, Either.left(this.late(phase, timeoutMs)), []),
-      Effect.asVoid(this.inBackground(this.release(turn)))
-    )
+  /** Whole or not at all, half a line ends the CLI: so it is written by a fiber that nobody interrupts. */
+  private writing(turn: Turn, live: Live): Effect.Effect<void> {
+    const uuid = turn.attempts === 1 ? turn.id : crypto.randomUUID()
+    const begun = Effect.tap(live.begin(turn, uuid), () => Deferred.succeed(turn.written, undefined))
+    return Effect.flatMap(Effect.uninterruptible(Effect.either(begun)), (taken) => {
+      if (Either.isLeft(taken)) return this.gone(turn, taken.left)
+      if (taken.right) return Effect.void
+      // It does not read. If it is not gone by then, it will not go by itself.
+      return Effect.zipRight(
+        Effect.sleep(leaving),
+        Effect.suspend(() => this.turn === turn && this.cli.live === live ? this.cli.kill : Effect.void)
+      )
+    })
   }
-
-  private readonly late: Deadlines.Late = (phase, timeoutMs) =>
-    Deadlines.late(phase, timeoutMs, this.cli.sessionId, this.cli.live?.frames() ?? 0)
 
   /** Asks the CLI to let go of the turn; one that does not is stopped. */
   private release(turn: Turn): Effect.Effect<void> {
     if (turn.interrupted) return Deferred.await(turn.released)
     turn.interrupt()
     return Effect.gen(this, function*() {
+      if (this.waiting > 0 && (yield* this.heldBack(turn))) return
       yield* Effect.raceFirst(Deferred.await(turn.writing), Deferred.await(turn.released))
       const written = Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released))
       const took = yield* Effect.timeoutOption(written, leaving)
@@ -269,16 +280,28 @@ export class SessionCore {
   /** Nobody wants its messages any more. What has not been asked is not asked. */
   private abandon(turn: Turn): Effect.Effect<void> {
     return Effect.gen(this, function*() {
-      if (this.turn !== turn) return
-      if (!(yield* Deferred.isDone(turn.writing)) && this.driver !== undefined) {
-        yield* Fiber.interrupt(this.driver)
-        if (!(yield* Deferred.isDone(turn.writing))) {
-          return yield* this.conclude(turn, Either.left(givenUp(this.cli.sessionId)), [])
-        }
-      }
-      yield* this.release(turn)
+      if (this.turn === turn && !(yield* this.heldBack(turn))) yield* this.release(turn)
     })
   }
+
+  /** False when its prompt is on the way. */
+  private heldBack(turn: Turn): Effect.Effect<boolean> {
+    return Effect.gen(this, function*() {
+      if ((yield* Deferred.isDone(turn.writing)) || this.driver === undefined) return false
+      yield* Fiber.interrupt(this.driver)
+      if (yield* Deferred.isDone(turn.writing)) return false
+      yield* this.conclude(turn, Either.left(givenUp(this.cli.sessionId)), [])
+      return true
+    })
+  }
+
+  /** A turn that is interrupted by then waits for no process. */
+  private readonly wait: Wait = (effect) =>
+    Effect.suspend(() => {
+      if (this.turn?.interrupted === true) return Effect.fail(givenUp(this.cli.sessionId))
+      this.waiting++
+      return Effect.ensuring(effect, Effect.sync(() => this.waiting--))
+    })
 
   /** The process has left the turn alone. One in which nothing has happened yet is asked once more, of a new process. */
   private gone(turn: Turn, error: ClaudeError): Effect.Effect<void> {
@@ -306,7 +329,7 @@ export class SessionCore {
         // Nobody has had it: it can be sent again under the same id.
         if (!turn.recorded) this.sent.delete(turn.id)
         Deferred.unsafeDone(turn.released, Effect.void)
-        return this.next
+        return Effect.zipRight(this.deadlines.stop(turn), this.next)
       })
     )
   }
@@ -317,15 +340,16 @@ export class SessionCore {
     if (turn.ending) return Effect.void
     turn.ending = true
     const { totals } = this
-    if (Either.isRight(outcome)) totals.turns++
+    const verdict = this.deadlines.verdict(turn, outcome)
+    if (Either.isRight(verdict)) totals.turns++
     totals.durationMs += this.now() - turn.startedAt
-    const kept: Effect.Effect<TurnOutcome> = Effect.match(this.parts.recorder.end(turn, outcome, last), {
+    const kept: Effect.Effect<TurnOutcome> = Effect.match(this.parts.recorder.end(turn, verdict, last), {
       onFailure: (error): TurnOutcome => Either.left(error),
-      onSuccess: () => outcome
+      onSuccess: () => verdict
     })
-    return Effect.map(kept, (told) => {
+    return Effect.map(Effect.zipRight(this.deadlines.tell(turn, verdict), kept), (end) => {
       turn.inbox.offer(last)
-      turn.end(told)
+      turn.end(end)
     })
   }
 
@@ -351,16 +375,20 @@ export class SessionCore {
     })
   )
 
+  /** Others may have its place while it does nothing. A turn that comes meanwhile finds it, or another one. */
+  readonly spare: Effect.Effect<void> = Effect.suspend(() => {
+    const needed = () => this.turn !== undefined
+    const permit = needed() ? undefined : this.cli.spare
+    return permit === undefined ? Effect.void : permit.idle(this.outlasting(this.cli.giveUp(needed)))
+  })
+
   /** Unless a turn comes first. */
   private readonly restLater: Effect.Effect<void> = Effect.suspend(() => {
-    const { cli: { live }, idle, parts: { idleTimeout } } = this
+    const { idle, parts: { idleTimeout } } = this
     if (this.turn !== undefined || this.cli.closed) return Effect.void
-    const spared = live === undefined || live.background.size > 0
-      ? Effect.void
-      : live.permit.idle(Effect.suspend(() => this.between(this.cli.stop)))
-    if (!Duration.isFinite(idleTimeout)) return spared
+    if (!Duration.isFinite(idleTimeout)) return this.spare
     return Effect.zipRight(
-      spared,
+      this.spare,
       Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
         this.idle = fiber
         return idle === undefined ? Effect.void : Fiber.interruptFork(idle)

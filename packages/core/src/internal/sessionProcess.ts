@@ -7,9 +7,11 @@ import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import { type ClaudeError, SessionClosedError, SessionNotFoundError } from "../ClaudeError.js"
+import type { Permit } from "../Concurrency.js"
 import type { Request } from "../ControlProtocol.js"
+import type { Deadline } from "../Deadline.js"
 import type { Wait } from "../Policy.js"
-import { type Connect, type Connection, sessionPlan } from "./connection.js"
+import { type Adopted, type Connect, sessionPlan } from "./connection.js"
 import type { Host } from "./host.js"
 import * as Live from "./live.js"
 import type { Recorder } from "./recorder.js"
@@ -24,8 +26,9 @@ export interface Recycle {
 /** @internal */
 export interface ProcessParts {
   readonly connect: Connect
+  readonly deadline: Deadline["Type"]
   /** A process that is started already. */
-  readonly adopted: Connection | undefined
+  readonly adopted: Adopted | undefined
   readonly host: Host
   readonly recorder: Recorder
   readonly options: QueryOptions
@@ -40,6 +43,8 @@ export interface ProcessListener extends Omit<Live.Listener, "named"> {
   readonly mistaken: (error: SessionNotFoundError) => Effect.Effect<void>
   /** It has started, for whatever reason. */
   readonly started: Effect.Effect<void>
+  /** It has answered. */
+  readonly answered: Effect.Effect<void>
 }
 
 interface Running {
@@ -68,7 +73,9 @@ export class SessionProcess {
   private readonly work: Scope.Scope
   private readonly now: () => number
   private readonly changing = Effect.unsafeMakeSemaphore(1)
-  private adopted: Connection | undefined
+  private adopted: Adopted | undefined
+  /** Requests that the CLI has not answered. */
+  private asked = 0
   private running: Running | undefined
   /** The CLI has the session on disk: a new process resumes it. */
   private established: boolean
@@ -121,7 +128,34 @@ export class SessionProcess {
   )
 
   readonly request = (fields: Request): Effect.Effect<unknown, ClaudeError> =>
-    Effect.flatMap(this.ready, ({ control }) => control.request(fields))
+    Effect.flatMap(this.ready, ({ control }) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => this.asked++),
+        () => control.request(fields),
+        () =>
+          Effect.suspend(() => {
+            this.asked--
+            return this.listener.answered
+          })
+      ))
+
+  /** The permit of a process that has nothing to do, if there is one. */
+  get spare(): Permit | undefined {
+    const { live } = this
+    if (live === undefined) return this.adopted?.permit
+    return live.background.size > 0 || this.asked > 0 ? undefined : live.permit
+  }
+
+  /** Makes room for those who wait, unless it is needed after all. It comes back when it is needed. */
+  giveUp(needed: () => boolean): Effect.Effect<void> {
+    return this.changing.withPermits(1)(Effect.suspend(() => {
+      if (needed() || this.spare === undefined) return Effect.void
+      const { adopted } = this
+      if (adopted === undefined) return this.stopping
+      this.adopted = undefined
+      return adopted.close
+    }))
+  }
 
   /** Nothing is started any more, and what is starting is not waited for. */
   shutDown(): void {
@@ -142,15 +176,15 @@ export class SessionProcess {
   }
 
   /** Lets the CLI finish what it writes; what does not leave then is made to. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() =>
-    this.changing.withPermits(1)(Effect.suspend(() => {
-      const { live, running } = this
-      const politely = live === undefined || live.background.size > 0
-        ? Effect.void
-        : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leaving))
-      return Effect.zipRight(politely, running === undefined ? Effect.void : this.close(running))
-    }))
-  )
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => this.changing.withPermits(1)(this.stopping))
+
+  private readonly stopping: Effect.Effect<void> = Effect.suspend(() => {
+    const { live, running } = this
+    const politely = live === undefined || live.background.size > 0
+      ? Effect.void
+      : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leaving))
+    return Effect.zipRight(politely, running === undefined ? Effect.void : this.close(running))
+  })
 
   /** Ends it without asking. */
   readonly kill: Effect.Effect<void> = Effect.suspend(() =>
@@ -207,8 +241,12 @@ export class SessionProcess {
       const options = this.startOptions(resumes)
       const { adopted } = this
       this.adopted = undefined
+      if (adopted !== undefined) {
+        yield* adopted.permit.busy
+        yield* Effect.addFinalizer(() => adopted.close)
+      }
       const connection = adopted ?? (yield* this.parts.connect(sessionPlan(options, this.parts.host), this.parts.wait))
-      const live: Live.Live = yield* Live.open(connection, options, this.parts.host, {
+      const live: Live.Live = yield* Live.open(connection, options, this.parts.host, this.parts.deadline, {
         ...this.listener,
         named: (id) => this.named(live, id),
         gone: (turn, error) => this.gone(live, () => this.listener.gone(turn, error))

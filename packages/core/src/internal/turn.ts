@@ -8,6 +8,7 @@ import type { Prompt } from "../Claude.js"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Message, Result } from "../Message.js"
 import { appendText } from "../Message.js"
+import { Pace, type Watch } from "./deadlines.js"
 import { Inbox } from "./inbox.js"
 import { Seen } from "./seen.js"
 
@@ -42,11 +43,15 @@ export class Turn {
   /** Its record is stored. */
   recorded = false
   interrupted = false
+  /** Its time was up when it had been interrupted already. */
+  interruptedBefore = false
   /** The model has done something: it is never run again. */
   committed = false
   /** The answer's text so far. */
   text = ""
-  lastFrameAt: number
+  readonly pace: Pace
+  /** Of its deadlines, once its prompt is on its way. */
+  watch: Watch | undefined
 
   constructor(id: string, prompt: Prompt, options: QueryOptions, now: number) {
     this.id = id
@@ -54,7 +59,7 @@ export class Turn {
     this.options = options
     this.seen = new Seen(options)
     this.startedAt = now
-    this.lastFrameAt = now
+    this.pace = new Pace(now, this.seen)
   }
 
   /** Looks at a batch, and gives it as the consumer is to have it. */
