@@ -108,7 +108,7 @@ export class Pace implements Facts {
 
 /** What a watch needs. @internal */
 export interface WatchParts {
-  readonly clock: Clock.Clock
+  readonly clock: Pick<Clock.Clock, "sleep" | "unsafeCurrentTimeMillis">
   readonly due: () => Due
   /** It is time. What comes of it must be in the facts when this has come back. */
   readonly expire: (due: Due) => Effect.Effect<void>
