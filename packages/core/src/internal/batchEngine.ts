@@ -8,13 +8,18 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Batch, BatchEnd, BatchInput, BatchOptions } from "../Batch.js"
+import { BatchRepository } from "../BatchRepository.js"
 import { Claude } from "../Claude.js"
-import type { InvalidOptionsError, SessionStoreError } from "../ClaudeError.js"
-import { read } from "./batchInput.js"
-import { asking, plain, type Runner } from "./batchItem.js"
+import { InvalidOptionsError, type SessionStoreError } from "../ClaudeError.js"
+import { SessionHolder } from "../SessionHolder.js"
+import { UsageLimit } from "../UsageLimit.js"
+import * as Durable from "./batchDurable.js"
+import { type Read, read } from "./batchInput.js"
+import { type Ask, asking, plain } from "./batchItem.js"
 import type { Task } from "./batchQueue.js"
-import { settingsOf } from "./batchSettings.js"
+import { type Settings, settingsOf } from "./batchSettings.js"
 import { BatchState } from "./batchState.js"
+import * as SessionActor from "./sessionActor.js"
 
 /** @internal */
 export const make = <E = never, R = never>(
@@ -26,12 +31,14 @@ export const make = <E = never, R = never>(
     const claude = yield* Claude
     const caller = options.caller ?? `batch ${options.id ?? ++made}`
     const ask = asking(claude, settings, caller)
-    const runner: Runner = plain(settings, ask)
+    const startedAt = yield* Clock.currentTimeMillis
+    const durable = options.id === undefined ? undefined : yield* durably(options.id, settings, ask, startedAt)
+    const runner = durable?.run ?? plain(settings, ask)
     const state = new BatchState<E>(
-      Array.isArray(items) && options.readAhead === undefined ? { ...settings, readAhead: Infinity } : settings,
-      yield* Clock.currentTimeMillis,
+      settings,
+      startedAt,
       Array.isArray(items) ? items.length : undefined,
-      0
+      durable?.spentUsd ?? 0
     )
     const { signal } = state
 
@@ -74,20 +81,26 @@ export const make = <E = never, R = never>(
       Effect.zipRight(signal.until(() => state.due()), Effect.uninterruptible(Effect.suspend(beginNext)))
     )
 
-    const pull = yield* Scope.extend(read(items), inner)
-    const reading = Effect.forever(
-      Effect.flatMap(signal.until(() => state.room()), () => Effect.map(pull, (batch) => batch.forEach(state.add)))
-    ).pipe(
-      Effect.raceFirst(signal.until(() => state.stopped === "all" ? true : undefined)),
-      Effect.catchAllCause((cause) =>
-        Effect.sync(() => state.inputEnded(Option.getOrUndefined(Cause.flipCauseOption(cause))))
+    const reading = (pull: Read<E, R>) =>
+      Effect.forever(
+        Effect.flatMap(signal.until(() => state.room()), () => Effect.map(pull, (batch) => batch.forEach(state.add)))
+      ).pipe(
+        Effect.raceFirst(signal.until(() => state.stopped === "all" ? true : undefined)),
+        Effect.matchCause({
+          onFailure: (cause) => state.inputEnded(Option.getOrUndefined(Cause.flipCauseOption(cause))),
+          onSuccess: () => state.inputEnded()
+        })
       )
-    )
-    yield* Effect.forkIn(Effect.interruptible(drive), inner)
-    yield* Effect.forkIn(
-      Effect.interruptible(Effect.zipRight(reading, Effect.sync(() => state.inputEnded()))),
-      inner
-    )
+
+    const background = <A, E2, R2>(effect: Effect.Effect<A, E2, R2>) =>
+      Effect.forkIn(Effect.interruptible(effect), inner)
+    if (Array.isArray(items) && options.readAhead === undefined) {
+      items.forEach(state.add)
+      state.inputEnded()
+    } else yield* background(reading(yield* Scope.extend(read(items), inner)))
+    yield* background(drive)
+    yield* background(parking((until) => state.park(until)))
+    if (durable !== undefined) yield* background(durable.renewing((task) => state.lose(task)))
 
     const ends: Stream.Stream<BatchEnd, E | SessionStoreError> = Stream.repeatEffectOption(
       Effect.flatMap(signal.until(() => state.next()), (next) =>
@@ -125,6 +138,38 @@ export const make = <E = never, R = never>(
   })
 
 // ---------------------------------------------------------------------------
+
+const durably = (batchId: string, settings: Settings, ask: Ask, startedAt: number) =>
+  Effect.gen(function*() {
+    const repository = yield* Effect.serviceOption(BatchRepository)
+    if (Option.isNone(repository)) return yield* Effect.fail(noRepository)
+    const actor = yield* SessionActor.make(yield* SessionHolder)
+    const { endedCostUsd } = yield* repository.value.totals(batchId)
+    return {
+      ...Durable.make({ batchId, settings, ask, repository: repository.value, actor, startedAt }),
+      spentUsd: endedCostUsd
+    }
+  })
+
+const noRepository = new InvalidOptionsError({
+  field: "id",
+  detail: "there is no BatchRepository that could keep the batch",
+  hint: "Provide one, such as that of @ccflow/sql, or leave the id out."
+})
+
+/** Tells until when calls wait for the subscription's windows, if anyone knows. */
+const parking = (park: (until: number | undefined) => void): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.serviceOption(UsageLimit),
+    Option.match({
+      onNone: () => Effect.void,
+      onSome: ({ parkedChanges }) =>
+        Stream.runForEach(parkedChanges, (parked) =>
+          Effect.sync(() =>
+            park(parked.length === 0 ? undefined : Math.min(...parked.map(({ until }) => until)))
+          ))
+    })
+  )
 
 /** Until an item that another host runs is looked at again. */
 const lookAgain = "1 second"

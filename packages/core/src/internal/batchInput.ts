@@ -12,20 +12,12 @@ import { InvalidOptionsError } from "../ClaudeError.js"
 /** The next items, or the end. @internal */
 export type Read<E, R> = Effect.Effect<ReadonlyArray<BatchItem | Prompt>, Option.Option<E>, R>
 
-/** Reads one by one, but for what comes in one piece. @internal */
+/** Reads one by one. @internal */
 export const read = <E, R>(
   items: BatchInput<E, R>
 ): Effect.Effect<Read<E, R>, InvalidOptionsError, Scope.Scope | R> => {
-  if (isStream(items)) return Effect.map(Stream.toPull(items), Effect.map(Chunk.toReadonlyArray))
+  if (isStream(items)) return Effect.map(Stream.toPull(Stream.rechunk(items, 1)), Effect.map(Chunk.toReadonlyArray))
   if (!isIterable(items)) return Effect.fail(noInput)
-  if (Array.isArray(items)) {
-    let given = false
-    return Effect.succeed(Effect.suspend(() => {
-      if (given) return Effect.fail(Option.none())
-      given = true
-      return Effect.succeed(items)
-    }))
-  }
   return Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => items[Symbol.iterator]()),

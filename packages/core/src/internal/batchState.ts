@@ -68,12 +68,12 @@ export class BatchState<E> {
   }
 
   readonly add = (given: BatchItem | Prompt): void => {
+    if (this.inputDone) return
     const item = itemOf(given)
     const index = this.read++
     const task: Task = { index, key: keyOf(item, index), item }
     if (this.live.has(task.key)) return this.push(task, { ...notBegun(task), outcome: taken(task.key) }, 0)
     this.live.set(task.key, task)
-    if (this.stopped === "all") return this.drop(task)
     this.queue.add(task)
     this.changed()
   }
@@ -120,6 +120,7 @@ export class BatchState<E> {
     this.running--
     this.fibers.delete(task)
     this.live.delete(task.key)
+    task.wasCancelled = false
     if (this.settings.ordered === true) this.hold(task.index, undefined)
     this.halt(cause)
   }
@@ -145,9 +146,10 @@ export class BatchState<E> {
     return this.live.get(key)
   }
 
-  /** Those that have begun, by their keys. */
-  get inHand(): ReadonlyMap<Task, Running> {
-    return this.fibers
+  /** Another host has taken it. */
+  lose(task: Task): void {
+    task.cancel ??= "lost"
+    this.fibers.get(task)?.unsafeInterruptAsFork(FiberId.none)
   }
 
   /** What has to be interrupted for it. */

@@ -1,0 +1,239 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { BatchOutcome } from "../Batch.js"
+import type { BatchClaimed, BatchItemEnd, BatchRecord, BatchRepositoryService, BatchSeen } from "../BatchRepository.js"
+import type { ClaudeOptions, Prompt } from "../Claude.js"
+import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
+import type { Message, Result } from "../Message.js"
+import { type Ask, type Done, isAnswer, notBegun, optionsOf, outcomeOf, type Runner } from "./batchItem.js"
+import { account, type Spent } from "./batchMoney.js"
+import type { Task } from "./batchQueue.js"
+import type { Settings } from "./batchSettings.js"
+import { restoredOutcome, storedError, storedResult } from "./batchStored.js"
+import { weightOf } from "./reopening.js"
+import type { Actor } from "./sessionActor.js"
+
+/** @internal */
+export interface Durable {
+  readonly run: Runner
+  /** Keeps what runs here, and says what another host has taken meanwhile. */
+  readonly renewing: (lose: (task: Task) => void) => Effect.Effect<never>
+}
+
+/** @internal */
+export interface DurableOptions {
+  readonly batchId: string
+  readonly settings: Settings
+  readonly ask: Ask
+  readonly repository: BatchRepositoryService
+  readonly actor: Actor
+  /** What had ended by then is counted already. */
+  readonly startedAt: number
+}
+
+/**
+ * Runs items so that each is paid for once: its record is there before it runs, and its end before anyone sees it.
+ *
+ * @internal
+ */
+export const make = ({ actor, ask, batchId, repository, settings, startedAt }: DurableOptions): Durable => {
+  const holder = actor.name
+  const again = settings.retryFailed === true ? ["failed" as const, "cancelled" as const] : []
+  const mine = new Map<string, Task>()
+  const schemaOf = (task: Task) => task.item.options?.outputSchema ?? settings.options?.outputSchema
+
+  const restored = (task: Task, record: BatchRecord): Done => ({
+    outcome: restoredOutcome(record, schemaOf(task)),
+    restored: true,
+    attempts: record.attempts,
+    costUsd: record.costUsd,
+    usage: record.usage,
+    freshUsd: (record.endedAt ?? startedAt) < startedAt ? 0 : record.costUsd
+  })
+
+  /** What has begun is given its end; what has not, is not begun. */
+  const lookUp = (task: Task): Effect.Effect<Done, SessionStoreError> =>
+    Effect.map(
+      repository.get(batchId, task.key),
+      (record) =>
+        record === undefined || record.status === "running" || again.some((status) => status === record.status)
+          ? notBegun(task)
+          : restored(task, record)
+    )
+
+  const claim = (task: Task): Effect.Effect<BatchClaimed, SessionStoreError> =>
+    repository.claim({
+      batchId,
+      key: task.key,
+      index: task.index,
+      prompt: task.item.prompt,
+      sessionId: newSession(optionsOf(settings, task)),
+      holder,
+      ttl,
+      again,
+      holderIsAlive: actor.isAlive
+    })
+
+  const work = (task: Task, { _tag, record }: BatchClaimed) => {
+    const spent: Spent = { costUsd: record.costUsd, usage: record.usage }
+    const before = _tag === "begun" ? record.costUsd : 0
+    const options = optionsOf(settings, task)
+    let { committed, sessionId } = record
+
+    const note = (seen: BatchSeen): Effect.Effect<void, SessionStoreError> =>
+      Effect.flatMap(repository.seen(batchId, task.key, holder, seen), (kept) => {
+        if (kept) return Effect.void
+        task.cancel ??= "lost"
+        return Effect.interrupt
+      })
+
+    const see = (messages: ReadonlyArray<Message>): Effect.Effect<void, SessionStoreError> => {
+      const commits = !committed && messages.some((message) => weightOf(message) === "commits")
+      const paid = account(spent, messages)
+      if (!commits && !paid) return Effect.void
+      const answer = schemaOf(task) === undefined
+        ? messages.find((message) => isAnswer(message) && !message.isError)
+        : undefined
+      committed ||= commits
+      sessionId = messages.findLast((message) => message.sessionId !== "")?.sessionId ?? sessionId
+      return note({ committed, sessionId, ...spent, ...(answer === undefined ? {} : { result: answer }) })
+    }
+
+    const anew = (id: string) =>
+      ask(
+        task,
+        task.item.prompt,
+        id === "" || options.sessionId !== undefined ? options : { ...options, sessionId: id },
+        see
+      )
+
+    const resumed = Effect.suspend(() =>
+      ask(task, settings.continuePrompt ?? goOn, { ...withoutIdentity(options), resume: sessionId }, see)
+    ).pipe(
+      Effect.catchTag("SessionNotFoundError", (error) => {
+        if (committed && settings.whenSessionIsGone !== "rerun") return Effect.fail(error)
+        const id = newSession(options)
+        sessionId = id
+        committed = false
+        return Effect.zipRight(note({ sessionId: id, committed }), anew(id))
+      })
+    )
+
+    // The CLI knows the session, so it had the prompt before it was cut, or before it was tried again.
+    const first = anew(sessionId).pipe(
+      Effect.catchIf(
+        (error) => error._tag === "SessionBusyError" && error.facts !== undefined && error.sessionId === sessionId,
+        () => resumed
+      )
+    )
+
+    const settle = (exit: Exit.Exit<Result, ClaudeError>) => {
+      mine.delete(task.key)
+      return Effect.flatMap(
+        Effect.onError(outcomeOf(task, exit), () => released(task)),
+        (outcome) => ended(task, outcome, { attempts: record.attempts, ...spent, freshUsd: spent.costUsd - before })
+      )
+    }
+
+    mine.set(task.key, task)
+    return Effect.interruptible(_tag === "cut" && committed ? resumed : first).pipe(Effect.exit, Effect.flatMap(settle))
+  }
+
+  const released = (task: Task) => Effect.ignore(repository.release(batchId, task.key, holder))
+
+  const ended = (
+    task: Task,
+    outcome: BatchOutcome,
+    account: Pick<Done, "attempts" | "costUsd" | "usage" | "freshUsd">
+  ): ReturnType<Runner> => {
+    const done = { outcome, restored: false, ...account }
+    if (outcome._tag === "Failed" && outcome.error._tag === "SessionStoreError") {
+      return Effect.as(released(task), { ...done, halt: outcome.error })
+    }
+    if (outcome._tag === "Cancelled" && task.cancel === "lost") return Effect.succeed(elsewhere)
+    if (outcome._tag === "Cancelled" && outcome.reason !== "item") return Effect.as(released(task), done)
+    return repository.end(batchId, task.key, holder, endOf(outcome, account, schemaOf(task))).pipe(
+      Effect.match({
+        onFailure: (halt) => ({ ...done, halt }),
+        onSuccess: (kept) => kept ? done : elsewhere
+      })
+    )
+  }
+
+  const run = (task: Task): Effect.Effect<Done | typeof elsewhere, SessionStoreError> =>
+    task.cancel === "all" || task.cancel === "budget"
+      ? lookUp(task)
+      : Effect.flatMap(claim(task), (claimed) => {
+        const { record } = claimed
+        if (claimed._tag === "ended") return Effect.succeed(restored(task, record))
+        if (claimed._tag === "busy") return Effect.succeed(elsewhere)
+        const { attempts, costUsd, usage } = record
+        const kept = { attempts, costUsd, usage, freshUsd: claimed._tag === "begun" ? 0 : costUsd }
+        if (record.result !== undefined) {
+          const outcome = restoredOutcome({ ...record, status: "completed" }, schemaOf(task))
+          return Effect.map(
+            ended(task, outcome, kept),
+            (done) => done.outcome === "elsewhere" ? done : { ...done, restored: true }
+          )
+        }
+        return task.cancel === undefined
+          ? work(task, claimed)
+          : ended(task, { _tag: "Cancelled", reason: "item" }, kept)
+      })
+
+  return {
+    run: (task) => Effect.catchAll(run(task), (halt) => Effect.succeed({ ...notBegun(task), halt })),
+
+    renewing: (lose) =>
+      Effect.forever(Effect.zipRight(
+        Effect.sleep(heartbeat),
+        Effect.suspend(() => {
+          const before = [...mine]
+          return before.length === 0
+            ? Effect.void
+            // A store that does not answer now may do so the next time: until then the leases run on.
+            : Effect.ignore(Effect.map(repository.renew(batchId, holder, ttl), (held) => {
+              for (const [key, task] of before) if (mine.has(key) && !held.includes(key)) lose(task)
+            }))
+        })
+      ))
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+const elsewhere = { outcome: "elsewhere" } as const
+
+const ttl = Duration.seconds(30)
+const heartbeat = Duration.seconds(10)
+
+const goOn = "You were cut off before you were done. Go on from where you stopped, without doing again what has been " +
+  "done, and end with the whole answer."
+
+/** Ours, so that it is known before the CLI says it; that of a session which goes on is the CLI's to say. */
+const newSession = ({ continueSession, forkSession, resume, sessionId }: ClaudeOptions): string =>
+  sessionId ?? (forkSession !== true && (continueSession === true || resume !== undefined) ? "" : crypto.randomUUID())
+
+/** What said which session it is to be. */
+const withoutIdentity = (options: ClaudeOptions): ClaudeOptions => {
+  const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, title, ...rest } = options
+  return rest
+}
+
+const endOf = (
+  outcome: BatchOutcome,
+  { costUsd, usage }: Pick<Done, "costUsd" | "usage">,
+  outputSchema: ClaudeOptions["outputSchema"]
+): BatchItemEnd => {
+  switch (outcome._tag) {
+    case "Completed":
+      return { status: "completed", costUsd, usage, result: storedResult(outcome.result, outputSchema) }
+    case "Failed":
+      return { status: "failed", costUsd, usage, error: storedError(outcome.error) }
+    case "Cancelled":
+      return { status: "cancelled", costUsd, usage }
+  }
+}
