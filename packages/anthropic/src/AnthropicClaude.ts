@@ -67,6 +67,8 @@ export const make = (
       timeout: 2 ** 31 - 1,
       // It would write what it cannot read to the console.
       logLevel: "off",
+      // Nor has it a say in what is traced.
+      openTelemetry: { traces: false, propagation: false },
       ...(fetch === undefined ? {} : { fetch })
     })
     const target = { cli: baseUrl, account: `#${(Hash.string(key) >>> 0).toString(16)}` }

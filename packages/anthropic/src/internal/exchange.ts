@@ -110,7 +110,7 @@ export const open = (
     const finish = (stopped: boolean): Effect.Effect<ReadonlyArray<Message>> =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const told = reply.end({ durationMs: now - startedAt, interrupted: stopped })
-        const { error, result } = judged(told.result, options, stopped, {
+        const { error, result } = judged(told.result, reply.refusal, options, stopped, {
           exitCode: null,
           signal: null,
           argv: [],
@@ -165,13 +165,14 @@ export const open = (
 /** The result as the caller gets it, and what it comes to. */
 const judged = (
   told: Result,
+  refusal: string,
   options: QueryOptions,
   interrupted: boolean,
   facts: RunFacts
 ): { readonly result: Result; readonly error: Option.Option<ClaudeError> } => {
   const decided = Outcome.decide({
     facts,
-    result: told.isError && told.result === "" ? { ...told, result: "The model declined to answer" } : told,
+    result: told.isError && told.result === "" ? { ...told, result: refusal } : told,
     error: undefined,
     rejected: undefined,
     model: options.model ?? "",

@@ -24,6 +24,8 @@ export interface Ending {
 export class Reply {
   /** The model has said all it had to say. */
   complete = false
+  /** Why the model declined, where the API says so. */
+  refusal = "The model declined to answer"
   /** Events, of whatever kind. */
   events = 0
   readonly sessionId: string
@@ -59,6 +61,7 @@ export class Reply {
         return this.close(this.blocks[indexOf(event)])
       case "message_delta":
         this.stopReason = text(field(field(event, "delta"), "stop_reason")) ?? this.stopReason
+        this.refusal = text(field(field(field(event, "delta"), "stop_details"), "explanation")) ?? this.refusal
         this.count(field(event, "usage"))
         return []
       case "message_stop":
