@@ -3,13 +3,13 @@
  */
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
-import { CCFlowError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
-import type { Result } from "@ccflow/core/Message"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
+import * as Batch from "./Batch.js"
 import * as Decisions from "./Decisions.js"
 import * as Owner from "./Owner.js"
 import * as Pool from "./Pool.js"
@@ -30,27 +30,6 @@ export interface StructuredOptions<Output, Encoded> extends Omit<QueryOptions, "
   readonly outputSchema: Schema.Schema<Output, Encoded>
 }
 
-export interface BatchOptions extends QueryOptions {
-  /** Processes at once. Default: 5. */
-  readonly concurrency?: number | undefined
-  /** Called as each prompt ends. What it throws is logged and stops nothing. */
-  readonly onProgress?: ((progress: BatchProgress) => void) | undefined
-}
-
-export interface BatchProgress {
-  readonly completed: number
-  readonly total: number
-  readonly latest: BatchResult
-}
-
-/** One prompt's end: a result or an error. */
-export interface BatchResult {
-  readonly index: number
-  readonly prompt: string
-  readonly result?: Result
-  readonly error?: CCFlowError
-}
-
 /** Owns the runtime that its calls share. Close it to stop what still runs. */
 export interface Client extends AsyncDisposable {
   /** The messages of one prompt, as they come. */
@@ -59,7 +38,7 @@ export interface Client extends AsyncDisposable {
   /** The answer's text. */
   querySimple(prompt: Claude.Prompt, options?: QueryOptions): Promise<string>
   /** Many prompts, a few at a time: results in input order, one failure hides no other. */
-  batchQuery(prompts: ReadonlyArray<string>, options?: BatchOptions): Promise<Array<BatchResult>>
+  batchQuery(prompts: Batch.BatchPrompts, options?: Batch.BatchOptions): Promise<Array<Batch.BatchResult>>
   /** Prompts for a few workers, submitted and cancelled one by one: the pool of this client, made at the first look. */
   readonly pool: Pool.Pool
   /** A pool of its own, with its own workers. It is closed with the client at the latest. */
@@ -108,7 +87,7 @@ export const of = (owner: Owner.Owner): Client => {
     createPool,
     query: start,
     querySimple: async (prompt, options = {}) => (await start(prompt, options).result).result,
-    batchQuery: (prompts, options) => batch(start, prompts, options),
+    batchQuery: Batch.make(owner),
     session: (options) => new Session(options, { owner }),
     sessions: Sessions.make(owner),
     close: () => owner.close(),
@@ -116,55 +95,4 @@ export const of = (owner: Owner.Owner): Client => {
       return this.close()
     }
   }
-}
-
-// ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-const batch = async (
-  start: (prompt: Claude.Prompt, options: QueryOptions) => Query.Query,
-  prompts: ReadonlyArray<string>,
-  { concurrency = 5, onProgress, ...options }: BatchOptions = {}
-): Promise<Array<BatchResult>> => {
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new InvalidOptionsError({
-      field: "concurrency",
-      detail: "it must be a whole number above 0",
-      hint: "Left out it is 5."
-    })
-  }
-  const results: Array<BatchResult> = []
-  let completed = 0
-  let taken = 0
-
-  const one = async (index: number): Promise<void> => {
-    const prompt = prompts[index]!
-    const latest: BatchResult = await start(prompt, options).result.then(
-      (result) => ({ index, prompt, result }),
-      (error: unknown) => {
-        if (options.signal?.aborted !== true && error instanceof CCFlowError) return { index, prompt, error }
-        throw error
-      }
-    )
-    results[index] = latest
-    try {
-      onProgress?.({ completed: ++completed, total: prompts.length, latest })
-    } catch (error) {
-      process.emitWarning(
-        `onProgress threw: ${error instanceof Error ? error.message : String(error)}`,
-        "CCFlowWarning"
-      )
-    }
-  }
-  const worker = async (): Promise<void> => {
-    while (taken < prompts.length) await one(taken++)
-  }
-  await allEnded(Array.from({ length: Math.min(concurrency, prompts.length) }, worker))
-  return results
-}
-
-/** Rejects like `Promise.all`, but not before all have ended: nothing runs on behind the caller's back. */
-const allEnded = async (running: ReadonlyArray<Promise<void>>): Promise<void> => {
-  for (const end of await Promise.allSettled(running)) if (end.status === "rejected") throw end.reason
 }

@@ -29,8 +29,12 @@ const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...
   })).pipe(
     Command.withDescription(HelpDoc.blocks([
       HelpDoc.p("Ask Claude Code."),
+      HelpDoc.p(
+        "ccflow batch: the prompts of a file or a pipe, so many at a time, with an output that can be resumed."
+      ),
       HelpDoc.p("ccflow chat: a conversation, in this terminal or line by line from a pipe."),
-      HelpDoc.p("ccflow sessions: list, show, resume, delete and export the conversations that are kept.")
+      HelpDoc.p("ccflow sessions: list, show, resume, delete and export the conversations that are kept."),
+      HelpDoc.p("ccflow doctor: what is wrong with Claude Code and this machine, and what to do.")
     ])),
     Command.provide(NodeClaude.layer)
   )
@@ -43,11 +47,18 @@ export const run = (argv: ReadonlyArray<string>) => {
   const [node = "", script = "", ...args] = argv
   const [name, ...rest] = args
   switch (name) {
+    case "batch":
+      return Effect.flatMap(Effect.promise(() => import("./BatchCommand.js")), ({ run }) => run([node, script], rest))
     case "chat":
       return Effect.flatMap(Effect.promise(() => import("./ChatCommand.js")), ({ run }) => run([node, script], rest))
     case "sessions":
       return Effect.flatMap(
         Effect.promise(() => import("./SessionsCommand.js")),
+        ({ run }) => run([node, script], rest)
+      )
+    case "doctor":
+      return Effect.flatMap(
+        Effect.promise(() => import("./DoctorCommand.js")),
         ({ run }) => run([node, script], rest)
       )
     default:

@@ -60,10 +60,8 @@ export type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
 export type { SessionRecord, SessionStatus, TurnRecord, TurnStatus } from "@ccflow/core/SessionRecord"
 export type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRepository"
 export { allowed, content, type Tool, type ToolSet, toolSet } from "@ccflow/core/Tools"
+export type { BatchItem, BatchOptions, BatchProgress, BatchPrompts, BatchResult } from "./Batch.js"
 export {
-  type BatchOptions,
-  type BatchProgress,
-  type BatchResult,
   type Client,
   createClient,
   type FakeConfig,

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Command from "./Command.js"
 import { hangUp } from "./internal/hangUp.js"
+import { Told } from "./internal/told.js"
 import * as Terminal from "./Terminal.js"
 
 /** 130 as shells say it for Ctrl-C, 2 for what the caller wrote wrongly, 1 for everything else. */
@@ -16,6 +17,7 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
   if (Cause.isInterruptedOnly(exit.cause)) return 130
   const error = Cause.squash(exit.cause)
+  if (error instanceof Told) return 1
   return error instanceof CCFlowError && error._tag !== "InvalidOptionsError" ? 1 : 2
 }
 

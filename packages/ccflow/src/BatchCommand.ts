@@ -1,0 +1,222 @@
+/**
+ * `ccflow batch`: the prompts of a file or a pipe, so many at a time. Each has one line of JSON in the output when it has
+ * ended, and what was killed is gone on with by `--resume`.
+ */
+import * as Batch from "@ccflow/core/Batch"
+import { type ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as NodeClaude from "@ccflow/node/NodeClaude"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as CliOptions from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Input from "./internal/batchInput.js"
+import * as Output from "./internal/batchOutput.js"
+import * as Source from "./internal/batchSource.js"
+import * as Tally from "./internal/batchTally.js"
+import * as View from "./internal/batchView.js"
+import * as Options from "./internal/options.js"
+import { optionsFirst } from "./internal/optionsFirst.js"
+import { Told } from "./internal/told.js"
+import { version } from "./internal/version.js"
+import * as Terminal from "./Terminal.js"
+
+const text = (name: string, description: string) =>
+  CliOptions.text(name).pipe(CliOptions.withDescription(description), CliOptions.optional)
+
+const { json: _, ...asking } = Options.asking
+
+const options = {
+  concurrency: CliOptions.integer("concurrency").pipe(
+    CliOptions.withAlias("c"),
+    CliOptions.withDescription("Prompts at once."),
+    CliOptions.withDefault(4)
+  ),
+  output: CliOptions.text("output").pipe(
+    CliOptions.withAlias("o"),
+    CliOptions.withDescription("The file for the results, one line of JSON for each. Left out, they go to stdout."),
+    CliOptions.optional
+  ),
+  resume: CliOptions.boolean("resume").pipe(
+    CliOptions.withDescription("Goes on with an output: what is completed there is not asked again.")
+  ),
+  force: CliOptions.boolean("force").pipe(CliOptions.withDescription("Overwrites an output that is there.")),
+  format: CliOptions.choice("format", Input.formats).pipe(
+    CliOptions.withDescription("What the input is. Left out, what its name ends with; txt for a pipe."),
+    CliOptions.optional
+  ),
+  promptColumn: text("prompt-column", "Of CSV: where the prompts are. Left out: prompt, or the only column."),
+  keyColumn: text("key-column", "Of CSV: a name for each prompt. Left out: key, where there is such a column."),
+  template: text("template", "Of CSV: the prompt, with {{column}} for what a row has there."),
+  maxBudgetUsd: CliOptions.float("max-budget-usd").pipe(
+    CliOptions.withDescription("For all prompts together, in USD: once it is spent nothing more begins."),
+    CliOptions.optional
+  )
+}
+
+const known = {
+  valued: [
+    ...Options.askingKnown.valued,
+    ...["-c", "--concurrency", "-o", "--output", "--format", "--prompt-column", "--key-column", "--template"],
+    "--max-budget-usd"
+  ],
+  bare: ["--resume", "--force"]
+}
+
+interface Given extends Omit<Options.Asking, "json"> {
+  readonly file: string
+  readonly concurrency: number
+  readonly output: Option.Option<string>
+  readonly resume: boolean
+  readonly force: boolean
+  readonly format: Option.Option<Input.Format>
+  readonly promptColumn: Option.Option<string>
+  readonly keyColumn: Option.Option<string>
+  readonly template: Option.Option<string>
+  readonly maxBudgetUsd: Option.Option<number>
+}
+
+const batch = (given: Given) =>
+  Effect.scoped(Effect.gen(function*() {
+    const terminal = yield* Terminal.Terminal
+    const { options } = yield* Options.read({ ...given, json: true }, terminal)
+    const source = yield* sourceOf(given)
+    // What is wrong with it is told before anything is asked.
+    const total = yield* Source.count(source)
+    const output = yield* outputOf(given, source, terminal)
+    const tally = new Tally.Tally(total)
+    const view = yield* View.make(terminal)
+    const budget = yield* budgetOf(given, output)
+    const batch = yield* Batch.make(
+      Stream.filter(Source.items(source), (item) => tally.begins(item, output.finished)),
+      { concurrency: given.concurrency, maxBudgetUsd: budget, options, readAhead: source.readAhead }
+    )
+    yield* Effect.forkScoped(
+      Stream.runForEach(batch.progress, (progress) => view.show(tally.seen(progress)))
+    )
+    const take = (end: Batch.BatchEnd) =>
+      Effect.gen(function*() {
+        const line = tally.ended(end)
+        if (line === undefined) return
+        yield* output.write(line)
+        if (line.error !== undefined) yield* view.tell(`${line.key} failed: ${line.error.tag}: ${line.error.message}`)
+      })
+    // What has ended is written, whatever ends the command.
+    const writing = yield* Effect.fork(Stream.runForEach(batch.ends, take))
+    yield* Effect.onInterrupt(Fiber.join(writing), () =>
+      Effect.gen(function*() {
+        yield* batch.cancelAll
+        yield* Fiber.await(writing)
+        yield* view.end
+        yield* terminal.warn(tally.summary)
+        if (output.name !== undefined) {
+          yield* terminal.warn("Stopped. To go on: give the same command with --resume.")
+        }
+      }))
+    yield* view.end
+    yield* terminal.warn(tally.summary)
+    if (!tally.allCompleted) return yield* Effect.fail(new Told())
+  })).pipe(Effect.provide(NodeClaude.layer))
+
+const batchCommand = Command.make("batch", {
+  file: Args.text({ name: "file" }).pipe(
+    Args.withDescription("A .txt with a prompt on each line, a .jsonl, a .csv with a header, or - for stdin.")
+  ),
+  ...options,
+  ...asking
+}, batch).pipe(
+  Command.withDescription(HelpDoc.blocks([
+    HelpDoc.p("Asks many prompts, so many at a time, and writes one line of JSON for each as it ends."),
+    HelpDoc.p("A line of a .jsonl is a text, or an object with prompt, and if wanted key, options and priority."),
+    HelpDoc.p("Code 0 when all are completed, 1 when some are not.")
+  ]))
+)
+
+/** Runs it on what stands behind its name. */
+export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    optionsFirst(args, known, "ccflow batch --help"),
+    (args) => Command.run(batchCommand, { name: "ccflow batch", version })([...program, ...args])
+  )
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const sourceOf = ({ file, ...given }: Given): Effect.Effect<Source.Source, InvalidOptionsError> => {
+  const piped = file === "-"
+  const format = Option.getOrUndefined(given.format) ?? (piped ? "txt" : Input.formatOf(file))
+  if (format === undefined) return Effect.fail(unknownFormat(file))
+  if (piped && process.stdin.isTTY === true) return Effect.fail(nobody)
+  const csv = {
+    promptColumn: Option.getOrUndefined(given.promptColumn),
+    keyColumn: Option.getOrUndefined(given.keyColumn),
+    template: Option.getOrUndefined(given.template)
+  }
+  if (format !== "csv" && Object.values(csv).some((value) => value !== undefined)) return Effect.fail(notCsv)
+  return Effect.succeed(Source.make(piped ? undefined : file, { format, ...csv }))
+}
+
+const outputOf = (
+  { force, output, resume }: Given,
+  { path }: Source.Source,
+  terminal: Terminal.Terminal["Type"]
+): Effect.Effect<Output.Output, ClaudeError, Scope.Scope> => {
+  if (resume && force) return Effect.fail(resumeOrForce)
+  if (Option.isSome(output)) return Output.open(output.value, resume ? "resume" : force ? "overwrite" : "refuse", path)
+  if (resume) return Effect.fail(nothingToResume)
+  return Effect.succeed(Output.of((line) => terminal.say(line)))
+}
+
+/** What earlier runs have spent is spent. */
+const budgetOf = (
+  { maxBudgetUsd }: Given,
+  { spentUsd }: Output.Output
+): Effect.Effect<number | undefined, InvalidOptionsError> => {
+  if (Option.isNone(maxBudgetUsd)) return Effect.succeed(undefined)
+  return maxBudgetUsd.value > spentUsd
+    ? Effect.succeed(maxBudgetUsd.value - spentUsd)
+    : Effect.fail(spent(maxBudgetUsd.value, spentUsd))
+}
+
+const unknownFormat = (file: string) =>
+  new InvalidOptionsError({
+    field: "file",
+    detail: `what is in ${file} cannot be told by its name`,
+    hint: "Give --format txt, jsonl or csv."
+  })
+
+const nobody = new InvalidOptionsError({
+  field: "file",
+  detail: "nothing is piped in",
+  hint: "Name a file, or pipe the prompts in."
+})
+
+const notCsv = new InvalidOptionsError({
+  field: "--prompt-column",
+  detail: "only CSV has columns",
+  hint: "--prompt-column, --key-column and --template are for CSV; --format csv says that it is one."
+})
+
+const resumeOrForce = new InvalidOptionsError({
+  field: "--force",
+  detail: "it contradicts --resume",
+  hint: "--resume goes on with an output, --force begins anew."
+})
+
+const nothingToResume = new InvalidOptionsError({
+  field: "--resume",
+  detail: "there is no --output to go on with",
+  hint: "Name the output of the batch."
+})
+
+const spent = (budget: number, spentUsd: number) =>
+  new InvalidOptionsError({
+    field: "--max-budget-usd",
+    detail: `of ${budget} USD ${Number(spentUsd.toFixed(4))} are spent already`,
+    hint: "Allow more, or begin anew with another output."
+  })

@@ -1,0 +1,4 @@
+/** Why a command ends with code 1 was told by it already. @internal */
+export class Told {
+  readonly _tag = "Told"
+}
