@@ -1,8 +1,10 @@
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Message } from "@ccflow/core/Message"
+import * as MessageParser from "@ccflow/core/MessageParser"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, FastCheck as fc, Fiber, Scope, TestClock } from "effect"
-import { type Again, reopening } from "../src/internal/reopening.js"
+import { readdirSync, readFileSync } from "node:fs"
+import { type Again, commits, reopening } from "../src/internal/reopening.js"
 import {
   type Attempt,
   crashed,
@@ -22,6 +24,8 @@ const times = (retries: number, log: Array<string> = []): Again => {
   let left = retries
   return (error) => Effect.sync(() => left-- > 0 ? Effect.sync(() => void log.push(`wait (${error._tag})`)) : undefined)
 }
+
+const recordings = new URL("../../../test/recordings/", import.meta.url)
 
 const failing: Attempt = { batches: [[status("a")], [problem("busy")], [stop, result("busy", true)]], end: overloaded }
 const good: Attempt = { batches: [[status("b")], [text("hi")], [stop, result("hi")]] }
@@ -172,6 +176,51 @@ describe("a run that is made again", () => {
       assert.isTrue(drained.batches.every((batch, index) => batch === batches[index]))
       assert.strictEqual(drained.batches.length, batches.length)
     }))
+
+  it.effect("is not committed by what the CLI says of an API error in place of an answer", () =>
+    Effect.gen(function*() {
+      const said: Message = { ...text("API Error: 529"), uuid: "u" }
+      const batch: ReadonlyArray<Message> = [status("a"), said, { ...problem("API Error: 529"), uuid: "u" }]
+      const whole: Message = {
+        _tag: "Assistant",
+        sessionId: "s",
+        messageId: "m",
+        model: "<synthetic>",
+        content: [],
+        stopReason: null,
+        usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+        aborted: false
+      }
+      const run = running([{ batches: [batch, [whole, stop, result("", true)]], end: overloaded }, good])
+      const { messages } = yield* drain(reopening(run.open, times(1)))
+      assert.deepStrictEqual(messages, [status("a"), status("b"), text("hi"), stop, result("hi")])
+    }))
+
+  it.effect("is committed by an answer that an API error cuts off", () =>
+    Effect.gen(function*() {
+      const error: Message = { ...problem("API Error: 529"), uuid: "u" }
+      for (
+        const answer of [[text("hi"), error], [text("hi"), { ...text("API Error: 529"), uuid: "u" }, error]] as const
+      ) {
+        const run = running([{ batches: [answer], end: overloaded }, good])
+        const { messages } = yield* drain(reopening(run.open, times(1)))
+        assert.deepStrictEqual(messages, answer)
+      }
+    }))
+
+  for (
+    const name of readdirSync(recordings).filter((name) => /^(api-(429|500|529)|connection-refused)/.test(name))
+  ) {
+    it(`is not committed by what was recorded of an API that failed (${name})`, () => {
+      const parser = MessageParser.make()
+      const lines = readFileSync(new URL(`${name}/stdout.ndjson`, recordings), "utf8").split("\n")
+      const encoder = new TextEncoder()
+      const batches = [...lines.map((line) => parser.push([encoder.encode(`${line}\n`)])), parser.end()]
+      assert.include(batches.flat().map(({ _tag }) => _tag), "Text")
+      assert.deepStrictEqual(batches.filter(commits), [])
+      assert.isFalse(commits(batches.flat()))
+    })
+  }
 
   it.effect("for any attempts: the failures' words are of the last attempt alone, all else is there, in order", () =>
     Effect.promise(() =>

@@ -49,9 +49,10 @@ export const reopening = (open: Open, again: Again): Open =>
 
     /** What may be handed out now. */
     const sift = (batch: ReadonlyArray<Message>): ReadonlyArray<Message> => {
-      const at = batch.findIndex((message) => weightOf(message) !== "neutral")
+      const weights = weightsOf(batch)
+      const at = weights.findIndex((weight) => weight !== "neutral")
       if (at < 0 && held.length === 0) return batch
-      committed = batch.some((message) => weightOf(message) === "commits")
+      committed = weights.includes("commits")
       const all = held.length === 0 ? batch : [...held, ...batch]
       if (committed) {
         held = []
@@ -104,11 +105,19 @@ export const reopening = (open: Open, again: Again): Open =>
 
 // ---------------------------------------------------------------------------
 
+type Weight = "neutral" | "failure" | "commits"
+
+/** Whether anything was said or done in a batch that can be neither said nor done again. @internal */
+export const commits = (batch: ReadonlyArray<Message>): boolean => weightsOf(batch).includes("commits")
+
+const weightsOf = (batch: ReadonlyArray<Message>): ReadonlyArray<Weight> =>
+  batch.map((message, index) => isAnnounced(batch, index) ? "failure" : weightOf(message))
+
 /**
  * What a message commits to. Notices do not: they may come again. What tells of a failure waits for the verdict, and
  * everything else was said or done.
  */
-export const weightOf = (message: Message): "neutral" | "failure" | "commits" => {
+const weightOf = (message: Message): Weight => {
   switch (message._tag) {
     case "Init":
     case "Status":
@@ -122,7 +131,17 @@ export const weightOf = (message: Message): "neutral" | "failure" | "commits" =>
       return "failure"
     case "Result":
       return message.isError ? "failure" : "commits"
+    case "Assistant":
+      return message.model === "<synthetic>" ? "failure" : "commits"
     default:
       return "commits"
   }
+}
+
+/** The CLI says an API error as text, too: on the same line, so just before its `Error` and in the same batch. */
+const isAnnounced = (batch: ReadonlyArray<Message>, index: number): boolean => {
+  const text = batch[index]
+  if (text?._tag !== "Text" || text.delta) return false
+  const next = batch.find((message, at) => at > index && message._tag !== "Text")
+  return next?._tag === "Error" && next.uuid === text.uuid && next.content.includes(text.content)
 }
