@@ -2,16 +2,20 @@
  * How many CLI processes there are at once. A permit belongs to a process, from its start until it is gone, and not to
  * whoever reads its messages.
  */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import { Observed } from "./internal/observed.js"
+import { Permits, type Waiter } from "./internal/permits.js"
 import type { Wait } from "./Policy.js"
 
 export interface ConcurrencyOptions {
-  /** Processes at once. */
+  /** Processes at once, 1 or more. */
   readonly maxConcurrent: number
 }
 
@@ -21,6 +25,8 @@ export interface Claim {
   readonly caller: string
   /** Higher comes first. Default: 0. */
   readonly priority: number
+  /** Takes what nobody else wants, comes last, and nobody is asked to go for it. Default: false. */
+  readonly spare?: boolean | undefined
 }
 
 /** The claim of a part of a program. */
@@ -30,7 +36,12 @@ export class CurrentClaim extends Context.Reference<CurrentClaim>()("@ccflow/cor
 
 /** A process that may be. */
 export interface Permit {
-  /** It does nothing now, as a session between two turns. Where others wait it is asked to go, by this. */
+  /** It is there, and is gone when this completes, or when the scope closes. */
+  readonly until: (exit: Effect.Effect<unknown>) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * It does nothing now, as a session between two turns. Where others wait it is asked to go, by this, once. What does
+   * not go is left alone until it is idle again.
+   */
   readonly idle: (giveUp: Effect.Effect<void>) => Effect.Effect<void>
   /** It works again. */
   readonly busy: Effect.Effect<void>
@@ -40,17 +51,122 @@ export interface State {
   /** `Infinity` where there is no limit. */
   readonly maxConcurrent: number
   readonly active: number
+  /** Without those that only want what is to spare. */
   readonly waiting: number
 }
 
 export class Concurrency extends Context.Tag("@ccflow/core/Concurrency")<Concurrency, {
-  /** Waits for its turn, and holds the permit until the scope closes. */
+  /**
+   * Waits for its turn, and holds the permit until the process or the scope ends. Where one is free nothing waits, and
+   * `wait` is not used. What runs within a process, such as a tool of the program, and needs another one meanwhile,
+   * needs two.
+   */
   readonly acquire: (wait: Wait) => Effect.Effect<Permit, ClaudeError, Scope.Scope>
   readonly state: Effect.Effect<State>
+  /** How it is now, and then each change. */
   readonly changes: Stream.Stream<State>
 }>() {}
 
-const free: Permit = { idle: () => Effect.void, busy: Effect.void }
+export const make = (
+  { maxConcurrent }: ConcurrencyOptions
+): Effect.Effect<Concurrency["Type"], InvalidOptionsError, Scope.Scope> =>
+  Effect.gen(function*() {
+    yield* check(maxConcurrent)
+    const scope = yield* Effect.scope
+    const state = (): State => ({ maxConcurrent, active: permits.active, waiting: permits.waiting })
+    const observed = new Observed(state)
+    const permits = new Permits(maxConcurrent, () => observed.tell())
+    yield* Effect.addFinalizer(() => Effect.sync(() => observed.end()))
+    /** Longest first. */
+    const idle = new Map<Holder, Effect.Effect<void>>()
+    /** How many were asked to go, and have neither gone nor said that they do not. */
+    let asked = 0
+
+    /** One is asked for each that waits. */
+    const reclaim: Effect.Effect<void> = Effect.suspend(() => {
+      const [next] = idle
+      if (next === undefined || permits.waiting <= asked) return Effect.void
+      const [holder, giveUp] = next
+      idle.delete(holder)
+      holder.asked = true
+      asked++
+      return giveUp.pipe(
+        Effect.ensuring(Effect.suspend(() => {
+          answered(holder)
+          return reclaim
+        })),
+        Effect.interruptible,
+        Effect.forkIn(scope),
+        Effect.zipRight(Effect.suspend(() => reclaim))
+      )
+    })
+
+    const answered = (holder: Holder) => {
+      if (holder.asked) asked--
+      holder.asked = false
+    }
+
+    const release = (holder: Holder): Effect.Effect<void> =>
+      Effect.sync(() => {
+        if (holder.gone) return
+        holder.gone = true
+        idle.delete(holder)
+        answered(holder)
+        permits.release()
+      })
+
+    const hold: Effect.Effect<Permit, never, Scope.Scope> = Effect.suspend(() => {
+      const holder: Holder = { gone: false, asked: false }
+      return Effect.as(Effect.addFinalizer(() => release(holder)), {
+        until: (exit) => Effect.asVoid(Effect.forkScoped(Effect.interruptible(Effect.zipRight(exit, release(holder))))),
+        idle: (giveUp) =>
+          Effect.suspend(() => {
+            if (holder.gone) return Effect.void
+            idle.set(holder, giveUp)
+            return reclaim
+          }),
+        busy: Effect.sync(() => {
+          idle.delete(holder)
+        })
+      })
+    })
+
+    return {
+      acquire: (wait) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.suspend(() => {
+            if (permits.take()) return hold
+            let waiter: Waiter | undefined
+            const turn = Effect.flatMap(CurrentClaim, (claim) =>
+              Effect.suspend(() => {
+                const mine = waiter = permits.join(claim)
+                return Effect.zipRight(claim.spare === true ? Effect.void : reclaim, granted(mine))
+              }))
+            return restore(wait(turn)).pipe(
+              Effect.onError(() =>
+                Effect.sync(() => {
+                  if (waiter !== undefined) permits.leave(waiter)
+                })
+              ),
+              Effect.zipRight(hold)
+            )
+          })
+        ),
+      state: Effect.sync(state),
+      changes: observed.changes
+    }
+  })
+
+/** At most so many at once, for all who share the layer. */
+export const layer = (options: ConcurrencyOptions): Layer.Layer<Concurrency, InvalidOptionsError> =>
+  Layer.scoped(Concurrency, make(options))
+
+export const layerConfig = (
+  options: Config.Config.Wrap<ConcurrencyOptions>
+): Layer.Layer<Concurrency, ConfigError | InvalidOptionsError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+
+const free: Permit = { until: () => Effect.void, idle: () => Effect.void, busy: Effect.void }
 
 /** As many as are asked for. */
 export const layerNoop: Layer.Layer<Concurrency> = Layer.succeed(Concurrency, {
@@ -59,4 +175,26 @@ export const layerNoop: Layer.Layer<Concurrency> = Layer.succeed(Concurrency, {
   changes: Stream.empty
 })
 
-export const layer = (_options: ConcurrencyOptions): Layer.Layer<Concurrency, InvalidOptionsError> => layerNoop
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+interface Holder {
+  gone: boolean
+  asked: boolean
+}
+
+const check = (maxConcurrent: number): Effect.Effect<void, InvalidOptionsError> =>
+  Number.isInteger(maxConcurrent) && maxConcurrent > 0 ? Effect.void : Effect.fail(
+    new InvalidOptionsError({
+      field: "maxConcurrent",
+      detail: "it must be a whole number above 0",
+      hint: "Leave it out for what the machine can hold; false is without a limit."
+    })
+  )
+
+const granted = ({ value }: Waiter): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    if (value.granted) resume(Effect.void)
+    else value.wake = () => resume(Effect.void)
+  })

@@ -26,6 +26,12 @@ export interface Connection {
   readonly initialized: Readonly<Record<string, unknown>> | undefined
 }
 
+/** One that was started for nobody in particular, and belongs to a session now. @internal */
+export interface Adopted extends Connection {
+  /** Ends it, before its session does. */
+  readonly close: Effect.Effect<void>
+}
+
 /** @internal */
 export type Connect = (plan: Plan, wait: Wait) => Effect.Effect<Connection, ClaudeError, Scope.Scope>
 
@@ -39,6 +45,7 @@ export const connect = (
   Effect.gen(function*() {
     const permit = yield* concurrency.acquire(wait)
     const cli = yield* cliProcess.open(plan.invocation)
+    yield* permit.until(cli.exit)
     return { cli, parser: yield* messageParser.make, plan, permit, initialized: undefined }
   })
 

@@ -11,7 +11,7 @@ import type { Message } from "../Message.js"
 import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
-import type { Connect, Connection } from "./connection.js"
+import type { Adopted, Connect } from "./connection.js"
 import type { Host } from "./host.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
@@ -19,14 +19,13 @@ import type { Recorder } from "./recorder.js"
 import { controlsOf } from "./sessionControls.js"
 import { SessionCore } from "./sessionCore.js"
 import { streamed } from "./streamed.js"
-import { patiently } from "./waiting.js"
 
 /** What a session is made of. @internal */
 export interface SessionPlan {
   readonly connect: Connect
   readonly deadline: Deadline["Type"]
   readonly policies: Policy
-  readonly adopted: Connection | undefined
+  readonly adopted: Adopted | undefined
   readonly host: Host
   readonly recorder: Recorder
   readonly options: QueryOptions
@@ -45,7 +44,6 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     const core = new SessionCore(
       {
         ...plan,
-        wait: patiently,
         idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
         recycle: {
           ageMs: Duration.toMillis(recycleAfter.age ?? "6 hours"),
@@ -59,6 +57,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     )
     const policed = new Policed(plan.policies, core.cli.whenClosed)
     yield* Effect.addFinalizer(() => Effect.zipRight(core.dispose, PubSub.shutdown(events)))
+    yield* core.spare
     const stats = Effect.sync(() => ({ ...core.totals }))
 
     return {

@@ -5,8 +5,9 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
+import { type Claim, CurrentClaim } from "../Concurrency.js"
 import * as ControlProtocol from "../ControlProtocol.js"
-import { type Connect, type Connection, planOf, sessionPlan } from "./connection.js"
+import { type Adopted, type Connect, type Connection, planOf, sessionPlan } from "./connection.js"
 import { isRecord } from "./guard.js"
 import { type Host, none } from "./host.js"
 import { patiently } from "./waiting.js"
@@ -20,7 +21,7 @@ export interface WarmPool {
     options: QueryOptions,
     host: Host
   ) => Effect.Effect<
-    { readonly adopted: Connection | undefined; readonly options: QueryOptions },
+    { readonly adopted: Adopted | undefined; readonly options: QueryOptions },
     never,
     Scope.Scope
   >
@@ -59,7 +60,7 @@ export const make = (
         () => Scope.close(scope, Exit.void)
       )
       ready.push(waiting)
-      yield* waiting.connection.permit.idle(drop(waiting))
+      yield* waiting.connection.permit.idle(Effect.flatMap(drop(waiting), Fiber.await))
       // One that dies while it waits is not given away.
       yield* Effect.forkIn(
         Effect.flatMap(waiting.connection.cli.exit, () => drop(waiting)),
@@ -67,12 +68,12 @@ export const make = (
       )
     })
 
-    const drop = (waiting: Waiting): Effect.Effect<void> =>
+    const drop = (waiting: Waiting): Effect.Effect<Fiber.Fiber<void>> =>
       Effect.suspend(() => {
         const at = ready.indexOf(waiting)
-        if (at < 0) return Effect.void
+        if (at < 0) return Effect.succeed(Fiber.void)
         ready.splice(at, 1)
-        return Effect.asVoid(Effect.forkIn(Scope.close(waiting.scope, Exit.void), work))
+        return Effect.forkIn(Scope.close(waiting.scope, Exit.void), work)
       })
 
     /** What cannot be started is told to whoever needs it: here it is only not there. */
@@ -82,7 +83,8 @@ export const make = (
       return Effect.zipRight(
         Effect.forkIn(
           Effect.ensuring(
-            Effect.ignore(start),
+            // Whoever took the last one may not be interrupted meanwhile.
+            Effect.ignore(Effect.interruptible(Effect.provideService(start, CurrentClaim, spare))),
             Effect.sync(() => {
               starting--
             })
@@ -115,7 +117,10 @@ export const make = (
           (waiting) =>
             waiting === undefined
               ? { adopted: undefined, options: named(options) }
-              : { adopted: waiting.connection, options: { ...options, sessionId: waiting.sessionId } }
+              : {
+                adopted: { ...waiting.connection, close: Scope.close(waiting.scope, Exit.void) },
+                options: { ...options, sessionId: waiting.sessionId }
+              }
         )
     }
   })
@@ -127,6 +132,9 @@ interface Waiting {
   readonly sessionId: string
   readonly scope: Scope.CloseableScope
 }
+
+/** Nobody waits for a process that only waits itself. */
+const spare: Claim = { caller: "", priority: 0, spare: true }
 
 const keyOf = (options: QueryOptions, host: Host): string => JSON.stringify(planOf(options, host))
 

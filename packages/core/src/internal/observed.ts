@@ -1,0 +1,84 @@
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+
+/**
+ * What changes, for those who look on. Nobody waits for them: one who is slow misses what lies far back, never the last.
+ * Without observers a change costs nothing.
+ *
+ * @internal
+ */
+export class Observed<A> {
+  private readonly current: () => A
+  private readonly observers = new Set<Observer<A>>()
+
+  constructor(current: () => A) {
+    this.current = current
+  }
+
+  /** How it is now, and then each change. It ends with `end`. */
+  readonly changes: Stream.Stream<A> = Stream.unwrapScoped(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const observer = new Observer<A>()
+          observer.tell(this.current())
+          this.observers.add(observer)
+          return observer
+        }),
+        (observer) => Effect.sync(() => this.observers.delete(observer))
+      ),
+      (observer) => Stream.repeatEffectChunkOption(observer.take)
+    )
+  )
+
+  tell(): void {
+    if (this.observers.size === 0) return
+    const value = this.current()
+    for (const observer of this.observers) observer.tell(value)
+  }
+
+  end(): void {
+    for (const observer of this.observers) observer.end()
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+class Observer<A> {
+  private held: Array<A> = []
+  private ended = false
+  private wake: (() => void) | undefined
+
+  readonly take: Effect.Effect<Chunk.Chunk<A>, Option.Option<never>> = Effect.suspend(() => {
+    if (this.held.length > 0) {
+      const taken = Chunk.unsafeFromArray(this.held)
+      this.held = []
+      return Effect.succeed(taken)
+    }
+    return this.ended ? Effect.fail(Option.none()) : Effect.async((resume) => {
+      this.wake = () => resume(this.take)
+    })
+  })
+
+  tell(value: A): void {
+    if (this.held.length === most) this.held.shift()
+    this.held.push(value)
+    this.awake()
+  }
+
+  end(): void {
+    this.ended = true
+    this.awake()
+  }
+
+  private awake(): void {
+    const { wake } = this
+    this.wake = undefined
+    wake?.()
+  }
+}
+
+/** Changes that are kept for a slow observer. */
+const most = 64

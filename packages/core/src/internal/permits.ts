@@ -1,0 +1,134 @@
+import { Fifo, type Place } from "./fifo.js"
+
+/** What is wanted, and by whom. @internal */
+export interface Wanted {
+  readonly caller: string
+  readonly priority: number
+  /** Only what nobody else wants. */
+  readonly spare?: boolean | undefined
+}
+
+/** @internal */
+export interface Waiting {
+  readonly caller: Caller
+  readonly spare: boolean
+  granted: boolean
+  /** Called when its turn has come. */
+  wake: (() => void) | undefined
+}
+
+/** @internal */
+export type Waiter = Place<Waiting>
+
+interface Caller {
+  readonly level: Level
+  readonly name: string
+  readonly waiters: Fifo<Waiting>
+  turn: Place<Caller> | undefined
+}
+
+/** Those of one priority: the callers in the order of their turns. */
+interface Level {
+  readonly priority: number
+  readonly callers: Map<string, Caller>
+  readonly turns: Fifo<Caller>
+}
+
+/**
+ * So many permits, and the order in which those who wait get them: by priority, then by turns of the callers, then as
+ * they came.
+ *
+ * @internal
+ */
+export class Permits {
+  readonly max: number
+  active = 0
+  /** Without those who want only what is to spare. */
+  waiting = 0
+  private readonly changed: () => void
+  /** Highest first, and none without callers. */
+  private readonly levels: Array<Level> = []
+
+  constructor(max: number, changed: () => void) {
+    this.max = max
+    this.changed = changed
+  }
+
+  /** Nobody waits while one is free. */
+  take(): boolean {
+    if (this.active >= this.max) return false
+    this.active++
+    this.changed()
+    return true
+  }
+
+  /** Gives one back, to whose turn it is. */
+  release(): void {
+    const next = this.next()
+    if (next === undefined) this.active--
+    else {
+      next.granted = true
+      next.wake?.()
+    }
+    this.changed()
+  }
+
+  join({ caller, priority, spare = false }: Wanted): Waiter {
+    const own = callerOf(this.levelOf(spare ? -Infinity : Number.isNaN(priority) ? 0 : priority), caller)
+    const granted = this.active < this.max
+    const waiter = own.waiters.push({ caller: own, spare, granted: false, wake: undefined })
+    if (!spare) this.waiting++
+    if (granted) {
+      this.active++
+      this.release()
+    } else this.changed()
+    return waiter
+  }
+
+  /** It wants none any more. One that it was given meanwhile goes to the next. */
+  leave(waiter: Waiter): void {
+    const { caller, granted } = waiter.value
+    if (granted) return this.release()
+    caller.waiters.remove(waiter)
+    this.gone(waiter.value)
+    this.changed()
+  }
+
+  private next(): Waiting | undefined {
+    const caller = this.levels[0]?.turns.head
+    const next = caller?.waiters.shift()
+    if (caller === undefined || next === undefined) return undefined
+    caller.level.turns.shift()
+    caller.turn = caller.level.turns.push(caller)
+    this.gone(next)
+    return next
+  }
+
+  private gone({ caller: { level, name, turn, waiters }, spare }: Waiting): void {
+    if (!spare) this.waiting--
+    if (waiters.size > 0 || turn === undefined) return
+    level.turns.remove(turn)
+    level.callers.delete(name)
+    if (level.callers.size === 0) this.levels.splice(this.levels.indexOf(level), 1)
+  }
+
+  private levelOf(priority: number): Level {
+    const at = this.levels.findIndex((level) => level.priority <= priority)
+    const found = this.levels[at]
+    if (found?.priority === priority) return found
+    const level: Level = { priority, callers: new Map(), turns: new Fifo() }
+    this.levels.splice(at < 0 ? this.levels.length : at, 0, level)
+    return level
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+const callerOf = (level: Level, name: string): Caller => {
+  const known = level.callers.get(name)
+  if (known !== undefined) return known
+  const caller: Caller = { level, name, waiters: new Fifo(), turn: undefined }
+  caller.turn = level.turns.push(caller)
+  level.callers.set(name, caller)
+  return caller
+}
