@@ -20,6 +20,8 @@ export class Terminal extends Context.Tag("ccflow/Terminal")<Terminal, {
   readonly structured: (message: Message) => Effect.Effect<void>
   /** What was asked for, as it is. */
   readonly say: (text: string) => Effect.Effect<void>
+  /** What was asked for, coloured where that can be seen. Nothing in it that is not ours may steer a terminal. */
+  readonly paint: (text: (colour: boolean) => string) => Effect.Effect<void>
   /** A line for a person who reads along, and for nobody else. */
   readonly note: (text: string) => Effect.Effect<void>
   /** A line that also a program's log should have. */
@@ -40,7 +42,8 @@ export interface Sink {
 }
 
 export const make = ({ endLine, err, errIsTerminal, out, outIsTerminal }: Sink): Terminal["Type"] => {
-  const colour = errIsTerminal && (process.env["NO_COLOR"] ?? "") === ""
+  const wanted = (process.env["NO_COLOR"] ?? "") === ""
+  const colour = errIsTerminal && wanted
   const dim = (text: string) => colour ? `\u001b[2m${text}\u001b[22m` : text
   const red = (text: string) => colour ? `\u001b[31m${text}\u001b[39m` : text
   const safe = errIsTerminal ? printable : (text: string) => text
@@ -64,6 +67,7 @@ export const make = ({ endLine, err, errIsTerminal, out, outIsTerminal }: Sink):
         : Effect.andThen(endLine, note("The connection was cut: the answer above is void and starts again."))
     },
     say: (text) => Effect.zipRight(endLine, answer(text)),
+    paint: (text) => Effect.zipRight(endLine, out(text(outIsTerminal && wanted))),
     note,
     warn: (text) => line(`${dim(safe(text))}\n`),
     end: endLine,

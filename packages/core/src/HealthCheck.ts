@@ -30,6 +30,8 @@ export interface HealthCheckOptions {
 export interface CheckOptions extends Pick<QueryOptions, "cliPath" | "cwd" | "env"> {
   /** Asks again, whatever is remembered. Default: false. */
   readonly force?: boolean | undefined
+  /** Asks for the login, too. Default: true. */
+  readonly login?: boolean | undefined
 }
 
 /** Who pays for what is asked. It holds no secret, but what it says of a person is personal. */
@@ -102,13 +104,14 @@ export const make = (
       "2 seconds"
     )
     const answers = yield* remembering({
-      ask: (target: QueryOptions) => examine(open, target, timeout),
+      ask: ({ login, options }: Question) => examine(open, options, login, timeout),
       keyOf,
       livesFor: ({ healthy }) => healthy ? healthyFor : unhealthyFor,
       same: sameHealth
     })
     return {
-      check: ({ cliPath, cwd, env, force = false } = {}) => answers.get(merge(defaults, { cliPath, cwd, env }), force),
+      check: ({ cliPath, cwd, env, force = false, login = true } = {}) =>
+        answers.get({ options: merge(defaults, { cliPath, cwd, env }), login }, force),
       invalidate: answers.forget,
       states: answers.all,
       changes: answers.changes
@@ -140,8 +143,13 @@ export const layerNoop: Layer.Layer<HealthCheck> = Layer.succeed(HealthCheck, {
 // internal
 // ---------------------------------------------------------------------------
 
-const keyOf = ({ cliPath, cwd, env }: QueryOptions): string =>
-  JSON.stringify([cliPath, cwd, Object.entries(env ?? {}).map(([name, value]) => [name, value ?? null])])
+interface Question {
+  readonly options: QueryOptions
+  readonly login: boolean
+}
+
+const keyOf = ({ login, options: { cliPath, cwd, env } }: Question): string =>
+  JSON.stringify([login, cliPath, cwd, Object.entries(env ?? {}).map(([name, value]) => [name, value ?? null])])
 
 const sameHealth = (one: HealthStatus, other: HealthStatus): boolean =>
   JSON.stringify({ ...one, latencyMs: 0, checkedAt: 0 }) === JSON.stringify({ ...other, latencyMs: 0, checkedAt: 0 })

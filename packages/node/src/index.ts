@@ -1,4 +1,5 @@
 // Written by scripts/barrels.mjs
 export * as NodeClaude from "./NodeClaude.js"
 export * as NodeCliProcess from "./NodeCliProcess.js"
+export * as NodeDoctor from "./NodeDoctor.js"
 export * as NodeSessionHolder from "./NodeSessionHolder.js"

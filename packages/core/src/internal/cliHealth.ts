@@ -28,12 +28,13 @@ export const healthOf = (
 export const examine = (
   open: CliProcess["Type"]["open"],
   options: QueryOptions,
+  login: boolean,
   timeoutMs: number
 ): Effect.Effect<HealthStatus> =>
   Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
     const found = yield* Effect.catchAllDefect(
-      questions(open, options, timeoutMs),
+      questions(open, options, login, timeoutMs),
       (defect) => Effect.succeed(unusable(`it could not be asked: ${lineOf(String(defect))}`))
     )
     const now = yield* Clock.currentTimeMillis
@@ -47,6 +48,7 @@ type Found = Pick<HealthStatus, "cliFound" | "problems"> & Partial<HealthStatus>
 const questions = (
   open: CliProcess["Type"]["open"],
   options: QueryOptions,
+  askLogin: boolean,
   timeoutMs: number
 ): Effect.Effect<Found> =>
   Effect.gen(function*() {
@@ -64,6 +66,7 @@ const questions = (
     const problems = older(cliVersion, oldestKnown)
       ? [warning("version", `${cliVersion} is older than ${oldestKnown}, the oldest that is known to work`, update)]
       : []
+    if (!askLogin) return { ...found, problems }
     if (older(cliVersion, firstWithStatus)) {
       const detail = `whether it is logged in cannot be told: ${cliVersion} has no auth status`
       return { ...found, problems: [...problems, warning("login", detail, update)] }

@@ -1,0 +1,47 @@
+/**
+ * `ccflow doctor`: what is wrong on this machine, and what to do about it. It calls no model.
+ */
+import * as NodeDoctor from "@ccflow/node/NodeDoctor"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import { dirname } from "node:path"
+import { diagnosisOf, shown } from "./internal/diagnosis.js"
+import { optionsFirst } from "./internal/optionsFirst.js"
+import * as Store from "./internal/store.js"
+import { givenStore, storeCheck } from "./internal/storeCheck.js"
+import { version } from "./internal/version.js"
+import { Terminal } from "./Terminal.js"
+
+const doctor = Command.make("doctor", {
+  json: Options.boolean("json").pipe(Options.withDescription("Print one object: { ok, failed, warnings, checks }.")),
+  live: Options.boolean("live").pipe(
+    Options.withDescription("Start the MCP servers that are configured, to see whether they answer.")
+  )
+}, ({ json, live }) =>
+  Effect.gen(function*() {
+    const terminal = yield* Terminal
+    const store = givenStore()
+    const path = store ?? (yield* Effect.orElseSucceed(Store.path, () => undefined))
+    const folders = path === undefined ? [] : [{ name: "session store", path: dirname(path) }]
+    const all = yield* NodeDoctor.checks({ live, folders })
+    const found = diagnosisOf(yield* NodeDoctor.run([...all, storeCheck(store)]))
+    yield* json
+      ? terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
+      : terminal.paint((colour) => shown(found, colour))
+    if (!found.ok) process.exitCode = 1
+  })).pipe(
+    Command.withDescription(HelpDoc.blocks([
+      HelpDoc.p("Looks for what is wrong with Claude Code and this machine, and says what to do. No model is called."),
+      HelpDoc.p("The exit code is 1 when something failed; warnings do not count.")
+    ])),
+    Command.provide(NodeDoctor.layer)
+  )
+
+/** Runs it on what stands behind its name. */
+export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    optionsFirst(args, { valued: [], bare: ["--json", "--live"] }, "ccflow doctor --help"),
+    (args) => Command.run(doctor, { name: "ccflow doctor", version })([...program, ...args])
+  )

@@ -1,0 +1,113 @@
+import * as NodeDoctor from "@ccflow/node/NodeDoctor"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import type * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { Stats } from "node:fs"
+import { access, constants, stat } from "node:fs/promises"
+import * as Store from "./store.js"
+
+/** The file of the sessions that are kept: read, and neither made nor changed. @internal */
+export const storeCheck = (given: string | undefined): NodeDoctor.Check =>
+  NodeDoctor.check(
+    "session store",
+    Effect.gen(function*() {
+      const path = given ?? (yield* Store.path)
+      const driver = yield* Effect.either(load)
+      const found = yield* Effect.promise(() => stat(path).catch((error: unknown) => codeOf(error)))
+      if (driver._tag === "Left") {
+        const detail = `SQLite's driver cannot be loaded: ${driver.left}`
+        return given === undefined && typeof found === "string"
+          ? NodeDoctor.warning(`${detail}; conversations are not kept`, install)
+          : NodeDoctor.failed(`${path}: ${detail}`, install)
+      }
+      if (typeof found === "string") {
+        return isAbsent(found)
+          ? NodeDoctor.ok(`${path} is not there yet, and will be made`)
+          : NodeDoctor.failed(`${path} cannot be looked at (${found})`, "Make its folder readable for this user.")
+      }
+      return NodeDoctor.together(
+        [yield* contentFinding(path, found, driver.right), ...modeFindings(path, found)],
+        NodeDoctor.ok("")
+      )
+    }).pipe(
+      Effect.catchTag("SessionStoreError", ({ detail, hint }) => Effect.succeed(NodeDoctor.failed(detail, hint)))
+    )
+  )
+
+/** The file that the environment names. @internal */
+export const givenStore = (): string | undefined => {
+  const path = process.env["CCFLOW_SESSION_STORAGE_PATH"]?.trim() ?? ""
+  return path === "" ? undefined : path
+}
+
+// ---------------------------------------------------------------------------
+
+/** The driver loads its own code when it opens something. */
+const load = Effect.tryPromise(() => import("@effect/sql-sqlite-node/SqliteClient")).pipe(
+  Effect.tap((driver) => opened(driver, ":memory:", () => Effect.void)),
+  Effect.catchAllCause((cause) => Effect.fail(String(Cause.squash(cause)).split("\n", 1)[0] ?? ""))
+)
+
+type Driver = typeof SqliteClient
+
+const opened = <A, E>(
+  driver: Driver,
+  filename: string,
+  use: (client: SqliteClient.SqliteClient) => Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.scoped(Effect.flatMap(
+    driver.make({ filename, readonly: filename !== ":memory:", disableWAL: true }).pipe(
+      Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make)
+    ),
+    use
+  ))
+
+const contentFinding = (path: string, found: Stats, driver: Driver): Effect.Effect<NodeDoctor.Finding> =>
+  Effect.gen(function*() {
+    if (!found.isFile()) return NodeDoctor.failed(`${path} is not a file`, "Name the path of a file in a folder.")
+    const refusal = yield* Effect.promise(() =>
+      access(path, constants.R_OK | constants.W_OK).then(() => undefined, codeOf)
+    )
+    if (refusal !== undefined) {
+      return NodeDoctor.failed(`${path} cannot be read and written (${refusal})`, `Make it yours: chmod 600 ${path}.`)
+    }
+    const thorough = found.size <= mostBytes
+    const rows = yield* opened(
+      driver,
+      path,
+      (client) => client.unsafe<Record<string, unknown>>(thorough ? "PRAGMA quick_check" : "PRAGMA schema_version")
+    )
+    const [said] = rows.flatMap((row) => Object.values(row))
+    return thorough && said !== "ok"
+      ? NodeDoctor.failed(`${path} is damaged: ${String(said)}`, mend)
+      : NodeDoctor.ok(`${path} opens${thorough ? ", and is whole" : "; it is too large to be read through here"}`)
+  }).pipe(
+    Effect.catchAllCause((cause) =>
+      Effect.succeed(NodeDoctor.failed(`${path} cannot be opened: ${reasonOf(cause)}`, mend))
+    )
+  )
+
+const modeFindings = (path: string, { mode }: Stats): ReadonlyArray<NodeDoctor.Finding> =>
+  process.platform === "win32" || (mode & 0o077) === 0 ? [] : [NodeDoctor.warning(
+    `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`,
+    `Keep it to yourself: chmod 600 ${path}.`
+  )]
+
+/** What SQLite said, which stands within the errors around it. */
+const reasonOf = (cause: unknown): string =>
+  /(file is not a database|database disk image is malformed|database is locked|unable to open database file)/.exec(
+    String(cause) + JSON.stringify(cause)
+  )?.[1] ?? "SQLite does not say why"
+
+const codeOf = (error: unknown): string => error instanceof Error && "code" in error ? String(error.code) : "unknown"
+
+const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ENOTDIR"
+
+/** What is read through within a second or two. */
+const mostBytes = 256 * 1024 ** 2
+
+const install = "Install it: npm install better-sqlite3@12. Where npm asks for it, let it run its install script: " +
+  "npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
+
+const mend = "Move it aside and start with an empty one, or name another: CCFLOW_SESSION_STORAGE_PATH."

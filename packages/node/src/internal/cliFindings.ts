@@ -1,0 +1,113 @@
+import type { QueryOptions } from "@ccflow/core/AgentOptions"
+import { toEnv } from "@ccflow/core/AgentOptions"
+import { CliProcess } from "@ccflow/core/CliProcess"
+import { HealthCheck, type HealthStatus, type Problem } from "@ccflow/core/HealthCheck"
+import * as Effect from "effect/Effect"
+import { type Candidate, candidates } from "./candidates.js"
+import { failed, type Finding, ok, skipped, together, warning } from "./checkResult.js"
+import type { Machine } from "./machine.js"
+import { liveFinding } from "./mcpServers.js"
+
+type Target = Required<Pick<QueryOptions, "cliPath" | "cwd" | "env">>
+
+/** All that the command stands for, and which of them is used. @internal */
+export const candidatesFinding = (
+  { cwd, env, platform }: Machine,
+  target: Target
+): Effect.Effect<Finding, never, HealthCheck> =>
+  Effect.gen(function*() {
+    const { check } = yield* HealthCheck
+    const command = target.cliPath ?? "claude"
+    if (platform === "win32") {
+      const { cliFound, problems } = yield* check({ ...target, login: false })
+      return together(problems.map(findingOf), cliFound ? ok(command) : failed(command, install))
+    }
+    const all = candidates(command, cwd, env["PATH"])
+    if (all.length === 0) {
+      const where = command.includes("/") ? "" : `: it is in no folder of PATH (${env["PATH"] ?? ""})`
+      return failed(`there is no ${command}${where}`, install)
+    }
+    const tell = (candidate: Candidate): Effect.Effect<Told> =>
+      candidate.broken === undefined
+        ? Effect.map(
+          check({ ...target, cliPath: candidate.path, login: false }),
+          ({ cliVersion, problems }) => ({ ...candidate, version: cliVersion, problem: problems[0] })
+        )
+        : Effect.succeed({ ...candidate, version: null, problem: undefined })
+    const told = yield* Effect.forEach(all.slice(0, most), tell, { concurrency: 4 })
+    return together(told.map((each) => candidateFinding(each, told)), ok(""))
+  })
+
+/** @internal */
+export const versionFinding = ({ cliFound, cliVersion, problems }: HealthStatus): Finding =>
+  together(
+    problems.filter(({ check }) => check === "version").map(findingOf),
+    cliVersion === null ? skipped(cliFound ? "it is not known" : "there is no CLI") : ok(cliVersion)
+  )
+
+/** @internal */
+export const loginFinding = ({ authenticated, problems }: HealthStatus): Finding =>
+  together(
+    problems.filter(({ check }) => check === "login").map(findingOf),
+    authenticated === true ? ok("somebody is logged in") : skipped("it could not be asked")
+  )
+
+/** Starts the MCP servers. @internal */
+export const liveServers = ({ cliPath = "claude", cwd, env }: Target): Effect.Effect<Finding, never, CliProcess> =>
+  Effect.gen(function*() {
+    const { open } = yield* CliProcess
+    const graces = { interrupt: 1000, terminate: 500, kill: 500 }
+    const cli = yield* open({ command: cliPath, args: ["mcp", "list"], cwd, env: toEnv({ env }), files: [], graces })
+    yield* cli.closeInput
+    const decoder = new TextDecoder()
+    let stdout = ""
+    for (;;) {
+      const chunks = yield* cli.stdout
+      if (chunks.length === 0) return liveFinding(stdout)
+      for (const chunk of chunks) stdout += decoder.decode(chunk, { stream: true })
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.timeoutTo({
+      duration: "20 seconds",
+      onSuccess: (finding): Finding => finding,
+      onTimeout: () => failed("they did not all answer within 20 s", "Run claude mcp list to see which one does not.")
+    }),
+    Effect.catchAll(({ message }) => Effect.succeed(skipped(message)))
+  )
+
+// ---------------------------------------------------------------------------
+
+interface Told extends Candidate {
+  readonly version: string | null
+  readonly problem: Problem | undefined
+}
+
+const most = 8
+
+const install = "Install Claude Code (npm install -g @anthropic-ai/claude-code), or set CCFLOW_CLI_PATH to its file."
+
+const findingOf = ({ detail, fix, severity }: Problem): Finding => ({ status: severity, detail, fix })
+
+/** The first that can be started is used, whatever stands behind it. */
+const candidateFinding = (each: Told, all: ReadonlyArray<Told>): Finding => {
+  const used = all.find(({ broken }) => broken === undefined)
+  const name = each.real === each.path ? each.path : `${each.path} -> ${each.real}`
+  if (each.broken !== undefined) {
+    const detail = `${each.path}: ${each.broken}`
+    const fix = `Remove ${each.path}, or install Claude Code there again.`
+    return used === undefined ? failed(detail, fix) : warning(detail, fix)
+  }
+  if (each === used) {
+    const detail = `${name}${each.version === null ? "" : ` ${each.version}`} is used`
+    return each.problem?.severity === "failed"
+      ? failed(`${name}: ${each.problem.detail}`, each.problem.fix)
+      : ok(detail)
+  }
+  return each.real === used?.real || each.version === used?.version
+    ? ok(`${name}${each.version === null ? "" : ` ${each.version}`} is the same`)
+    : warning(
+      `${name} ${each.version ?? "(version unknown)"} is never used: ${used?.path} comes before it`,
+      "Remove the one that is not wanted, or set CCFLOW_CLI_PATH."
+    )
+}
