@@ -1,17 +1,30 @@
 /**
  * The windows of the subscription: knows which are used up, and lets work wait until they reset.
+ *
+ * A window that is named by its length, such as `five_hour`, stops every call of its account. One that is named for a
+ * model as well, such as `seven_day_opus`, stops the calls whose model has that name in its own. Whatever a window is
+ * called, it stops further calls of a model that it has rejected. What was rejected without a reset time fails, and is
+ * not remembered: nobody could say when to forget it.
  */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { InvalidOptionsError } from "./ClaudeError.js"
+import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
+import { reopening } from "./internal/reopening.js"
+import { around, type Open } from "./internal/streamed.js"
+import { UsageGate } from "./internal/usageGate.js"
+import { Ticket } from "./internal/usageLines.js"
 import * as Policy from "./Policy.js"
 
 export interface UsageLimitOptions {
   /**
-   * Work waits for a reset that is at most so far away, and fails with `UsageLimitError` where it is further.
+   * How long a call waits for windows that stop it: where the reset is further away it fails with `UsageLimitError`.
    * `Infinity` waits as long as it takes, 0 never. Default: 5 minutes.
    */
   readonly maxWait?: Duration.DurationInput | undefined
@@ -22,20 +35,45 @@ export interface UsageWindow {
   readonly account: string
   /** As the CLI names it, such as `five_hour`. */
   readonly limit: string
-  /** `allowed`, `allowed_warning` or `rejected`. */
+  /** `allowed`, `allowed_warning` or `rejected`; in `changes` also `reset`: its time has come. */
   readonly status: string
   /** UTC epoch milliseconds; `null` when the CLI did not say. */
   readonly resetsAt: number | null
   /** From 0 to 1; `null` when the CLI did not say. */
   readonly utilization: number | null
+  /** Used up, and calls go on: they are paid for beside the subscription. */
+  readonly overage: boolean
+  /** When this was learned. UTC epoch milliseconds. */
+  readonly seenAt: number
+}
+
+/** Calls that wait for the same window. */
+export interface ParkedCalls {
+  readonly account: string
+  readonly limit: string
+  /**
+   * UTC epoch milliseconds. When it has passed, the first of them has gone ahead to find out, or the others are following
+   * it.
+   */
+  readonly until: number
+  readonly calls: number
 }
 
 export class UsageLimit extends Context.Tag("@ccflow/core/UsageLimit")<
   UsageLimit,
   Policy.Policy & {
+    /** As of now: what was reset is forgotten. */
     readonly windows: Effect.Effect<ReadonlyArray<UsageWindow>>
-    /** Each window whose status has changed: a warning, a rejection, a reset. */
+    /** Each window whose status has changed: a first word of it, a warning, a rejection, a reset. */
     readonly changes: Stream.Stream<UsageWindow>
+    readonly parked: Effect.Effect<ReadonlyArray<ParkedCalls>>
+    /** `parked` as it is, and then each time that it is something else. */
+    readonly parkedChanges: Stream.Stream<ReadonlyArray<ParkedCalls>>
+    /**
+     * Forgets all windows, in the store too: the plan was changed, or more usage was bought. The first of the calls that
+     * wait goes ahead to find out.
+     */
+    readonly forget: Effect.Effect<void>
   }
 >() {}
 
@@ -44,30 +82,115 @@ export class CurrentMaxWait extends Context.Reference<CurrentMaxWait>()("@ccflow
   defaultValue: (): Duration.DurationInput | undefined => undefined
 }) {}
 
-/** Where windows are remembered, so that a restarted program knows. A store that fails is logged and done without. */
+/** Where windows are remembered, so that a restarted program knows. What fails is logged and done without. */
 export class UsageLimitStore extends Context.Tag("@ccflow/core/UsageLimitStore")<UsageLimitStore, {
-  readonly load: Effect.Effect<ReadonlyArray<UsageWindow>>
-  readonly save: (window: UsageWindow) => Effect.Effect<void>
+  readonly load: Effect.Effect<ReadonlyArray<UsageWindow>, SessionStoreError>
+  /** One by account and limit. What is older by `seenAt` than that which is there changes nothing. */
+  readonly save: (window: UsageWindow) => Effect.Effect<void, SessionStoreError>
 }>() {}
 
-/** For as long as the program runs. */
-export const layerStoreMemory: Layer.Layer<UsageLimitStore> = Layer.succeed(UsageLimitStore, {
-  load: Effect.succeed([]),
-  save: () => Effect.void
-})
+/** What was remembered is known from the start; a store that takes longer than 5 seconds is done without. */
+export const make = (
+  options: UsageLimitOptions = {}
+): Effect.Effect<UsageLimit["Type"], InvalidOptionsError, UsageLimitStore | Scope.Scope> =>
+  Effect.gen(function*() {
+    const defaultWait = yield* millisOf(options.maxWait ?? "5 minutes")
+    const gate = yield* UsageGate.make(yield* UsageLimitStore)
+    const maxWait = Effect.flatMap(
+      CurrentMaxWait,
+      (current) => current === undefined ? Effect.succeed(defaultWait) : millisOf(current)
+    )
+
+    const guarded = (call: Policy.Call) => (open: Open): Open =>
+      Effect.gen(function*() {
+        const ticket = new Ticket(call.target)
+        const patience = yield* maxWait
+        yield* Effect.addFinalizer(() => gate.end(ticket))
+        const admit = call.wait(gate.admit(ticket, patience))
+        const begin = Effect.map(open, (pull) => gate.watched(ticket, pull))
+        const attempt: Open = Effect.suspend(() =>
+          ticket.take() ? begin : Effect.flatMap(
+            gate.unhindered(ticket),
+            (yes) => yes ? begin : Effect.suspend(() => Effect.zipRight(admit, attempt))
+          )
+        )
+        return yield* reopening(attempt, (error) =>
+          error._tag === "UsageLimitError"
+            ? Effect.map(gate.waits(ticket, patience), (waits) => waits ? admit : undefined)
+            : Effect.succeed(undefined))
+      })
+
+    return {
+      around: (call) => around(guarded(call)),
+      windows: gate.windows,
+      changes: gate.changes,
+      parked: gate.parked,
+      parkedChanges: gate.parkedChanges,
+      forget: gate.forget
+    }
+  })
+
+/** Remembers in the store that it is given. */
+export const layerWith = (
+  options: UsageLimitOptions
+): Layer.Layer<UsageLimit, InvalidOptionsError, UsageLimitStore> => Layer.scoped(UsageLimit, make(options))
+
+/** Remembers in the `UsageLimitStore` that the program has provided; without one, for as long as the program runs. */
+export const layer = (options: UsageLimitOptions = {}): Layer.Layer<UsageLimit, InvalidOptionsError> =>
+  Layer.scoped(
+    UsageLimit,
+    Effect.flatMap(
+      Effect.serviceOption(UsageLimitStore),
+      (store) => Effect.provideService(make(options), UsageLimitStore, Option.getOrElse(store, () => memory))
+    )
+  )
+
+export const layerConfig = (
+  config: Config.Config.Wrap<UsageLimitOptions>
+): Layer.Layer<UsageLimit, InvalidOptionsError | ConfigError.ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
 
 /** Knows nothing: a rejected call fails, and the next one is made. */
 export const layerNoop: Layer.Layer<UsageLimit> = Layer.succeed(UsageLimit, {
   ...Policy.noop,
   windows: Effect.succeed([]),
-  changes: Stream.empty
+  changes: Stream.empty,
+  parked: Effect.succeed([]),
+  parkedChanges: Stream.succeed([]),
+  forget: Effect.void
 })
 
-/** Remembers in the store that it is given. */
-export const layerWith = (
-  _options: UsageLimitOptions
-): Layer.Layer<UsageLimit, InvalidOptionsError, UsageLimitStore> => layerNoop
+/** For as long as the layer lives. */
+export const layerStoreMemory: Layer.Layer<UsageLimitStore> = Layer.sync(UsageLimitStore, () => {
+  const windows = new Map<string, UsageWindow>()
+  return {
+    load: Effect.sync(() => [...windows.values()]),
+    save: (window) =>
+      Effect.sync(() => {
+        const key = `${window.account}\n${window.limit}`
+        if ((windows.get(key)?.seenAt ?? 0) <= window.seenAt) windows.set(key, window)
+      })
+  }
+})
 
-/** Remembers for as long as the program runs. */
-export const layer = (options: UsageLimitOptions = {}): Layer.Layer<UsageLimit, InvalidOptionsError> =>
-  Layer.provide(layerWith(options), layerStoreMemory)
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+/** What the policy itself knows is all that there is. */
+const memory: UsageLimitStore["Type"] = { load: Effect.succeed([]), save: () => Effect.void }
+
+const millisOf = (maxWait: Duration.DurationInput): Effect.Effect<number, InvalidOptionsError> =>
+  Option.match(Duration.decodeUnknown(maxWait), {
+    onSome: (duration) =>
+      typeof maxWait === "number" && !(maxWait >= 0) ? badWait : Effect.succeed(Duration.toMillis(duration)),
+    onNone: () => badWait
+  })
+
+const badWait = Effect.fail(
+  new InvalidOptionsError({
+    field: "usageLimit.maxWait",
+    detail: "expected a duration",
+    hint: "Give milliseconds, or text such as \"5 minutes\": 0 never waits, Infinity as long as it takes."
+  })
+)

@@ -1,0 +1,249 @@
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { UsageLimitError } from "../ClaudeError.js"
+import type { Message } from "../Message.js"
+import type { ParkedCalls, UsageLimitStore, UsageWindow } from "../UsageLimit.js"
+import { commits } from "./reopening.js"
+import type { End, Pull } from "./streamed.js"
+import { type Ticket, UsageLines } from "./usageLines.js"
+import * as UsageMemory from "./usageMemory.js"
+import { letsThrough, type News, UsageWindows, windowsOf } from "./usageWindows.js"
+
+/**
+ * Where calls wait for the windows that stop them: what messages tell, who may begin, and what is told of both.
+ *
+ * @internal
+ */
+export class UsageGate {
+  private readonly known = new UsageWindows()
+  private readonly lines = new UsageLines(this.known)
+  private readonly memory: UsageMemory.UsageMemory
+  private readonly statuses: PubSub.PubSub<UsageWindow>
+  private readonly crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>
+  private readonly bells = new Set<Queue.Enqueue<void>>()
+  private outbox: Array<UsageWindow> = []
+  private crowd: ReadonlyArray<ParkedCalls> = []
+
+  static readonly make = (store: UsageLimitStore["Type"]): Effect.Effect<UsageGate, never, Scope.Scope> =>
+    Effect.gen(function*() {
+      const statuses = yield* Effect.acquireRelease(PubSub.sliding<UsageWindow>(told), PubSub.shutdown)
+      const crowds = yield* Effect.acquireRelease(PubSub.sliding<ReadonlyArray<ParkedCalls>>(told), PubSub.shutdown)
+      const memory = yield* UsageMemory.make(store)
+      const gate = new UsageGate(memory, statuses, crowds)
+      yield* gate.changing((now, jitter) => {
+        for (const window of memory.remembered) gate.known.learn(window, Infinity, jitter)
+        // What has passed since then is no news.
+        gate.known.sweep(now)
+      })
+      return gate
+    })
+
+  private constructor(
+    memory: UsageMemory.UsageMemory,
+    statuses: PubSub.PubSub<UsageWindow>,
+    crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>
+  ) {
+    this.memory = memory
+    this.statuses = statuses
+    this.crowds = crowds
+  }
+
+  /** Nothing is in the way of this call, and nobody is before it: then it need not wait even for a moment. */
+  unhindered(ticket: Ticket): Effect.Effect<boolean> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      if (!this.lines.empty || this.known.closing(ticket.target, now) !== undefined) return false
+      ticket.askedAt = now
+      return true
+    })
+  }
+
+  /** Until it may begin. */
+  admit(ticket: Ticket, maxWait: number): Effect.Effect<void, UsageLimitError> {
+    const step: Effect.Effect<void, UsageLimitError> = Effect.flatMap(
+      this.changing((now, jitter) => [this.lines.step(ticket, maxWait, 1 + jitter % gap, now), now] as const),
+      ([next, now]) =>
+        next === "go"
+          ? Effect.void
+          : "refusedBy" in next
+          ? Effect.fail(refusal(next.refusedBy.window))
+          : Effect.zipRight(pause(ticket, next.until - now), step)
+    )
+    return Effect.ensuring(step, this.changing(() => this.lines.leave(ticket)))
+  }
+
+  /** Whether a rejected call waits for what has rejected it. */
+  waits(ticket: Ticket, maxWait: number): Effect.Effect<boolean> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      const closing = this.known.closing(ticket.target, now)
+      return closing !== undefined && closing.closedUntil <= (ticket.deadline ??= now + maxWait)
+    })
+  }
+
+  /** A run, listened to. */
+  watched(ticket: Ticket, pull: Pull): Pull {
+    return Effect.matchEffect(pull, {
+      onFailure: (end) => Effect.zipRight(this.ended(ticket, end), Effect.fail(end)),
+      onSuccess: (batch) =>
+        tells(batch, ticket.probing !== undefined) ? Effect.as(this.heard(ticket, batch), batch) : Effect.succeed(batch)
+    })
+  }
+
+  /** The call is over, with or without a word. */
+  end(ticket: Ticket): Effect.Effect<void> {
+    return ticket.probing === undefined ? Effect.void : this.changing(() => this.lines.probed(ticket, false))
+  }
+
+  readonly windows: Effect.Effect<ReadonlyArray<UsageWindow>> = Effect.suspend(() =>
+    this.changing(() => this.known.all.map(({ window }) => window))
+  )
+
+  readonly parked: Effect.Effect<ReadonlyArray<ParkedCalls>> = Effect.sync(() => this.lines.parked)
+
+  /** Resets come by themselves only where somebody listens for them. */
+  readonly changes: Stream.Stream<UsageWindow> = Stream.unwrapScoped(Effect.gen(this, function*() {
+    const statuses = yield* PubSub.subscribe(this.statuses)
+    const bell = yield* Queue.sliding<void>(1)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => this.bells.add(bell)),
+      () => Effect.sync(() => this.bells.delete(bell))
+    )
+    const next = Effect.flatMap(
+      this.changing((now) => this.known.nextReset - now),
+      (millis) => Effect.raceFirst(Queue.take(bell), sleep(millis))
+    )
+    yield* Effect.forkScoped(Effect.forever(next))
+    return Stream.fromQueue(statuses)
+  }))
+
+  readonly parkedChanges: Stream.Stream<ReadonlyArray<ParkedCalls>> = Stream.unwrapScoped(
+    Effect.gen(this, function*() {
+      const crowds = yield* PubSub.subscribe(this.crowds)
+      return Stream.concat(Stream.make(this.lines.parked), Stream.fromQueue(crowds))
+    })
+  )
+
+  readonly forget: Effect.Effect<void> = Effect.suspend(() =>
+    this.changing((now) => {
+      for (const { window } of this.known.all) {
+        const open = { ...window, utilization: null, overage: false, seenAt: now }
+        this.memory.save({ ...open, status: "allowed" })
+        if (window.status !== "allowed") this.outbox.push({ ...open, status: "reset" })
+      }
+      this.known.clear()
+      this.lines.reconsider()
+    })
+  )
+
+  private heard(ticket: Ticket, batch: ReadonlyArray<Message>): Effect.Effect<void> {
+    return this.changing((now, jitter) => {
+      for (const message of batch) {
+        if (message._tag === "RateLimit") {
+          for (const window of windowsOf(message, ticket.target.account, now)) {
+            this.news(this.known.learn(window, ticket.askedAt, jitter))
+          }
+        }
+      }
+      if (isLetThrough(batch)) this.lines.probed(ticket, true)
+    })
+  }
+
+  private ended(ticket: Ticket, end: End): Effect.Effect<void> {
+    if (Option.isNone(end) || end.value._tag !== "UsageLimitError") return this.end(ticket)
+    const error = end.value
+    return this.changing((now, jitter) => {
+      this.news(this.known.reject(ticket.target, error, now, jitter))
+      this.lines.probed(ticket, false)
+    })
+  }
+
+  private news(news: News | undefined): void {
+    if (news === undefined) return
+    const { before, known } = news
+    const { window } = known
+    const was = before?.window
+    const same = was?.status === window.status && was.overage === window.overage
+    if (!same) this.outbox.push(window)
+    if ((before?.closedUntil ?? 0) !== known.closedUntil) this.lines.changed(known)
+    if (window.status === "rejected" && window.resetsAt === null) return
+    if (!same || was.resetsAt !== window.resetsAt || was.utilization !== window.utilization) this.memory.save(window)
+    for (const bell of this.bells) bell.unsafeOffer(undefined)
+  }
+
+  /** Does something now, after what has passed was forgotten, and tells what it has changed. */
+  private changing<A>(change: (now: number, jitter: number) => A): Effect.Effect<A> {
+    return Effect.flatMap(Effect.zip(Clock.currentTimeMillis, Random.nextIntBetween(1, maxJitter)), ([now, jitter]) => {
+      this.outbox.push(...this.known.sweep(now))
+      const done = change(now, jitter)
+      const statuses = this.outbox
+      this.outbox = []
+      const { parked } = this.lines
+      const crowded = !sameCrowd(this.crowd, parked)
+      this.crowd = parked
+      if (statuses.length === 0 && !crowded) return Effect.succeed(done)
+      return PubSub.publishAll(this.statuses, statuses).pipe(
+        Effect.zipRight(crowded ? PubSub.publish(this.crowds, parked) : Effect.void),
+        Effect.as(done)
+      )
+    })
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** What a slow observer may miss is older than this many changes. */
+const told = 256
+
+/** Programs that share an account do not all come in the moment of its reset. */
+const maxJitter = 500
+
+/** Nor do the calls of one. */
+const gap = 25
+
+/** A machine that was asleep, or whose clock was set, is noticed within a minute. */
+const sleep = (millis: number): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    millis === Infinity ? Effect.never : Effect.sleep(Duration.millis(Math.min(Math.max(0, millis), 60_000)))
+  )
+
+const pause = (ticket: Ticket, millis: number): Effect.Effect<void> =>
+  millis === Infinity ? ticket.wakened : Effect.raceFirst(ticket.wakened, sleep(millis))
+
+const tells = (batch: ReadonlyArray<Message>, probes: boolean): boolean =>
+  batch.some(({ _tag }) => _tag === "RateLimit") || (probes && isLetThrough(batch))
+
+/** The API answers, or says that it would. */
+const isLetThrough = (batch: ReadonlyArray<Message>): boolean =>
+  batch.some((message) => message._tag === "RateLimit" && letsThrough(message)) ||
+  commits(batch.filter(({ _tag }) => spoken.has(_tag)))
+
+/** Words of the API, and of the CLI in its place. */
+const spoken: ReadonlySet<Message["_tag"]> = new Set(["Text", "Thinking", "ToolUse", "Assistant", "Error"])
+
+const refusal = ({ limit, resetsAt }: UsageWindow): UsageLimitError =>
+  new UsageLimitError({
+    limit,
+    resetsAt,
+    detail: `the ${limit === "" ? "usage" : limit} limit is used up${
+      Option.match(resetsAt === null ? Option.none() : DateTime.make(resetsAt), {
+        onNone: () => "",
+        onSome: (at) => ` until ${DateTime.formatIso(at)}`
+      })
+    }, so nothing was asked`,
+    facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId: "", frames: 0 },
+    hint: "Wait until the window resets, have calls wait for it with a longer maxWait, or use another account."
+  })
+
+const sameCrowd = (one: ReadonlyArray<ParkedCalls>, other: ReadonlyArray<ParkedCalls>): boolean =>
+  one.length === other.length &&
+  one.every(({ calls, limit, until, account }, index) => {
+    const same = other[index]
+    return same?.calls === calls && same.limit === limit && same.until === until && same.account === account
+  })
