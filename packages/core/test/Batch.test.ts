@@ -395,7 +395,7 @@ describe("any batch", () => {
         Effect.provide(FakeClaude.layerWith({ respond: works }, Layer.merge(Policies.layerNoop, counting(processes))))
       )
     },
-    { fastCheck: { numRuns: 60 } }
+    { fastCheck: { numRuns: 40 }, timeout: 60_000 }
   )
 })
 

@@ -100,7 +100,10 @@ export const make = <E = never, R = never>(
     } else yield* background(reading(yield* Scope.extend(read(items), inner)))
     yield* background(drive)
     yield* background(parking((until) => state.park(until)))
-    if (durable !== undefined) yield* background(durable.renewing((task) => state.lose(task)))
+    if (durable !== undefined) {
+      const done = signal.until(() => state.isDone ? true : undefined)
+      yield* background(Effect.raceFirst(durable.renewing((task) => state.lose(task)), done))
+    }
 
     const ends: Stream.Stream<BatchEnd, E | SessionStoreError> = Stream.repeatEffectOption(
       Effect.flatMap(signal.until(() => state.next()), (next) =>
