@@ -103,15 +103,16 @@ const batch = (given: Given) =>
         const line = tally.ended(end)
         if (line === undefined) return
         yield* output.write(line)
-        if (line.error !== undefined) yield* view.tell(`${line.key} failed: ${line.error.tag}: ${line.error.message}`)
+        if (line.error !== undefined) yield* view.tell(failure(line.index, line.error))
       })
     // What has ended is written, whatever ends the command.
     const writing = yield* Effect.fork(Stream.runForEach(batch.ends, take))
     yield* Effect.onInterrupt(Fiber.join(writing), () =>
       Effect.gen(function*() {
+        yield* view.end
+        yield* terminal.note("Stopping what runs. Ctrl-C again leaves at once.")
         yield* batch.cancelAll
         yield* Fiber.await(writing)
-        yield* view.end
         yield* terminal.warn(tally.summary)
         if (output.name !== undefined) {
           yield* terminal.warn("Stopped. To go on: give the same command with --resume.")
@@ -146,6 +147,10 @@ export const run = (program: readonly [string, string], args: ReadonlyArray<stri
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+/** Its key may be one that nobody has written. */
+const failure = (index: number, { message, tag }: { readonly tag: string; readonly message: string }) =>
+  `Prompt ${index + 1} failed: ${tag}: ${message}`
 
 const sourceOf = ({ file, ...given }: Given): Effect.Effect<Source.Source, InvalidOptionsError> => {
   const piped = file === "-"

@@ -24,7 +24,9 @@ export const line = (progress: Progress, now: number, room: number): string => {
     `${running} running`,
     ...rate(progress, now),
     dollars(costUsd),
-    ...(parkedUntil === undefined || parkedUntil <= now ? left(progress, now) : [`parked until ${clock(parkedUntil)}`])
+    ...(parkedUntil === undefined || parkedUntil <= now
+      ? left(progress, now)
+      : [`parked until ${clock(parkedUntil, now)}`])
   ].join(" · ")
   const bar = total === undefined || room < parts.length + barCells + 3 ? "" : `${drawn(ended, total)} `
   return clipped(`${bar}${parts}`, room)
@@ -70,8 +72,8 @@ const left = (progress: Progress, now: number): ReadonlyArray<string> => {
 }
 
 /** As the clock on the wall has it. */
-const clock = (epochMillis: number): string => {
+const clock = (epochMillis: number, now: number): string => {
   const date = new Date(epochMillis)
   const time = `${String(date.getHours()).padStart(2, "0")}:${String(date.getMinutes()).padStart(2, "0")}`
-  return date.toDateString() === new Date().toDateString() ? time : `${date.toDateString().slice(4, 10)} ${time}`
+  return date.toDateString() === new Date(now).toDateString() ? time : `${date.toDateString().slice(4, 10)} ${time}`
 }

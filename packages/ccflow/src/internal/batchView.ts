@@ -34,8 +34,7 @@ const atTerminal = (terminal: Terminal["Type"]): Effect.Effect<View, never, Scop
     })
     const draw = Effect.gen(function*() {
       if (newest === undefined || over) return
-      // The last cell stays free: a terminal would begin a new line behind it.
-      const text = Bar.line(newest, yield* Clock.currentTimeMillis, columns() - 1)
+      const text = Bar.line(newest, yield* Clock.currentTimeMillis, columns() - keptFree)
       drawn = true
       yield* write(`\r\u001b[J${text}`)
     })
@@ -68,6 +67,9 @@ const byLine = (terminal: Terminal["Type"]): Effect.Effect<View> =>
 /** At most ten times a second. */
 const drawnEvery = "100 millis"
 const toldEveryMs = 10_000
+
+/** For the terminal's own `^C`: behind the last cell a new line would begin, and this one be left behind. */
+const keptFree = 3
 
 const columns = (): number => process.stderr.columns || 80
 
