@@ -15,6 +15,7 @@ import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
+import * as Fallback from "./Fallback.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Records from "./internal/records.js"
 
@@ -31,6 +32,8 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
    * either nothing is kept.
    */
   readonly storagePath?: string | undefined
+  /** Asks the Messages API where the CLI cannot answer, for money. Default: never. */
+  readonly fallback?: Fallback.FallbackConfig | undefined
 }
 
 /** What is closed with its client. */
@@ -49,6 +52,8 @@ export type Run = <A, E>(
 
 export interface Owner {
   readonly run: Run
+  /** At once, where the services are there already. */
+  readonly now: <A>(effect: Effect.Effect<A, never, Services>) => A | undefined
   readonly open: Set<Closable>
   /** What all calls start from, as far as it is known here. */
   readonly config: ClientConfig
@@ -71,7 +76,8 @@ export const make = (
   let closing: Promise<void> | undefined
   let closed = false
   /** The services are there, or cannot be had. Calls wait for it in their order. */
-  let built: Promise<unknown> | undefined
+  let built: Promise<Exit.Exit<void, unknown>> | undefined
+  let ready = false
 
   const close = async () => {
     await Promise.all([...open].map((each) => each.close()))
@@ -86,16 +92,22 @@ export const make = (
       closed
         ? Promise.resolve(Exit.die(abortError("the client is closed")))
         : keepingAlive(
-          (built ??= runtime.runPromiseExit(Effect.void)).then(() => runtime.runPromiseExit(effect, options))
+          (built ??= runtime.runPromiseExit(Effect.void)).then((exit) => {
+            ready = Exit.isSuccess(exit)
+            return runtime.runPromiseExit(effect, options)
+          })
         ),
+    now: (effect) => ready && !closed ? runtime.runSync(effect) : undefined,
     close: () => closing ??= close()
   }
 }
 
 /** Of the user's own `claude`. */
 export const node = (config: ClientConfig = {}): Owner => {
-  const { hooks, permissions, storagePath, toolSets, ...options } = config
-  return make(NodeClaude.layerWith({ ...options, unref: true }), config, Records.pathConfig)
+  const { fallback, hooks, permissions, storagePath, toolSets, ...options } = config
+  const primary = NodeClaude.layerWith({ ...options, unref: true })
+  const layer = fallback === undefined ? primary : Fallback.layer(primary, fallback, queryOptionsOf(options))
+  return make(layer, config, Records.pathConfig)
 }
 
 /** That of the top-level functions. The environment is read at the first call. */
@@ -114,5 +126,13 @@ export const valueOf = async <A, E>(running: Promise<Exit.Exit<A, E>>): Promise<
 
 /** The program's standard output is its own. */
 const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
+
+/** Without what is asked of the policies and of the processes. */
+const queryOptionsOf = (
+  { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, warm, ...options }:
+    & AgentOptions.QueryOptions
+    & Policies.PolicyOptions
+    & Pick<ClientConfig, "warm">
+): AgentOptions.QueryOptions => options
 
 let sharedOwner: Owner | undefined

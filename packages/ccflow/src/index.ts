@@ -62,6 +62,13 @@ export type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRep
 export { allowed, content, type Tool, type ToolSet, toolSet } from "@ccflow/core/Tools"
 export type { BatchItem, BatchOptions, BatchProgress, BatchPrompts, BatchResult } from "./Batch.js"
 export {
+  CircuitBreaker,
+  type CircuitBreakerConfig,
+  type CircuitBreakerStats,
+  type CircuitState,
+  getCliCircuitBreaker
+} from "./CircuitBreaker.js"
+export {
   type Client,
   createClient,
   type FakeConfig,
@@ -79,11 +86,14 @@ export {
   type ToolCall,
   type ToolOptions
 } from "./Decisions.js"
+export type { FallbackConfig } from "./Fallback.js"
+export type { Account, HealthOptions, HealthStatus, Problem as HealthProblem } from "./Health.js"
 export * as HookOutput from "./HookOutput.js"
 export type { ClientConfig } from "./Owner.js"
 export { PermissionMode } from "./PermissionMode.js"
 export type { Pool, PoolOptions, PoolStats, PoolStatus, PoolTask, TaskOrId, WaitOptions } from "./Pool.js"
 export type { Query, ResultOf } from "./Query.js"
+export { type RetryConfig, retryWithBackoff } from "./Retry.js"
 export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
 export type { ResumeOptions, SessionExport, Sessions } from "./Sessions.js"
 
