@@ -11,6 +11,7 @@ import type * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Batch from "./Batch.js"
 import * as Decisions from "./Decisions.js"
+import * as Health from "./Health.js"
 import * as Owner from "./Owner.js"
 import * as Pool from "./Pool.js"
 import * as Query from "./Query.js"
@@ -47,6 +48,8 @@ export interface Client extends AsyncDisposable {
   session(options?: SessionOptions): Session
   /** The conversations that are kept. */
   readonly sessions: Sessions.Sessions
+  /** Whether the CLI can be used, is logged in and who pays. It costs nothing, and is remembered for 30 seconds. */
+  health(options?: Health.HealthOptions): Promise<Health.HealthStatus>
   /** Stops what runs, and closes the sessions. */
   close(): Promise<void>
 }
@@ -90,6 +93,7 @@ export const of = (owner: Owner.Owner): Client => {
     batchQuery: Batch.make(owner),
     session: (options) => new Session(options, { owner }),
     sessions: Sessions.make(owner),
+    health: (options) => Health.check(owner, options),
     close: () => owner.close(),
     [Symbol.asyncDispose]() {
       return this.close()

@@ -5,6 +5,7 @@ import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as HealthCheck from "@ccflow/core/HealthCheck"
 import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Policies from "@ccflow/core/Policies"
 import * as Layer from "effect/Layer"
@@ -21,8 +22,8 @@ export interface NodeClaudeOptions extends NodeClaudeBareOptions, Policies.Polic
 /** With the policies that the program gives: those of `Policies.layer`, some of them replaced, or its own. */
 export const layerWithoutPolicies = (
   { unref, warm, ...options }: NodeClaudeBareOptions = {}
-): Layer.Layer<Claude.Claude, InvalidOptionsError, Policies.Policies> =>
-  Claude.layerWith({ warm }).pipe(
+): Layer.Layer<Claude.Claude | HealthCheck.HealthCheck, InvalidOptionsError, Policies.Policies> =>
+  Layer.merge(Claude.layerWith({ warm }), HealthCheck.layer()).pipe(
     Layer.provide(
       Layer.mergeAll(NodeCliProcess.layerWith({ unref }), MessageParser.layer, ClaudeConfig.layerWith(options))
     )
@@ -31,11 +32,12 @@ export const layerWithoutPolicies = (
 /** With all policies, which can be looked at beside it. */
 export const layerWith = (
   { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, ...options }: NodeClaudeOptions
-): Layer.Layer<Claude.Claude | Policies.Policies, InvalidOptionsError> =>
+): Layer.Layer<Claude.Claude | HealthCheck.HealthCheck | Policies.Policies, InvalidOptionsError> =>
   Layer.provideMerge(
     layerWithoutPolicies(options),
     Policies.layerWith({ circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit })
   )
 
 /** The user's `claude`, as the environment says. */
-export const layer: Layer.Layer<Claude.Claude | Policies.Policies, InvalidOptionsError> = layerWith({})
+export const layer: Layer.Layer<Claude.Claude | HealthCheck.HealthCheck | Policies.Policies, InvalidOptionsError> =
+  layerWith({})

@@ -94,11 +94,12 @@ const modeFindings = (path: string, { mode }: Stats): ReadonlyArray<NodeDoctor.F
     `Keep it to yourself: chmod 600 ${path}.`
   )]
 
-/** What SQLite said, which stands within the errors around it. */
-const reasonOf = (cause: unknown): string =>
-  /(file is not a database|database disk image is malformed|database is locked|unable to open database file)/.exec(
-    String(cause) + JSON.stringify(cause)
-  )?.[1] ?? "SQLite does not say why"
+/** What SQLite said, which is the innermost of the errors around it. */
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  let error: unknown = Cause.squash(cause)
+  for (let depth = 0; depth < 8 && error instanceof Error && error.cause instanceof Error; depth++) error = error.cause
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? ""
+}
 
 const codeOf = (error: unknown): string => error instanceof Error && "code" in error ? String(error.code) : "unknown"
 

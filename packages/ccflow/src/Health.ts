@@ -1,0 +1,30 @@
+/**
+ * Whether the CLI can be used, as a promise.
+ */
+import { type CheckOptions, HealthCheck, type HealthStatus, layerNoop } from "@ccflow/core/HealthCheck"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Owner from "./Owner.js"
+
+export type { Account, HealthStatus, Problem } from "@ccflow/core/HealthCheck"
+
+export interface HealthOptions extends CheckOptions {
+  /** Aborting it gives up asking; the call then rejects with an `AbortError`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Never rejects for what is wrong with the CLI: that is in the status. A client that has no CLI of its own, such as a
+ * fake one, is always healthy.
+ */
+export const check = (owner: Owner.Owner, { signal, ...options }: HealthOptions = {}): Promise<HealthStatus> =>
+  Owner.valueOf(owner.run(
+    Effect.flatMap(
+      Effect.serviceOption(HealthCheck),
+      Option.match({
+        onNone: () => Effect.provide(Effect.flatMap(HealthCheck, ({ check }) => check(options)), layerNoop),
+        onSome: ({ check }) => check(options)
+      })
+    ),
+    signal === undefined ? {} : { signal }
+  ))
