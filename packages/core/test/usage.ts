@@ -69,7 +69,7 @@ export const windows = Effect.flatMap(UsageLimit.UsageLimit, (usage) => usage.wi
 export const ask = (prompt = "hi", options?: Claude.ClaudeOptions) => Effect.fork(Claude.text(prompt, options))
 
 /** Collects what a stream tells from now on. */
-export const recorded = <A>(stream: Stream.Stream<A>) =>
+export const recorded = <A, R>(stream: Stream.Stream<A, never, R>) =>
   Effect.gen(function*() {
     const seen: Array<A> = []
     yield* Effect.forkScoped(Stream.runForEach(stream, (one) => Effect.sync(() => seen.push(one))))

@@ -112,10 +112,14 @@ const goesOn = Effect.gen(function*() {
   assert.strictEqual(Option.getOrThrow(yield* repository.get(first)).turnCount, 2)
 })
 
+const newest = Object.keys(migrations).length
+
+const later = (step: number, name: string) => `${String(newest + step).padStart(4, "0")}_${name}`
+
 /** A version that is still to come. */
 const next: Migrations = {
   ...migrations,
-  "0002_starred": (sql) =>
+  [later(1, "starred")]: (sql) =>
     Effect.zipRight(
       sql`ALTER TABLE ccflow_sessions ADD COLUMN starred BIGINT NOT NULL DEFAULT 0`,
       sql`UPDATE ccflow_sessions SET starred = 1 WHERE status = 'open'`
@@ -124,7 +128,7 @@ const next: Migrations = {
 
 const broken: Migrations = {
   ...next,
-  "0003_broken": (sql) =>
+  [later(2, "broken")]: (sql) =>
     Effect.zipRight(
       sql`ALTER TABLE ccflow_sessions ADD COLUMN half BIGINT`,
       Effect.fail(new SqlError({ message: "no", cause: new Error("no") }))
@@ -160,7 +164,8 @@ for (const { made, name, skip } of databases) {
           [1, 0]
         )
         const steps = yield* sql<{ id: number; name: string }>`SELECT id, name FROM ccflow_migrations ORDER BY id`
-        assert.deepStrictEqual(steps.map(({ id, name }) => [id, name]), [[1, "sessions"], [2, "starred"]])
+        assert.deepStrictEqual(steps.map(({ id }) => id), Array.from({ length: newest + 1 }, (_, step) => step + 1))
+        assert.deepStrictEqual([steps[0]?.name, steps.at(-1)?.name], ["sessions", "starred"])
         const error = yield* Effect.flip(Effect.provide(isIntact, layer))
         assert.strictEqual((error as { reason?: string }).reason, "NewerVersion")
       }))
@@ -173,7 +178,7 @@ for (const { made, name, skip } of databases) {
         assert.deepStrictEqual([error._tag, error.operation], ["SessionStoreError", "open"])
         assert.strictEqual(yield* currentVersion(store, broken), 1)
         yield* migrate(store, next)
-        assert.strictEqual(yield* currentVersion(store, next), 2)
+        assert.strictEqual(yield* currentVersion(store, next), newest + 1)
       }))
   })
 }

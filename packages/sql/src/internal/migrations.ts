@@ -122,7 +122,43 @@ export const migrations: Migrations = {
         expires_at BIGINT NOT NULL
       )`
     ], { discard: true })
-  }
+  },
+  "0002_batches": (sql) => {
+    const key = sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" }))
+    return sql`CREATE TABLE ccflow_batch_items (
+      batch_id ${key} NOT NULL,
+      item_key ${key} NOT NULL,
+      item_index BIGINT NOT NULL,
+      prompt TEXT NOT NULL,
+      status TEXT NOT NULL,
+      session_id TEXT NOT NULL,
+      committed INTEGER NOT NULL,
+      attempts BIGINT NOT NULL,
+      cost_usd DOUBLE PRECISION NOT NULL,
+      input_tokens DOUBLE PRECISION NOT NULL,
+      output_tokens DOUBLE PRECISION NOT NULL,
+      cache_read_input_tokens DOUBLE PRECISION NOT NULL,
+      cache_creation_input_tokens DOUBLE PRECISION NOT NULL,
+      result TEXT,
+      error TEXT,
+      started_at BIGINT NOT NULL,
+      ended_at BIGINT,
+      holder TEXT NOT NULL,
+      expires_at BIGINT NOT NULL,
+      PRIMARY KEY (batch_id, item_key)
+    )`
+  },
+  "0003_usage_windows": (sql) =>
+    sql`CREATE TABLE ccflow_usage_windows (
+      account TEXT NOT NULL,
+      limit_name TEXT NOT NULL,
+      status TEXT NOT NULL,
+      resets_at DOUBLE PRECISION,
+      utilization DOUBLE PRECISION,
+      overage BIGINT NOT NULL,
+      seen_at BIGINT NOT NULL,
+      PRIMARY KEY (account, limit_name)
+    )`
 }
 
 // ---------------------------------------------------------------------------
