@@ -1,4 +1,6 @@
 // Written by scripts/barrels.mjs
+export * as BatchRepositorySuite from "./BatchRepositorySuite.js"
 export * as FakeClaude from "./FakeClaude.js"
 export * as FakeCli from "./FakeCli.js"
 export * as SessionRepositorySuite from "./SessionRepositorySuite.js"
+export * as UsageLimitStoreSuite from "./UsageLimitStoreSuite.js"
