@@ -6,10 +6,11 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { assert, beforeAll, describe, it } from "vitest"
 import { fakeClaude } from "./support/bundle.js"
+import { startMessagesApi, text } from "./support/MessagesApi.js"
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL("..", import.meta.url))
-const packages = ["core", "node", "sql", "testing", "ccflow"] as const
+const packages = ["core", "node", "sql", "anthropic", "testing", "ccflow"] as const
 const nameOf = (name: (typeof packages)[number]) => name === "ccflow" ? name : `@ccflow/${name}`
 
 /** An empty folder with the packed packages installed, and what they depend on. */
@@ -61,6 +62,32 @@ describe("a program in an empty folder with the packed packages", () => {
        console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(NodeClaude.layer))))`
     )
     assert.strictEqual((await node("effect.mjs")).stdout, "echo: hi\n")
+  })
+
+  it("falls back to the API, from the facade's bundle and from the packages", async () => {
+    await using api = await startMessagesApi([text("from the API")])
+    await writeFile(
+      join(consumer, "fallback.mjs"),
+      `import { createClient } from "ccflow"
+       const client = createClient({ cliPath: "/nowhere", fallback: { when: ["cliMissing"], apiKey: "k", baseUrl: "${api.url}" } })
+       console.log(await client.querySimple("hi"))
+       await client.close()`
+    )
+    assert.strictEqual((await node("fallback.mjs")).stdout, "from the API\n")
+    await writeFile(
+      join(consumer, "anthropic.mjs"),
+      `import * as Claude from "@ccflow/core/Claude"
+       import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
+       import { AnthropicClaude } from "@ccflow/anthropic"
+       import { Effect, Layer, Redacted } from "effect"
+       const api = AnthropicClaude.layer({ apiKey: Redacted.make("k"), baseUrl: "${api.url}" })
+       console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(Layer.provide(api, ClaudeConfig.layer)))))`
+    )
+    // The client comes with the package; the others' dependencies are there as peers.
+    for (const name of ["@anthropic-ai", "standardwebhooks", "@opentelemetry", "@stablelib", "fast-sha256"]) {
+      await symlink(join(root, "node_modules", name), join(consumer, "node_modules", name)).catch(() => {})
+    }
+    assert.strictEqual((await node("anthropic.mjs")).stdout, "from the API\n")
   })
 
   it("tests itself with the fake CLI", async () => {

@@ -26,25 +26,14 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { type AnthropicOptions, decode, fromEnvironment } from "./AnthropicOptions.js"
 import * as Exchange from "./internal/exchange.js"
 import { refusal } from "./internal/failures.js"
 import { commandOf, textsOf, toRequest } from "./internal/request.js"
 import { unsupported } from "./OptionSupport.js"
 
-export interface AnthropicOptions {
-  /** It is sent to the API and told to nobody else. */
-  readonly apiKey: Redacted.Redacted
-  /** Default: `https://api.anthropic.com`. */
-  readonly baseUrl?: string | undefined
-  /** For calls that name none: an alias or an id. Default: `default`, see `ModelAlias`. */
-  readonly model?: string | undefined
-  /** Tokens of an answer at the most, for calls that do not say; a thinking budget comes on top. Default: 32,000. */
-  readonly maxTokens?: number | undefined
-  /** Default: the host's. */
-  readonly fetch?: typeof globalThis.fetch | undefined
-}
+export type { AnthropicOptions } from "./AnthropicOptions.js"
 
 /** What it is made of: the options that all queries start from, and the policies. */
 export type Requirements = ClaudeConfig | Policies.Policies
@@ -53,7 +42,7 @@ export const make = (
   options: AnthropicOptions
 ): Effect.Effect<Claude.Claude["Type"], InvalidOptionsError, Requirements> =>
   Effect.gen(function*() {
-    const { apiKey, baseUrl, defaults, fetch } = yield* checked(options)
+    const { apiKey, baseUrl, fetch, maxTokens, model } = yield* decode(options)
     const { defaults: configured } = yield* ClaudeConfig
     const deadline = yield* Deadline
     const policies = yield* Policies.make
@@ -79,7 +68,11 @@ export const make = (
     ) =>
       Claude.fromPull(Effect.gen(function*() {
         if (prompt.length === 0 || (typeof prompt === "string" && prompt.trim() === "")) {
-          return yield* invalid("prompt", "it must be text or blocks, and not empty", "Ask something.")
+          return yield* new InvalidOptionsError({
+            field: "prompt",
+            detail: "it must be text or blocks, and not empty",
+            hint: "Ask something."
+          })
         }
         const options = yield* AgentOptions.decode(AgentOptions.merge(configured, yield* CurrentOptions, given))
         const command = commandOf(prompt, options)
@@ -91,7 +84,7 @@ export const make = (
           ...(command === undefined ? [] : [`the command ${command}`])
         ]
         if (refused.length > 0) return yield* refusal(refused)
-        const asked = yield* toRequest(prompt, options, defaults)
+        const asked = yield* toRequest(prompt, options, { maxTokens, model })
         const secrets = [key, ...textsOf(prompt, options)]
         const wait = interruptWhen === undefined ? identity : waitUnless(interruptWhen)
         const call = { prompt, options, target: { ...target, model: asked.models[0] }, wait }
@@ -110,12 +103,6 @@ export const layerWith = (
 /** With the default policies, its own: a breaker or a limit of the CLI's is not shared. */
 export const layer = (options: AnthropicOptions): Layer.Layer<Claude.Claude, InvalidOptionsError, ClaudeConfig> =>
   Layer.provide(layerWith(options), Policies.layer)
-
-/** The key in `ANTHROPIC_API_KEY`, and the API at `ANTHROPIC_BASE_URL` where that is set. */
-export const fromEnvironment: Config.Config<AnthropicOptions> = Config.all({
-  apiKey: Config.redacted("ANTHROPIC_API_KEY"),
-  baseUrl: Config.option(Config.nonEmptyString("ANTHROPIC_BASE_URL"))
-}).pipe(Config.map(({ apiKey, baseUrl }) => ({ apiKey, baseUrl: Option.getOrUndefined(baseUrl) })))
 
 /** `layer` of what a configuration says; without one, of the environment. */
 export const layerConfig = (
@@ -143,22 +130,3 @@ const waitUnless = (interrupted: Effect.Effect<unknown>): Wait => (effect) =>
       )
     )
   )
-
-const invalid = (field: string, detail: string, hint: string) => new InvalidOptionsError({ field, detail, hint })
-
-const checked = (
-  { apiKey, baseUrl = "https://api.anthropic.com", fetch, maxTokens = 32_000, model = "default" }: AnthropicOptions
-) =>
-  Effect.gen(function*() {
-    if (!/^[\x21-\x7e]+$/.test(Redacted.value(apiKey))) {
-      return yield* invalid("apiKey", "it is empty, or has what no key has", "Make one in the Anthropic console.")
-    }
-    if (!/^https?:\/\/[^/]/.test(baseUrl)) {
-      return yield* invalid("baseUrl", "it must begin with http:// or https://", "Leave it out for the API itself.")
-    }
-    if (!Number.isInteger(maxTokens) || maxTokens <= 0) {
-      return yield* invalid("maxTokens", "it must be a whole number above 0", "Left out it is 32,000.")
-    }
-    if (model.trim() === "") return yield* invalid("model", "it must not be empty", "Left out it is `default`.")
-    return { apiKey, baseUrl, fetch, defaults: { model, maxTokens } }
-  })

@@ -76,7 +76,7 @@ describe("an answer", () => {
       partial: FastCheck.boolean()
     })
     return Effect.gen(function*() {
-      for (const { parts, partial } of FastCheck.sample(answers, 100)) {
+      for (const { parts, partial } of FastCheck.sample(answers, 60)) {
         reply = blocks(parts.map((deltas) => textBlock(deltas.join(""), deltas)))
         const { seen } = yield* collect("hi", { includePartialMessages: partial })
         const said = seen.reduce(Message.appendText, "")
@@ -87,7 +87,7 @@ describe("an answer", () => {
         assert.isTrue(seen.every((message) => message._tag !== "Text" || message.delta === partial))
       }
     }).pipe(Effect.provide(withFetch(fetch)))
-  })
+  }, 30_000)
 
   it.effect("of a model without a known price says so, and not that it was free", () => {
     const { fetch } = scripted(() => streamOf(sse(text("4"), "claude-next-9")))
@@ -314,6 +314,7 @@ describe("the layers", () => {
         ["apiKey", { apiKey: Redacted.make("sk-ant two words") }],
         ["apiKey", { apiKey: Redacted.make("") }],
         ["baseUrl", { baseUrl: "api.anthropic.com" }],
+        ["baseUrl", { baseUrl: "ftp://api.anthropic.com" }],
         ["maxTokens", { maxTokens: 1.5 }],
         ["model", { model: " " }]
       ]

@@ -158,7 +158,7 @@ describe("too many requests", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* Fiber.join(fiber), "4")
       assert.strictEqual(requests.length, 2)
-    }).pipe(Effect.provide(withFetch(fetch, {}, Policies.layer)))
+    }).pipe(Effect.provide(withFetch(fetch, {}, Layer.orDie(Policies.layer))))
   })
 
   it.effect("for want of money is not tried again", () =>

@@ -18,6 +18,7 @@ import * as Decisions from "./Decisions.js"
 import * as Fallback from "./Fallback.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Records from "./internal/records.js"
+import * as UsageStore from "./internal/usageStore.js"
 
 /** Options for all calls of a client, over those of the environment. */
 export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.DecisionOptions, Policies.PolicyOptions {
@@ -28,7 +29,7 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
   readonly warm?: number | undefined
   /**
    * A file, made where it is not there, in which sessions and their turns are kept: what was said outlives the program,
-   * and `client.sessions` finds it. Needs the package `better-sqlite3`. Default: `CCFLOW_SESSION_STORAGE_PATH`; without
+   * and `client.sessions` finds it. So does what is known of the subscription's limits. Needs the package `better-sqlite3`. Default: `CCFLOW_SESSION_STORAGE_PATH`; without
    * either nothing is kept.
    */
   readonly storagePath?: string | undefined
@@ -69,6 +70,7 @@ export const make = (
   const path = config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath)
   const runtime = ManagedRuntime.make(
     Layer.merge(Layer.provideMerge(Records.layer(path), layer), Decisions.layer(config)).pipe(
+      Layer.provide(UsageStore.layer(path)),
       Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger))
     )
   )

@@ -279,7 +279,7 @@ describe("Claude.withFallback", () => {
 describe("ApiRateLimitError", () => {
   it("is an ApiClientError, and stays what it is when it is written and read", () => {
     const limited = new ApiRateLimitError({ status: 429, type: "t", detail: "d", retryAfter: 5, hint: "h" })
-    assert.isTrue(limited instanceof ApiClientError && limited instanceof CCFlowError)
+    for (const kind of [ApiClientError, ApiRateLimitError, CCFlowError]) assert.isTrue(limited instanceof kind)
     assert.isFalse(down instanceof ApiRateLimitError)
     assert.isFalse(missing instanceof ApiClientError)
     const written = Schema.encodeSync(ClaudeError)(limited)
