@@ -315,7 +315,7 @@ describe("a watch", () => {
       Effect.gen(function*() {
         assert.deepStrictEqual((yield* played(timeline, stall, total)).told, reference(timeline, stall, total))
       }),
-    { fastCheck: { numRuns: 300 } }
+    { fastCheck: { numRuns: 120 }, timeout: 20_000 }
   )
 
   it.effect("does not wake while a tool runs, however long, and is there when it has ended", () =>

@@ -6,13 +6,10 @@ import { type ClaudeError, CliTimeoutError } from "../ClaudeError.js"
 import type { Limits } from "../Deadline.js"
 import type { Seen } from "./seen.js"
 
-/** @internal */
 export type Phase = CliTimeoutError["phase"]
 
 /**
  * What the deadlines of a run, or of a session's turn, depend on. Times are those of the clock, in milliseconds.
- *
- * @internal
  */
 export interface Facts {
   /** The limits have let it through. */
@@ -37,14 +34,14 @@ export interface Facts {
   readonly expiredAt: number | undefined
 }
 
-/** The next deadline. `end` is none that the caller has set: nothing more is waited for. @internal */
+/** The next deadline. `end` is none that the caller has set: nothing more is waited for. */
 export interface Due {
   readonly at: number
   readonly phase: Phase | "end"
   readonly timeoutMs: number
 }
 
-/** The first deadline, as things are: of what is waited for, and of the whole. @internal */
+/** The first deadline, as things are: of what is waited for, and of the whole. */
 export const next = (limits: Limits, facts: Facts): Due => {
   const { answeredAt, begun, expiredAt, since } = facts
   if (expiredAt !== undefined) return { at: expiredAt + (begun ? lastWords : 0), phase: "end", timeoutMs: 0 }
@@ -55,13 +52,13 @@ export const next = (limits: Limits, facts: Facts): Due => {
   return { at: total, phase: answeredAt === undefined ? "total" : due.phase, timeoutMs: limits.total }
 }
 
-/** For the CLI to tell what there was, after its time is up. It was seen to take 54 ms. @internal */
+/** For the CLI to tell what there was, after its time is up. It was seen to take 54 ms. */
 export const lastWords = 2000
 
-/** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. @internal */
+/** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
 export const leavingTime = 5000
 
-/** The facts of one run or turn, as they come in. @internal */
+/** The facts of one run or turn, as they come in. */
 export class Pace implements Facts {
   readonly since: number
   heardAt = Infinity
@@ -106,7 +103,7 @@ export class Pace implements Facts {
   }
 }
 
-/** What a watch needs. @internal */
+/** What a watch needs. */
 export interface WatchParts {
   readonly clock: Pick<Clock.Clock, "sleep" | "unsafeCurrentTimeMillis">
   readonly due: () => Due
@@ -120,8 +117,6 @@ export interface WatchParts {
 /**
  * Sleeps until a deadline is due, and not at all while none can be. A deadline that is put off meanwhile is found to be
  * at the next look; one that comes sooner wakes it: whoever changes the facts asks `late`, and starts it anew.
- *
- * @internal
  */
 export class Watch {
   private readonly parts: WatchParts
@@ -143,7 +138,8 @@ export class Watch {
     const before = this.fiber
     const mine = ++this.looker
     this.lookAt = -Infinity
-    return Effect.flatMap(this.parts.fork(this.looking(mine)), (fiber) => {
+    // It may be started where nothing is interrupted, and must not keep a scope from closing.
+    return Effect.flatMap(this.parts.fork(Effect.interruptible(this.looking(mine))), (fiber) => {
       this.fiber = fiber
       return before === undefined ? Effect.void : Fiber.interruptFork(before)
     })

@@ -7,7 +7,7 @@ import * as Outcome from "../Outcome.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
 import { complaintOf } from "./schemaIssue.js"
 
-/** What the messages have told about a turn of the user, and what that comes to. @internal */
+/** What the messages have told about a turn of the user, and what that comes to. */
 export class Seen {
   sessionId = ""
   inTurn = false
