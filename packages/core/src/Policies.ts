@@ -1,10 +1,12 @@
 /**
  * All policies of a `Claude` in one place: which there are, in which order, and how a client asks for them.
  */
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as CircuitBreaker from "./CircuitBreaker.js"
-import type { InvalidOptionsError } from "./ClaudeError.js"
+import { InvalidOptionsError } from "./ClaudeError.js"
 import * as Concurrency from "./Concurrency.js"
 import * as Deadline from "./Deadline.js"
 import { noop, type Policy } from "./Policy.js"
@@ -25,10 +27,17 @@ export type Policies =
 export interface PolicyOptions {
   readonly retry?: Retry.RetryOptions | false | undefined
   readonly circuitBreaker?: CircuitBreaker.CircuitBreakerOptions | false | undefined
-  /** Default: `CCFLOW_RATE_LIMIT_PER_MINUTE`, else no limit. */
+  /**
+   * Default: no limit. Where the options say nothing of requests, those of
+   * `CCFLOW_RATE_LIMIT_PER_MINUTE` hold, if it is set.
+   */
   readonly rateLimit?: RateLimiter.RateLimiterOptions | false | undefined
   readonly usageLimit?: UsageLimit.UsageLimitOptions | false | undefined
-  /** CLI processes at once. Default: `CCFLOW_MAX_CONCURRENT`, else what the machine can hold. */
+  /**
+   * CLI processes at once. Default: `CCFLOW_MAX_CONCURRENT`, else on Node what the machine, or its container, can hold:
+   * four for each core, and one for each 512 MiB of half its memory, at least 2. One was seen to hold 160 MB at first and
+   * 240 MB after 50 turns, and its MCP servers come on top. What waits is started in its turn; sessions at rest make room.
+   */
   readonly maxConcurrent?: number | false | undefined
 }
 
@@ -42,21 +51,19 @@ export const layerNoop: Layer.Layer<Policies> = Layer.mergeAll(
   Concurrency.layerNoop
 )
 
-/** As asked for, with the defaults of each; without a limit of processes where none is given. */
+/** As asked for, else as the environment says, else as `defaults` do, else with the defaults of each. */
 export const layerWith = (
-  { circuitBreaker, maxConcurrent = false, rateLimit = false, retry, usageLimit }: PolicyOptions
+  options: PolicyOptions,
+  defaults: Pick<PolicyOptions, "maxConcurrent"> = {}
 ): Layer.Layer<Policies, InvalidOptionsError> =>
-  Layer.mergeAll(
-    retry === false ? Retry.layerNoop : Retry.layer(retry),
-    circuitBreaker === false ? CircuitBreaker.layerNoop : CircuitBreaker.layer(circuitBreaker),
-    rateLimit === false ? RateLimiter.layerNoop : RateLimiter.layer(rateLimit),
-    usageLimit === false ? UsageLimit.layerNoop : UsageLimit.layer(usageLimit),
-    Deadline.layer(),
-    maxConcurrent === false ? Concurrency.layerNoop : Concurrency.layer({ maxConcurrent })
-  )
+  Layer.unwrapEffect(Effect.map(
+    fromEnvironment,
+    (environment) =>
+      layerOf({ ...merged(options, environment), maxConcurrent: limitOf(options, environment, defaults) })
+  ))
 
-/** The defaults of each. */
-export const layer: Layer.Layer<Policies> = Layer.orDie(layerWith({}))
+/** The defaults of each, and what the environment says. */
+export const layer: Layer.Layer<Policies, InvalidOptionsError> = Layer.suspend(() => layerWith({}))
 
 /**
  * Those that are put around a stream, as one. Outermost first: a retry goes through the breaker again, a call that waits
@@ -84,3 +91,67 @@ export const make: Effect.Effect<
       )
   }
 })
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+interface Environment {
+  readonly maxConcurrent: number | undefined
+  readonly requestsPerMinute: number | undefined
+}
+
+/** An empty variable says nothing. */
+const variable = (name: string, wanted: string, accepts: (value: number) => boolean) =>
+  Config.option(Config.nonEmptyString(name)).pipe(
+    Effect.mapError(() => badVariable(name, wanted)),
+    Effect.flatMap(Option.match({
+      onNone: () => Effect.succeed(undefined),
+      onSome: (text) => accepts(Number(text)) ? Effect.succeed(Number(text)) : Effect.fail(badVariable(name, wanted))
+    }))
+  )
+
+const badVariable = (name: string, wanted: string): InvalidOptionsError =>
+  new InvalidOptionsError({
+    field: name,
+    detail: `it must be ${wanted}`,
+    hint: "Correct the variable or remove it from the environment."
+  })
+
+const fromEnvironment: Effect.Effect<Environment, InvalidOptionsError> = Effect.all({
+  maxConcurrent: variable(
+    "CCFLOW_MAX_CONCURRENT",
+    "a whole number above 0",
+    (value) => Number.isInteger(value) && value > 0
+  ),
+  requestsPerMinute: variable(
+    "CCFLOW_RATE_LIMIT_PER_MINUTE",
+    "a number above 0",
+    (value) => value > 0 && value < Infinity
+  )
+})
+
+/** What the environment says of requests goes with what an option says of other limits. */
+const merged = ({ rateLimit, ...options }: PolicyOptions, { requestsPerMinute }: Environment): PolicyOptions => {
+  const said = rateLimit === false || requestsPerMinute === undefined || rateLimit?.requestsPerMinute !== undefined ||
+    rateLimit?.requestsPerWindow !== undefined
+  return { ...options, rateLimit: said ? rateLimit : { ...rateLimit, requestsPerMinute } }
+}
+
+const limitOf = (
+  options: PolicyOptions,
+  environment: Environment,
+  defaults: Pick<PolicyOptions, "maxConcurrent">
+): number | false => options.maxConcurrent ?? environment.maxConcurrent ?? defaults.maxConcurrent ?? false
+
+const layerOf = (
+  { circuitBreaker, maxConcurrent = false, rateLimit = false, retry, usageLimit }: PolicyOptions
+): Layer.Layer<Policies, InvalidOptionsError> =>
+  Layer.mergeAll(
+    retry === false ? Retry.layerNoop : Retry.layer(retry),
+    circuitBreaker === false ? CircuitBreaker.layerNoop : CircuitBreaker.layer(circuitBreaker),
+    rateLimit === false ? RateLimiter.layerNoop : RateLimiter.layer(rateLimit),
+    usageLimit === false ? UsageLimit.layerNoop : UsageLimit.layer(usageLimit),
+    Deadline.layer(),
+    maxConcurrent === false ? Concurrency.layerNoop : Concurrency.layer({ maxConcurrent })
+  )

@@ -9,6 +9,7 @@ import * as HealthCheck from "@ccflow/core/HealthCheck"
 import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Policies from "@ccflow/core/Policies"
 import * as Layer from "effect/Layer"
+import { machine, processesOn } from "./internal/capacity.js"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
 /** Options for all queries and sessions, over those of the environment. */
@@ -35,7 +36,12 @@ export const layerWith = (
 ): Layer.Layer<Claude.Claude | HealthCheck.HealthCheck | Policies.Policies, InvalidOptionsError> =>
   Layer.provideMerge(
     layerWithoutPolicies(options),
-    Policies.layerWith({ circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit })
+    Layer.suspend(() =>
+      Policies.layerWith(
+        { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit },
+        { maxConcurrent: processesOn(machine()) }
+      )
+    )
   )
 
 /** The user's `claude`, as the environment says. */

@@ -296,8 +296,8 @@ export class SessionCore {
   }
 
   /** A turn that is interrupted by then waits for no process. */
-  private readonly wait: Wait = (effect) =>
-    Effect.suspend(() => {
+  private readonly wait: Wait = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.suspend((): Effect.Effect<A, E | ClaudeError, R> => {
       if (this.turn?.interrupted === true) return Effect.fail(givenUp(this.cli.sessionId))
       this.waiting++
       return Effect.ensuring(effect, Effect.sync(() => this.waiting--))
