@@ -13,13 +13,7 @@ import * as Stream from "effect/Stream"
 /** SQLite, loaded where sessions are kept. @internal */
 export const sqlite = Effect.tryPromise({
   try: () => import("@ccflow/sql/SqliteSessionRepository"),
-  catch: (error) =>
-    new SessionStoreError({
-      operation: "open",
-      reason: "Unavailable",
-      detail: `@ccflow/sql cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-      hint: "Install it: npm install @ccflow/sql."
-    })
+  catch: missing
 })
 
 /** The user's own session records. SQLite is loaded here, by those who need it. @internal */
@@ -111,3 +105,13 @@ const pages = <A, Next>(
     first,
     (after) => Effect.map(page(after), ({ items, next }) => [Chunk.fromIterable(items), Option.fromNullable(next)])
   )
+
+/** @internal */
+export function missing(error: unknown): SessionStoreError {
+  return new SessionStoreError({
+    operation: "open",
+    reason: "Unavailable",
+    detail: `@ccflow/sql cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+    hint: "Install it: npm install @ccflow/sql."
+  })
+}
