@@ -36,7 +36,7 @@ import {
   TestContext
 } from "effect"
 import { Circuits } from "../src/internal/circuits.js"
-import { streamed } from "../src/internal/streamed.js"
+import { pullOf, streamed } from "../src/internal/streamed.js"
 import { type Attempt, crashed, facts, overloaded, refused, running, text } from "./attempts.js"
 
 const { make } = CircuitBreaker
@@ -402,11 +402,12 @@ describe("the verdict of a stream", () => {
       const breaker = yield* make()
       const { stream } = over(breaker, { end: crashed })
       yield* Effect.scoped(Effect.gen(function*() {
-        const pull = yield* Stream.toPull(stream)
+        const pull = yield* pullOf(stream)
         yield* Effect.flip(pull)
         yield* Effect.flip(pull)
       }))
       assert.deepStrictEqual(yield* stateOf(breaker), { _tag: "Closed", failures: 1 })
+      assert.strictEqual((yield* breaker.stats).failures, 1)
     }))
 
   it.scoped("can be the caller's to say", () =>

@@ -204,14 +204,14 @@ describe("a retry", () => {
 
   it.scoped("is not delayed by someone who watches and reads nothing", () =>
     Effect.gen(function*() {
-      const retry = yield* Retry.make({ maxRetries: 5000, baseDelay: 0 })
+      const retry = yield* Retry.make({ maxRetries: 1500, baseDelay: 0 })
       yield* Effect.forkScoped(Stream.runForEach(retry.changes, () => Effect.never))
       yield* TestClock.adjust(0)
       const run = running([busy])
       const stream = retry.around({ prompt: "hi", options: {}, target, wait: patiently })(streamed(run.open))
       yield* Effect.fork(Effect.exit(Stream.runDrain(stream)))
       yield* TestClock.adjust("1 hour")
-      assert.strictEqual(run.opened(), 5001)
+      assert.strictEqual(run.opened(), 1501)
     }))
 
   it.effect("is not there in a noop", () =>
@@ -299,6 +299,13 @@ describe("the backoff", () => {
           }))
       ))
     ))
+
+  it.effect("is left to chance also where it is as long as it may be, so that the late ones do not come together", () =>
+    Effect.gen(function*() {
+      const longest = { maxRetries: 1, baseDelay: "1 hour", jitter: 0.5 } as const
+      assert.deepStrictEqual((yield* Effect.withRandom(waits(longest), Random.fixed([1])))[0], 45_000)
+      assert.deepStrictEqual((yield* Effect.withRandom(waits(longest), Random.fixed([0])))[0], 15_000)
+    }))
 
   it.effect("is left to chance by a fifth, so that many do not come back together", () =>
     Effect.gen(function*() {
