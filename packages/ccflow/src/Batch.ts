@@ -3,13 +3,14 @@
  */
 import * as Core from "@ccflow/core/Batch"
 import type { Prompt } from "@ccflow/core/Claude"
-import { BudgetExceededError, type CCFlowError, CliExitError, type InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { BudgetExceededError, type CCFlowError, CliExitError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Result } from "@ccflow/core/Message"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { abortError } from "./AbortError.js"
 import type { QueryOptions } from "./Client.js"
 import * as Decisions from "./Decisions.js"
+import { Records } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 
 /** A prompt with options of its own. */
@@ -124,7 +125,18 @@ export const make =
 // internal
 // ---------------------------------------------------------------------------
 
-const durably = <A, E, R>(run: Effect.Effect<A, E, R>) => run
+const durably = <A, E, R>(run: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const records = yield* Effect.flatMap(Records, ({ batches }) => batches)
+    if (records === undefined) return yield* Effect.fail(keepsNone)
+    return yield* Effect.provide(run, records)
+  })
+
+const keepsNone = new InvalidOptionsError({
+  field: "id",
+  detail: "this client keeps no batches",
+  hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH; or leave the id out."
+})
 
 const itemOf = (given: Prompt | BatchItem): Effect.Effect<Prompt | Core.BatchItem, InvalidOptionsError> => {
   if (!isItem(given)) return Effect.succeed(given)

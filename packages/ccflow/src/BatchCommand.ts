@@ -3,14 +3,17 @@
  * ended, and what was killed is gone on with by `--resume`.
  */
 import * as Batch from "@ccflow/core/Batch"
+import { BatchRepository } from "@ccflow/core/BatchRepository"
 import { type ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as CliOptions from "@effect/cli/Options"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -19,8 +22,11 @@ import * as Output from "./internal/batchOutput.js"
 import * as Source from "./internal/batchSource.js"
 import * as Tally from "./internal/batchTally.js"
 import * as View from "./internal/batchView.js"
+import { openBatches } from "./internal/openBatches.js"
 import * as Options from "./internal/options.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
+import type { BatchRecords } from "./internal/records.js"
+import * as Store from "./internal/store.js"
 import { Told } from "./internal/told.js"
 import { version } from "./internal/version.js"
 import * as Terminal from "./Terminal.js"
@@ -84,17 +90,25 @@ const batch = (given: Given) =>
   Effect.scoped(Effect.gen(function*() {
     const terminal = yield* Terminal.Terminal
     const { options } = yield* Options.read({ ...given, json: true }, terminal)
-    const source = yield* sourceOf(given)
+    const source = yield* Effect.zipRight(checked(given), sourceOf(given))
     // What is wrong with it is told before anything is asked.
     const total = yield* Source.count(source)
     const output = yield* outputOf(given, source, terminal)
     const tally = new Tally.Tally(total)
     const view = yield* View.make(terminal)
-    const budget = yield* budgetOf(given, output)
+    const records = yield* recordsOf(output, given.resume, terminal)
+    // Where there are records, they know what was spent.
+    const budget = yield* budgetOf(given, records === undefined ? output.spentUsd : 0)
     const batch = yield* Batch.make(
       Stream.filter(Source.items(source), (item) => tally.begins(item, output.finished)),
-      { concurrency: given.concurrency, maxBudgetUsd: budget, options, readAhead: source.readAhead }
-    )
+      {
+        concurrency: given.concurrency,
+        maxBudgetUsd: budget,
+        options,
+        readAhead: source.readAhead,
+        ...(records === undefined ? {} : { id: records.id, retryFailed: true })
+      }
+    ).pipe(Effect.provide(records?.context ?? Context.empty()))
     yield* Effect.forkScoped(
       Stream.runForEach(batch.progress, (progress) => view.show(tally.seen(progress)))
     )
@@ -121,7 +135,7 @@ const batch = (given: Given) =>
     yield* view.end
     yield* terminal.warn(tally.summary)
     if (!tally.allCompleted) return yield* Effect.fail(new Told())
-  })).pipe(Effect.provide(NodeClaude.layer))
+  })).pipe(Effect.provide(Layer.merge(NodeClaude.layer, View.logging)))
 
 const batchCommand = Command.make("batch", {
   file: Args.text({ name: "file" }).pipe(
@@ -152,6 +166,14 @@ export const run = (program: readonly [string, string], args: ReadonlyArray<stri
 const failure = (index: number, { message, tag }: { readonly tag: string; readonly message: string }) =>
   `Prompt ${index + 1} failed: ${tag}: ${message}`
 
+/** Before anything is opened, made or overwritten. */
+const checked = ({ concurrency, maxBudgetUsd }: Given): Effect.Effect<void, InvalidOptionsError> =>
+  concurrency < 1
+    ? Effect.fail(badConcurrency)
+    : Option.isSome(maxBudgetUsd) && !(maxBudgetUsd.value > 0)
+    ? Effect.fail(badBudget)
+    : Effect.void
+
 const sourceOf = ({ file, ...given }: Given): Effect.Effect<Source.Source, InvalidOptionsError> => {
   const piped = file === "-"
   const format = Option.getOrUndefined(given.format) ?? (piped ? "txt" : Input.formatOf(file))
@@ -177,16 +199,54 @@ const outputOf = (
   return Effect.succeed(Output.of((line) => terminal.say(line)))
 }
 
+/**
+ * What has begun is kept for as long as its output: a prompt that is cut by the host's death is gone on with, and paid
+ * for once. Without a store the output alone knows what is completed.
+ */
+const recordsOf = (
+  { name }: Output.Output,
+  resume: boolean,
+  terminal: Terminal.Terminal["Type"]
+): Effect.Effect<
+  { readonly id: string; readonly context: Context.Context<BatchRecords> } | undefined,
+  never,
+  Scope.Scope
+> => {
+  if (name === undefined) return Effect.succeed(undefined)
+  const id = `output:${name}`
+  return Effect.gen(function*() {
+    const context = yield* Effect.flatMap(Store.path, openBatches)
+    if (!resume) yield* Context.get(context, BatchRepository).delete(id)
+    return { id, context }
+  }).pipe(
+    Effect.catchAll((error) =>
+      Effect.as(terminal.warn(`What is cut cannot be gone on with, only asked again: ${error.message}`), undefined)
+    )
+  )
+}
+
 /** What earlier runs have spent is spent. */
 const budgetOf = (
   { maxBudgetUsd }: Given,
-  { spentUsd }: Output.Output
+  spentUsd: number
 ): Effect.Effect<number | undefined, InvalidOptionsError> => {
   if (Option.isNone(maxBudgetUsd)) return Effect.succeed(undefined)
   return maxBudgetUsd.value > spentUsd
     ? Effect.succeed(maxBudgetUsd.value - spentUsd)
     : Effect.fail(spent(maxBudgetUsd.value, spentUsd))
 }
+
+const badConcurrency = new InvalidOptionsError({
+  field: "--concurrency",
+  detail: "it must be a whole number above 0",
+  hint: "Left out it is 4."
+})
+
+const badBudget = new InvalidOptionsError({
+  field: "--max-budget-usd",
+  detail: "it must be a number above 0",
+  hint: "Left out there is none."
+})
 
 const unknownFormat = (file: string) =>
   new InvalidOptionsError({

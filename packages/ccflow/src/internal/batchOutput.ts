@@ -111,9 +111,10 @@ const opened = async (path: string, existing: Existing, input: string | undefine
   const isFile = there === undefined || there.isFile()
   if (there !== undefined && isFile) {
     if (input !== undefined && await isSame(path, input)) throw isInput(path)
-    if (existing === "refuse") throw exists(path)
+    // In an empty one nothing is lost.
+    if (existing === "refuse" && there.size > 0) throw exists(path)
   }
-  const flags = existing === "refuse" && isFile ? "ax" : existing === "overwrite" && isFile ? "w" : "a"
+  const flags = existing === "refuse" && there === undefined ? "ax" : existing === "overwrite" && isFile ? "w" : "a"
   const handle = await openFile(path, flags, 0o600).catch((error: unknown) => {
     throw codeOf(error) === "EEXIST" ? exists(path) : error
   })

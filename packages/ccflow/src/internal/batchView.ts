@@ -1,9 +1,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
-import type { Terminal } from "../Terminal.js"
+import { logger as terminalLogger, type Terminal } from "../Terminal.js"
 import * as Bar from "./batchBar.js"
-import { oneLine } from "./safe.js"
+import { oneLine, printable } from "./safe.js"
 import { clipped } from "./width.js"
 
 /** Shows how far a batch is: on a terminal in one line at its bottom, else in a line now and then. @internal */
@@ -18,15 +20,31 @@ export interface View {
 
 /** @internal */
 export const make = (terminal: Terminal["Type"]): Effect.Effect<View, never, Scope.Scope> =>
-  process.stderr.isTTY === true && process.env["TERM"] !== "dumb" ? atTerminal(terminal) : byLine(terminal)
+  isDrawn() ? atTerminal(terminal) : byLine(terminal)
+
+/** What is logged takes the place of what is drawn, which comes again below it. @internal */
+export const logging: Layer.Layer<never> = Layer.unwrapEffect(Effect.sync(() =>
+  isDrawn()
+    ? Logger.replace(
+      terminalLogger,
+      Logger.map(Logger.logfmtLogger, (line) => {
+        process.stderr.write(`\r\u001b[J${printable(line)}\n`)
+      })
+    )
+    : Layer.empty
+))
 
 // ---------------------------------------------------------------------------
+
+const isDrawn = (): boolean => process.stderr.isTTY === true && process.env["TERM"] !== "dumb"
 
 const atTerminal = (terminal: Terminal["Type"]): Effect.Effect<View, never, Scope.Scope> =>
   Effect.gen(function*() {
     let newest: Bar.Progress | undefined
     let drawn = false
     let over = false
+    // What is written by two at once would stand in one line.
+    const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
     const erase = Effect.suspend(() => {
       if (!drawn) return Effect.void
       drawn = false
@@ -38,13 +56,15 @@ const atTerminal = (terminal: Terminal["Type"]): Effect.Effect<View, never, Scop
       drawn = true
       yield* write(`\r\u001b[J${text}`)
     })
-    const end = Effect.zipRight(Effect.sync(() => over = true), erase)
+    const end = Effect.uninterruptible(one(Effect.zipRight(Effect.sync(() => over = true), erase)))
     yield* Effect.addFinalizer(() => end)
     // Also while nothing changes: time passes.
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(draw, Effect.sleep(drawnEvery))))
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.zipRight(Effect.uninterruptible(one(draw)), Effect.sleep(drawnEvery)))
+    )
     return {
       show: (progress) => Effect.sync(() => newest = progress),
-      tell: (text) => Effect.uninterruptible(Effect.zipRight(erase, terminal.warn(clipped(oneLine(text), 1000)))),
+      tell: (text) => Effect.uninterruptible(one(Effect.zipRight(erase, terminal.warn(clipped(oneLine(text), 1000))))),
       end
     }
   })

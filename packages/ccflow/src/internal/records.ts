@@ -1,5 +1,7 @@
+import type { BatchRepository } from "@ccflow/core/BatchRepository"
 import { Claude } from "@ccflow/core/Claude"
 import type { InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionHolder } from "@ccflow/core/SessionHolder"
 import type { SessionManager } from "@ccflow/core/SessionManager"
 import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import * as Config from "effect/Config"
@@ -23,7 +25,12 @@ export interface SessionExport {
 /** The records of a client, where it keeps any. The store is opened by the first who needs it, once. */
 export class Records extends Context.Tag("ccflow/Records")<Records, {
   readonly open: Effect.Effect<Opened | undefined, InvalidOptionsError | SessionStoreError>
+  /** What makes a batch durable. */
+  readonly batches: Effect.Effect<Context.Context<BatchRecords> | undefined, SessionStoreError>
 }>() {}
+
+/** Where batches are kept, and as whom. */
+export type BatchRecords = BatchRepository | SessionHolder
 
 /** In the file that this names; none where it is empty. */
 export const layer = (path: Config.Config<string>): Layer.Layer<Records, never, Claude> =>
@@ -35,6 +42,7 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Records, never, 
       const file = yield* Effect.orDie(path)
       const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
       let opened: Opened | undefined
+      let batches: Context.Context<BatchRecords> | undefined
 
       const open = Effect.gen(function*() {
         const store = yield* Effect.promise(() => import("./openRecords.js"))
@@ -43,10 +51,14 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Records, never, 
           Scope.extend(scope)
         )
       })
+      const openBatches = Effect.gen(function*() {
+        const store = yield* Effect.promise(() => import("./openBatches.js"))
+        return batches = yield* Scope.extend(store.openBatches(file), scope)
+      })
+      if (file.trim() === "") return { open: Effect.succeed(undefined), batches: Effect.succeed(undefined) }
       return {
-        open: file.trim() === ""
-          ? Effect.succeed(undefined)
-          : one(Effect.suspend(() => opened === undefined ? open : Effect.succeed(opened)))
+        open: one(Effect.suspend(() => opened === undefined ? open : Effect.succeed(opened))),
+        batches: one(Effect.suspend(() => batches === undefined ? openBatches : Effect.succeed(batches)))
       }
     })
   )
