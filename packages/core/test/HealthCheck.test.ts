@@ -222,9 +222,9 @@ describe("what it finds", () => {
             for (const text of texts) assert.notMatch(text ?? "", /\p{Cc}/u)
           }
         ),
-        { numRuns: 300 }
+        { numRuns: 150 }
       )
-    ))
+    ), 30_000)
 
   it.effect("never fails where the port breaks", () =>
     Effect.gen(function*() {
@@ -395,6 +395,15 @@ describe("what it remembers", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(fresh)).checkedAt, 6000)
       assert.strictEqual((yield* health.check()).checkedAt, 6000)
+      const late = yield* Effect.fork(health.check({ force: true }))
+      yield* TestClock.adjust("1 second")
+      yield* health.invalidate
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* Fiber.join(late)).checkedAt, 11_000)
+      assert.deepStrictEqual((yield* health.states).map(({ checkedAt }) => checkedAt), [6000])
+      const again = yield* Effect.fork(health.check())
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(again)).checkedAt, 16_000)
     }).pipe(Effect.provide(layer({ version: { stdout: "2.1.330", after: 5000 } }))))
 
   it.effect("tells of each answer that says something else, and of no other", () => {

@@ -139,6 +139,13 @@ describe("cli", () => {
       )
     }))
 
+  it.live("another file of the same version is no problem", () =>
+    Effect.gen(function*() {
+      const two = machine()
+      const path = [two.cli("bin/claude"), two.cli("other/claude")].map((file) => dirname(file)).join(":")
+      has(yield* found("cli", two, env(two, { PATH: `${path}:/usr/bin:/bin` })), "ok", "other/claude is never used")
+    }))
+
   it.live("a link to the same file is no second CLI", () =>
     Effect.gen(function*() {
       const linked = machine()
@@ -147,7 +154,7 @@ describe("cli", () => {
       mkdirSync(join(linked.root, "again"))
       symlinkSync(file, join(linked.root, "again", "claude"))
       const path = `${join(linked.root, "bin")}:${join(linked.root, "again")}:/usr/bin:/bin`
-      has(yield* found("cli", linked, env(linked, { PATH: path })), "ok", ` -> ${file}`, "is used", "is the same")
+      has(yield* found("cli", linked, env(linked, { PATH: path })), "ok", ` -> ${file}`, "is used", "is the same file")
     }))
 
   it.live("a link that leads nowhere, and a file that cannot run, are told; what comes behind is used", () =>

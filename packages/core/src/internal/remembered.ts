@@ -40,9 +40,10 @@ export const remembering = <Question, Answer>(
 
     const remember = (key: string, answer: Answer, asOf: number) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (asOf !== age) return Effect.void
         const before = answers.get(key)
         answers.delete(key)
-        answers.set(key, { answer, until: asOf === age ? now + livesFor(answer) : now })
+        answers.set(key, { answer, until: now + livesFor(answer) })
         for (const [oldest] of answers) {
           if (answers.size <= most) break
           answers.delete(oldest)

@@ -104,8 +104,9 @@ const candidateFinding = (each: Told, all: ReadonlyArray<Told>): Finding => {
       ? failed(`${name}: ${each.problem.detail}`, each.problem.fix)
       : ok(detail)
   }
-  return each.real === used?.real || each.version === used?.version
-    ? ok(`${name}${each.version === null ? "" : ` ${each.version}`} is the same`)
+  if (each.real === used?.real) return ok(`${each.path} is the same file`)
+  return each.version === used?.version
+    ? ok(`${name} is never used, and has the same version`)
     : warning(
       `${name} ${each.version ?? "(version unknown)"} is never used: ${used?.path} comes before it`,
       "Remove the one that is not wanted, or set CCFLOW_CLI_PATH."

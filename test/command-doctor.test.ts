@@ -1,0 +1,349 @@
+import { SessionRepository } from "@ccflow/core/SessionRepository"
+import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { mkdtemp, rm, stat } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { commandBundle } from "./support/commandBundle.js"
+import { noTerminal, Seat } from "./support/terminal.js"
+
+let bundle: Awaited<ReturnType<typeof commandBundle>>
+let folder: string
+beforeAll(async () => {
+  bundle = await commandBundle()
+  folder = await mkdtemp(join(tmpdir(), "ccflow-doctor-"))
+})
+afterAll(async () => {
+  await bundle[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+interface Result {
+  readonly name: string
+  readonly status: "ok" | "warning" | "failed" | "skipped"
+  readonly detail: string
+  readonly fix?: string
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly ms: number
+}
+
+/** A home, a project and a PATH of its own, with a `claude` that says what it is told to. */
+class Machine {
+  readonly root = mkdtempSync(join(folder, "machine-"))
+  readonly project = join(this.root, "project")
+  readonly store = join(this.root, "data", "sessions.db")
+  env: Readonly<Record<string, string>>
+
+  constructor() {
+    mkdirSync(this.project)
+    mkdirSync(join(this.root, "bin"))
+    this.env = {
+      PATH: `${join(this.root, "bin")}:/usr/bin:/bin`,
+      HOME: this.root,
+      IS_SANDBOX: "1",
+      CCFLOW_SESSION_STORAGE_PATH: this.store
+    }
+  }
+
+  write(path: string, text: string, mode = 0o644): string {
+    const file = join(this.root, path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, text, { mode })
+    return file
+  }
+
+  claude(
+    status = "{\"loggedIn\":true,\"authMethod\":\"claude.ai\",\"subscriptionType\":\"max\"}",
+    version = "2.1.330"
+  ): string {
+    const log = join(this.root, "log")
+    return this.write(
+      "bin/claude",
+      `#!/bin/sh\necho "$*" >> ${log}\nif [ "$1" = --version ]; then echo "${version} (Claude Code)"; else cat <<'END'\n${status}\nEND\nfi\n`,
+      0o755
+    )
+  }
+
+  get asked(): ReadonlyArray<string> {
+    return existsSync(join(this.root, "log")) ? readFileSync(join(this.root, "log"), "utf8").trim().split("\n") : []
+  }
+
+  run(command: string = bundle.command, ...args: ReadonlyArray<string>): Promise<Ended> {
+    const began = performance.now()
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [command, "doctor", ...args], {
+        env: { ...this.env },
+        cwd: this.project,
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+      let stdout = ""
+      let stderr = ""
+      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+      child.on("close", (code) => resolve({ code, stdout, stderr, ms: performance.now() - began }))
+    })
+  }
+
+  async json(...args: ReadonlyArray<string>) {
+    const ended = await this.run(bundle.command, "--json", ...args)
+    const whole = JSON.parse(ended.stdout) as {
+      readonly ok: boolean
+      readonly failed: number
+      readonly warnings: number
+      readonly checks: ReadonlyArray<Result>
+    }
+    return {
+      ...ended,
+      ...whole,
+      of: (name: string) => whole.checks.find((check) => check.name === name) ?? assert.fail(`no check ${name}`)
+    }
+  }
+}
+
+const has = (result: Result, status: Result["status"], ...words: ReadonlyArray<string>) => {
+  assert.strictEqual(result.status, status, JSON.stringify(result))
+  for (const word of words) assert.include(`${result.detail}\n${result.fix ?? ""}`, word)
+}
+
+const escapes = /\u001b/
+
+describe("ccflow doctor", () => {
+  it("prints each check with its mark, plain on a pipe, and ends with 0 where nothing failed", async () => {
+    const machine = new Machine()
+    const cli = machine.claude()
+    const { code, stderr, stdout } = await machine.run()
+    assert.deepStrictEqual([code, stderr], [0, ""])
+    assert.notMatch(stdout, escapes)
+    assert.include(stdout, `✓ cli             ${cli} 2.1.330 is used\n`)
+    assert.match(stdout, /^✓ account +the subscription \(max\) pays$/m)
+    assert.match(stdout, /^- mcp servers +none is configured$/m)
+    assert.match(stdout, /^✓ session store +\S+ is not there yet, and will be made$/m)
+    assert.match(stdout, /\n\n(Nothing is wrong|0 failed, \d+ warnings?)\.\n$/)
+    assert.isFalse(existsSync(machine.store), "it made the store")
+  })
+
+  it("asks the CLI only what is free, and each only once", async () => {
+    const machine = new Machine()
+    machine.claude()
+    await machine.run()
+    assert.deepStrictEqual([...new Set(machine.asked)].sort(), ["--version", "auth status --json"])
+    assert.lengthOf(machine.asked.filter((args) => args.startsWith("auth")), 1)
+  })
+
+  it("prints what to do about each problem, and ends with 1", async () => {
+    const machine = new Machine()
+    machine.claude("{\"loggedIn\":false}")
+    const settings = machine.write("project/.claude/settings.json", "{\n  \"permissions\": {,}\n}")
+    const { code, stdout } = await machine.run()
+    assert.strictEqual(code, 1)
+    assert.match(stdout, /^✗ login +nobody is logged in\n +fix: Log in: /m)
+    assert.include(stdout, `✗ config files    ${settings}:2:19: a name in double quotes is missing`)
+    assert.match(stdout, /\n2 failed, \d+ warnings?\.\n$/)
+  })
+
+  it("warnings alone end with 0", async () => {
+    const machine = new Machine()
+    machine.claude(undefined, "2.1.100")
+    const { code, failed, ok, warnings } = await machine.json()
+    assert.deepStrictEqual([code, ok, failed], [0, true, 0])
+    assert.isAbove(warnings, 0)
+  })
+
+  it("prints one object with --json", async () => {
+    const machine = new Machine()
+    machine.claude()
+    const { checks, code, ok, of } = await machine.json()
+    assert.deepStrictEqual([code, ok], [0, true])
+    assert.deepStrictEqual(checks.map(({ name }) => name), [
+      "cli",
+      "version",
+      "login",
+      "account",
+      "variables",
+      "root",
+      "nested session",
+      "node options",
+      "config files",
+      "mcp servers",
+      "disk space",
+      "limits",
+      "node",
+      "usage limits",
+      "session store"
+    ])
+    assert.deepStrictEqual(of("version"), { name: "version", status: "ok", detail: "2.1.330" })
+  })
+
+  it("works on a machine with nothing", async () => {
+    const machine = new Machine()
+    machine.env = { PATH: "/no/such/folder", HOME: join(machine.root, "nobody") }
+    const { code, of } = await machine.json()
+    assert.strictEqual(code, 1)
+    has(of("cli"), "failed", "there is no claude", "npm install -g @anthropic-ai/claude-code")
+    has(of("version"), "skipped")
+    has(of("login"), "skipped")
+    has(of("disk space"), "ok", join(machine.root, "nobody"))
+    assert.isFalse(existsSync(join(machine.root, "nobody")))
+  })
+
+  it("ends a CLI that says nothing, after a few seconds", async () => {
+    const machine = new Machine()
+    const pid = join(machine.root, "pid")
+    machine.write("bin/claude", `#!/bin/sh\ntrap '' INT TERM\necho $$ > ${pid}\nsleep 600\n`, 0o755)
+    const { code, ms, of } = await machine.json()
+    assert.strictEqual(code, 1)
+    has(of("cli"), "failed", "within 5 s")
+    assert.isBelow(ms, 15_000)
+    assert.throws(() => process.kill(Number(readFileSync(pid, "utf8")), 0))
+  })
+
+  it("says which of ccflow's own variables is wrong", async () => {
+    const machine = new Machine()
+    machine.claude()
+    machine.env = { ...machine.env, CCFLOW_DEFAULT_TIMEOUT: "soon" }
+    const { code, of } = await machine.json()
+    assert.strictEqual(code, 1)
+    has(of("variables"), "failed", "CCFLOW_DEFAULT_TIMEOUT")
+  })
+
+  it("starts MCP servers only with --live", async () => {
+    const machine = new Machine()
+    machine.claude("one: x - ✔ Connected")
+    await machine.json()
+    assert.notInclude(machine.asked, "mcp list")
+    const { of } = await machine.json("--live")
+    assert.include(machine.asked, "mcp list")
+    has(of("mcp servers"), "ok", "one: Connected")
+  })
+
+  it("refuses what it does not know, code 2", async () => {
+    const { code, stderr } = await new Machine().run(bundle.command, "--fix")
+    assert.strictEqual(code, 2)
+    assert.include(stderr, "--fix")
+  })
+})
+
+describe("the session store", () => {
+  const made = async (machine: Machine) =>
+    Effect.runPromise(Effect.provide(
+      Effect.flatMap(SessionRepository, (repository) => repository.list({})),
+      SqliteSessionRepository.layer({ path: machine.store })
+    ))
+
+  it("that is whole is opened and left as it was", async () => {
+    const machine = new Machine()
+    machine.claude()
+    await made(machine)
+    const before = await stat(machine.store)
+    const { of } = await machine.json()
+    has(of("session store"), "ok", "and is whole")
+    const after = await stat(machine.store)
+    assert.deepStrictEqual([after.mtimeMs, after.size], [before.mtimeMs, before.size])
+  })
+
+  it("that others can read is a warning", async () => {
+    const machine = new Machine()
+    machine.claude()
+    await made(machine)
+    chmodSync(machine.store, 0o644)
+    const { code, of } = await machine.json()
+    has(of("session store"), "warning", "mode 644", "chmod 600")
+    assert.strictEqual(code, 0)
+  })
+
+  it("that is no database, is damaged or is a folder fails", async () => {
+    const machine = new Machine()
+    machine.claude()
+    machine.write("data/sessions.db", "something else, and long enough to be looked at".repeat(100), 0o600)
+    has((await machine.json()).of("session store"), "failed", "not a database")
+    rmSync(machine.store)
+    await made(machine)
+    const bytes = readFileSync(machine.store)
+    bytes.fill(0xAA, 4096, Math.min(bytes.length, 40_000))
+    writeFileSync(machine.store, bytes)
+    has((await machine.json()).of("session store"), "failed", machine.store)
+    rmSync(machine.store)
+    mkdirSync(machine.store)
+    has((await machine.json()).of("session store"), "failed", "not a file")
+  })
+
+  it("whose driver is missing says what to install; a warning where nobody asked for it", async () => {
+    const machine = new Machine()
+    machine.claude()
+    // The same bundle, where nothing is installed beside it.
+    const lonely = mkdtempSync(join(folder, "lonely-"))
+    for (const name of (await import("node:fs")).readdirSync(dirname(bundle.command))) {
+      if (name !== "node_modules") symlinkSync(join(dirname(bundle.command), name), join(lonely, name))
+    }
+    const preserve = { ...machine.env, NODE_PRESERVE_SYMLINKS: "1", NODE_PRESERVE_SYMLINKS_MAIN: "1" }
+    machine.env = preserve
+    const named = JSON.parse((await machine.run(join(lonely, "main.mjs"), "--json")).stdout) as {
+      readonly checks: ReadonlyArray<Result>
+    }
+    has(named.checks.find(({ name }) => name === "session store")!, "failed", "npm install better-sqlite3")
+    const { CCFLOW_SESSION_STORAGE_PATH: _, ...unnamed } = preserve
+    machine.env = unnamed
+    const usual = JSON.parse((await machine.run(join(lonely, "main.mjs"), "--json")).stdout) as {
+      readonly checks: ReadonlyArray<Result>
+    }
+    has(usual.checks.find(({ name }) => name === "session store")!, "warning", "npm install better-sqlite3")
+  })
+})
+
+describe("what was read somewhere", () => {
+  it.skipIf(noTerminal !== undefined)(
+    `steers no terminal, and marks have colours there${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
+    async () => {
+      const machine = new Machine()
+      machine.claude("{\"loggedIn\":true,\"authMethod\":\"claude.ai\",\"email\":\"\\u001b[2Jme\\u202e@b.example\"}")
+      machine.write(
+        "project/.mcp.json",
+        JSON.stringify({ mcpServers: { "bad\u001b]0;title\u0007": { command: "no\u001b[31m such" } } })
+      )
+      await using seat = new Seat([process.execPath, bundle.command, "doctor"], {
+        env: machine.env,
+        cwd: machine.project,
+        columns: 200
+      })
+      assert.strictEqual(await seat.ended, 1)
+      assert.include(seat.written, "\u001b[32m✓\u001b[0m cli")
+      assert.include(seat.written, "\u001b[31m✗\u001b[0m mcp servers")
+      for (const [sequence] of seat.written.matchAll(/\u001b[^a-z]*[a-z]?/giu)) {
+        assert.match(sequence, /^\u001b\[(0|2|3[1-36])m$/)
+      }
+      assert.notMatch(seat.written, /[\u0007\u202e]/)
+      await using plain = new Seat([process.execPath, bundle.command, "doctor"], {
+        env: { ...machine.env, NO_COLOR: "1" },
+        cwd: machine.project
+      })
+      await plain.ended
+      assert.notMatch(plain.written, escapes)
+    }
+  )
+})
+
+describe("ccflow --help", () => {
+  it("tells of it", async () => {
+    const child = spawn(process.execPath, [bundle.command, "--help"], { stdio: ["ignore", "pipe", "inherit"] })
+    let stdout = ""
+    for await (const part of child.stdout) stdout += String(part)
+    assert.include(stdout, "ccflow doctor")
+  })
+})
