@@ -42,7 +42,7 @@ export interface BatchOptions {
   readonly readAhead?: number | undefined
   /**
    * Over all items, earlier runs of a durable batch included. Once so much is spent nothing more begins: what runs is
-   * finished, and all others end as cancelled.
+   * finished, and all others end as cancelled, those that are still to be read too.
    */
   readonly maxBudgetUsd?: number | undefined
   /** Options of all items. */

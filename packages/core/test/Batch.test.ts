@@ -1,11 +1,26 @@
 import * as Batch from "@ccflow/core/Batch"
+import { Claude, type ClaudeOptions, type Prompt } from "@ccflow/core/Claude"
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import { type Claim, Concurrency, CurrentClaim } from "@ccflow/core/Concurrency"
 import * as Policies from "@ccflow/core/Policies"
 import { CurrentMaxWait, UsageLimit } from "@ccflow/core/UsageLimit"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, FastCheck, Fiber, Layer, Option, Queue, Ref, Scope, Stream, TestClock } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  FastCheck,
+  Fiber,
+  Layer,
+  Option,
+  Queue,
+  Ref,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import { atOnce, collect, promptsSent, said, settled, timed, worker, works } from "./batches.js"
 
 const over = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.scoped(Effect.provide(effect, worker))
@@ -143,6 +158,36 @@ describe("the input of a batch", () => {
           return error._tag === "InvalidOptionsError" ? error.field : ""
         }))
       assert.deepStrictEqual(fields, ["items", "concurrency", "readAhead", "maxAhead", "maxBudgetUsd", "id", "id"])
+    }).pipe(over))
+})
+
+describe("a bug", () => {
+  it.effect("in the program ends the batch as a defect, when what ran has ended", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude
+      const buggy = {
+        ...claude,
+        query: (prompt: Prompt, options?: ClaudeOptions) =>
+          prompt === "bug"
+            ? Stream.unwrap(Effect.as(Effect.sleep(5), Stream.die("a bug")))
+            : claude.query(prompt, options)
+      }
+      for (const ordered of [false, true]) {
+        const seen: Array<string> = []
+        const exit = yield* timed(Effect.exit(Stream.runForEach(
+          Batch.run(["a 10", "bug", "b 10", "c 10"], { concurrency: 3, ordered }),
+          (end) => Effect.sync(() => seen.push(said(end)))
+        ))).pipe(Effect.provideService(Claude, buggy))
+        assert.deepStrictEqual(exit, Exit.die("a bug"))
+        assert.deepStrictEqual(seen.sort(), ["a", "b", "cancelled: all"])
+      }
+      function* broken() {
+        yield "a 10"
+        throw new Error("broken input")
+      }
+      const input = yield* Effect.exit(collect(Batch.run(broken())))
+      assert.isTrue(Exit.isFailure(input) && Cause.isDie(input.cause))
+      assert.strictEqual(yield* atOnce, 0)
     }).pipe(over))
 })
 

@@ -1,11 +1,9 @@
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import type { BatchOutcome } from "../Batch.js"
 import type { BatchClaimed, BatchItemEnd, BatchRecord, BatchRepositoryService, BatchSeen } from "../BatchRepository.js"
-import type { ClaudeOptions, Prompt } from "../Claude.js"
+import type { ClaudeOptions } from "../Claude.js"
 import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import type { Message, Result } from "../Message.js"
 import { type Ask, type Done, isAnswer, notBegun, optionsOf, outcomeOf, type Runner } from "./batchItem.js"
@@ -13,7 +11,7 @@ import { account, type Spent } from "./batchMoney.js"
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { restoredOutcome, storedError, storedResult } from "./batchStored.js"
-import { weightOf } from "./reopening.js"
+import { commits as commitsTo } from "./reopening.js"
 import type { Actor } from "./sessionActor.js"
 
 /** @internal */
@@ -91,7 +89,7 @@ export const make = ({ actor, ask, batchId, repository, settings, startedAt }: D
       })
 
     const see = (messages: ReadonlyArray<Message>): Effect.Effect<void, SessionStoreError> => {
-      const commits = !committed && messages.some((message) => weightOf(message) === "commits")
+      const commits = !committed && commitsTo(messages)
       const paid = account(spent, messages)
       if (!commits && !paid) return Effect.void
       const answer = schemaOf(task) === undefined

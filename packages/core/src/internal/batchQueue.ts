@@ -13,7 +13,8 @@ export interface Task {
 
 interface Line {
   readonly priority: number
-  readonly tasks: Array<Task>
+  /** Those before `next` are not held any more. */
+  readonly tasks: Array<Task | undefined>
   next: number
 }
 
@@ -66,7 +67,7 @@ export class BatchQueue {
         return undefined
       }
       if (this.waiting.has(task)) return task
-      line.next++
+      line.tasks[line.next++] = undefined
       if (line.next > 1000 && line.next * 2 > line.tasks.length) {
         line.tasks.splice(0, line.next)
         line.next = 0
@@ -87,6 +88,6 @@ export class BatchQueue {
 // ---------------------------------------------------------------------------
 
 const placeOf = ({ next, tasks }: Line, index: number): number => {
-  const at = tasks.findIndex((task, place) => place >= next && task.index > index)
+  const at = tasks.findIndex((task, place) => place >= next && task !== undefined && task.index > index)
   return at < 0 ? tasks.length : at
 }
