@@ -1,4 +1,4 @@
-import { CCFlowError, CliExitError, MissingResultError, query, type QueryOptions } from "ccflow"
+import { CCFlowError, CliExitError, getCliCircuitBreaker, MissingResultError, query, type QueryOptions } from "ccflow"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -22,6 +22,7 @@ let folder: string
 beforeEach(async (ctx) => {
   if (!linux) ctx.skip("needs /proc")
   folder = await mkdtemp(join(tmpdir(), "ccflow-lifecycle-"))
+  getCliCircuitBreaker().reset()
 })
 afterEach(() => rm(folder, { recursive: true }))
 

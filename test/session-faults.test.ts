@@ -33,7 +33,11 @@ const play = <E>(
   options: Layered = {}
 ): Promise<void> =>
   Effect.runPromise(
-    Effect.scoped(test).pipe(Effect.provide(NodeClaude.layerWith({ ...fake(script), ...options } as Layered)))
+    Effect.scoped(test).pipe(
+      Effect.provide(
+        NodeClaude.layerWith({ retry: false, circuitBreaker: false, ...fake(script), ...options } as Layered)
+      )
+    )
   )
 
 const processOf = (session: Session.Session) => Effect.map(session.id, (id) => processesWith(id))

@@ -59,6 +59,8 @@ export const play = async <E>(
     timeout: "30 seconds",
     allowedTools: ["Bash", "Write", "Agent", "Task"],
     warm,
+    retry: false,
+    circuitBreaker: false,
     ...options,
     cliPath: path,
     env: { ...sandbox.env, ...options.env }

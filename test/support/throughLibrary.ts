@@ -19,8 +19,9 @@ export const sandboxedOptions = ({ config, path, ...sandbox }: ThroughLibrary): 
   }
 })
 
-/** The library's own client, on the real CLI in the sandbox. */
-export const throughLibrary = (options: ThroughLibrary): Client => createClient(sandboxedOptions(options))
+/** The library's own client, on the real CLI in the sandbox. Every query is one run, whatever becomes of those before. */
+export const throughLibrary = (options: ThroughLibrary): Client =>
+  createClient({ retry: false, circuitBreaker: false, ...sandboxedOptions(options) })
 
 const definedOf = (env: ClientConfig["env"]): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(env ?? {}).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]))
