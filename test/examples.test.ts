@@ -22,6 +22,16 @@ const bash = (command: string) => toolUse("Bash", { command, description: "It" }
 const nice = "Nice to meet you, Ada. I am a stand-in without a model, yet I will remember that."
 
 const played: Readonly<Record<string, Example>> = {
+  "batch.ts": {
+    says: echoBrain,
+    prints: [
+      ...["1 of 3", "2 of 3", "3 of 3"],
+      ...["What is 3*4? 3*4 is 12.", "What is 10-7? 10-7 is 3.", "What is 9/3? 9/3 is 3."],
+      ...["5*5 is 25.", "1+2 is 3.", "2*2 is 4."],
+      "true cancelled",
+      "3 completed, 0 failed, 1 cancelled"
+    ]
+  },
   "conversation.ts": { says: echoBrain, prints: [nice, "Your name is Ada.", "2 turns"] },
   "effect-session.ts": { says: echoBrain, prints: [nice, "Your name is Ada.", "6*7 is 42.", "2 turns and 1"] },
   "hooks.ts": {
@@ -39,6 +49,17 @@ const played: Readonly<Record<string, Example>> = {
       "May Bash run \"rm report.txt\"?",
       /^denied: .*Nothing is deleted here\./,
       "The report is written."
+    ]
+  },
+  "policies.ts": {
+    says: echoBrain,
+    prints: [
+      "6*7 is 42. (call 3)",
+      "Error: no database",
+      "Error: no database",
+      "refused: it is open",
+      "it is closed",
+      "1+1 is 2. 2+2 is 4. 3+3 is 6."
     ]
   },
   "storage.ts": {

@@ -236,8 +236,8 @@ describe("back-pressure", () => {
   })
 
   it("maps more prompts than the queue holds, and loses no task", async () => {
-    const { pool } = clientOf(echo)
-    const prompts = Array.from({ length: 250 }, (_, index) => String(index))
+    const pool = clientOf(echo).createPool({ maxQueueSize: 10 })
+    const prompts = Array.from({ length: 40 }, (_, index) => String(index))
     const tasks = await pool.map(prompts)
     assert.deepStrictEqual(
       (await pool.gather(tasks)).map(({ result }) => result),
