@@ -7,21 +7,26 @@ import { Effect, Stream } from "effect"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { assert, describe, it } from "vitest"
 import { fake, linux, lives, sign, signed } from "./fixtures/lifecycle/processes.js"
 
-let folder: string
-beforeEach((ctx) => {
-  if (!linux) ctx.skip("needs /proc")
-  folder = mkdtempSync(join(tmpdir(), "ccflow-deadlines-"))
-})
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+/** A test of its own folder, beside the others: most of what they do is to wait. */
+const alone = (name: string, test: (folder: string) => Promise<unknown>) =>
+  it.concurrent(name, async (ctx) => {
+    if (!linux) ctx.skip("needs /proc")
+    const folder = mkdtempSync(join(tmpdir(), "ccflow-deadlines-"))
+    try {
+      await test(folder)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
 
 /** The sum of the graces, and what a busy machine adds. */
 const closing = 5000 + 3000
 
 /** What a query came to, after how long, and that none of its processes is left. */
-const play = async (script: object, options: Claude.ClaudeOptions) => {
+const play = async (folder: string, script: object, options: Claude.ClaudeOptions) => {
   const messages: Array<Message> = []
   const from = Date.now()
   const error = await Effect.runPromise(
@@ -44,8 +49,8 @@ const speaks = [{ init: {} }, { text: words, deltas: 16, deltaDelay: 200 }, { re
 
 /** Real processes that take too long, each in its way. */
 describe("a process whose time is up", () => {
-  it("while it starts, and says nothing", async () => {
-    const { error, messages, took } = await play({ start: [sign(folder), { sleepForever: true }] }, {
+  alone("while it starts, and says nothing", async (folder) => {
+    const { error, messages, took } = await play(folder, { start: [sign(folder), { sleepForever: true }] }, {
       startupTimeout: "1 second"
     })
     assert.deepInclude(error, {
@@ -61,8 +66,8 @@ describe("a process whose time is up", () => {
     assert.isBelow(took, 1000 + closing)
   })
 
-  it("because it has fallen silent: it says what there was, and leaves", async () => {
-    const { error, messages, took } = await play({
+  alone("because it has fallen silent: it says what there was, and leaves", async (folder) => {
+    const { error, messages, took } = await play(folder, {
       turns: [[sign(folder), { init: {} }, { text: "half" }, { sleepForever: true }]]
     }, { stallTimeout: "1 second" })
     assert.deepInclude(error, { phase: "stall", partial: "half" })
@@ -72,8 +77,8 @@ describe("a process whose time is up", () => {
     assert.isBelow(took, 1000 + closing)
   })
 
-  it("in the middle of its text", async () => {
-    const { error, messages } = await play({ turns: [[sign(folder), ...speaks]] }, {
+  alone("in the middle of its text", async (folder) => {
+    const { error, messages } = await play(folder, { turns: [[sign(folder), ...speaks]] }, {
       timeout: "2 seconds",
       includePartialMessages: true
     })
@@ -84,8 +89,8 @@ describe("a process whose time is up", () => {
     assert.isTrue(result?._tag === "Result" && result.interrupted)
   })
 
-  it("though it is deaf to every request and signal, within the bounds", async () => {
-    const { error, took } = await play({
+  alone("though it is deaf to every request and signal, within the bounds", async (folder) => {
+    const { error, took } = await play(folder, {
       turns: [[sign(folder), ...speaks.slice(0, 1), { text: "half" }, { ignoreStdin: true }, { sleepForever: true }]],
       signals: { SIGINT: "ignore", SIGTERM: "ignore" }
     }, { timeout: "1500 millis" })
@@ -94,18 +99,18 @@ describe("a process whose time is up", () => {
     assert.isBelow(took, 1500 + 2000 + closing)
   })
 
-  it("though it hears nothing but the signal: that is heard", async () => {
-    const { error, messages } = await play({
+  alone("though it hears nothing but the signal: that is heard", async (folder) => {
+    const { error, messages } = await play(folder, {
       turns: [[sign(folder), { init: {} }, { text: "half" }, { ignoreStdin: true }, { sleepForever: true }]]
     }, { stallTimeout: "1 second" })
     assert.deepInclude(error, { phase: "stall", partial: "half" })
     assert.strictEqual(messages.at(-1)?._tag, "Result")
   })
 
-  it("though it floods a consumer that takes nothing", async () => {
+  alone("though it floods a consumer that takes nothing", async (folder) => {
     const from = Date.now()
     const error = await Effect.runPromise(
-      Claude.query("hello", { timeout: "1500 millis", stallTimeout: "300 millis" }).pipe(
+      Claude.query("hello", { timeout: "4 seconds", stallTimeout: "2 seconds" }).pipe(
         Stream.runForEach(({ _tag }) => _tag === "Init" ? Effect.sleep("6 seconds") : Effect.void),
         Effect.flip,
         Effect.provide(NodeClaude.layerWith(fake({
@@ -120,7 +125,7 @@ describe("a process whose time is up", () => {
 })
 
 describe("a session's process whose turn's time is up", () => {
-  it("says what there was, and takes the next turn; a deaf one is replaced", () =>
+  alone("says what there was, and takes the next turn; a deaf one is replaced", (folder) =>
     Effect.gen(function*() {
       const session = yield* Session.make({ includePartialMessages: true })
       const late = yield* Effect.flip(Session.text(session, "speak", { timeout: "1500 millis" }))

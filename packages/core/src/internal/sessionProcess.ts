@@ -201,9 +201,10 @@ export class SessionProcess {
     return Effect.map(live.cli.memory, (bytes) => bytes !== undefined && bytes >= memoryBytes)
   })
 
+  /** Whoever is interrupted in the middle of it must still end it: nobody else does it again. */
   private close(running: Running): Effect.Effect<void> {
     if (this.running === running) this.running = undefined
-    return Scope.close(running.scope, Exit.void)
+    return Effect.uninterruptible(Scope.close(running.scope, Exit.void))
   }
 
   /**
@@ -303,7 +304,7 @@ export class SessionProcess {
     const { running } = this
     if (running?.live !== live) return tell()
     this.running = undefined
-    return Effect.zipRight(Effect.forkIn(Scope.close(running.scope, Exit.void), this.work), Effect.suspend(tell))
+    return Effect.zipRight(Effect.forkIn(this.close(running), this.work), Effect.suspend(tell))
   }
 }
 
