@@ -93,6 +93,17 @@ export type { ClientConfig } from "./Owner.js"
 export { PermissionMode } from "./PermissionMode.js"
 export type { Pool, PoolOptions, PoolStats, PoolStatus, PoolTask, TaskOrId, WaitOptions } from "./Pool.js"
 export type { Query, ResultOf } from "./Query.js"
+export {
+  type AcquireOptions,
+  CombinedLimiter,
+  getLimiter,
+  type Limiter,
+  type LimiterOptions,
+  type LimiterPermit,
+  type LimiterStats,
+  SlidingWindowRateLimiter,
+  TokenBucketRateLimiter
+} from "./RateLimiting.js"
 export { type RetryConfig, retryWithBackoff } from "./Retry.js"
 export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
 export type { ResumeOptions, SessionExport, Sessions } from "./Sessions.js"

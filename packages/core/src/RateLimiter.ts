@@ -177,15 +177,24 @@ const over = (
           })
         ),
       acquire: (acquiring = {}) =>
-        Effect.flatMap(checkAcquiring(acquiring), (checked) => Effect.map(enter(checked), ({ waitedMs }) => waitedMs)),
+        Effect.flatMap(
+          checkAcquiring(acquiring, mostOf(options)),
+          (checked) => Effect.map(enter(checked), ({ waitedMs }) => waitedMs)
+        ),
       state: Effect.sync(state),
       changes: observed.changes
     }
   })
 
-/** With a memory of its own: the limits of this layer, in this process. */
+/** With a memory of its own. */
+export const makeMemory = (
+  options: RateLimiterOptions = {}
+): Effect.Effect<RateLimiter["Type"], InvalidOptionsError, Scope.Scope> =>
+  Effect.suspend(() => over(makeStore(), Effect.option, options))
+
+/** With a memory of its own: what is counted is what goes through this layer. */
 export const layer = (options: RateLimiterOptions = {}): Layer.Layer<RateLimiter, InvalidOptionsError> =>
-  Layer.scoped(RateLimiter, Effect.suspend(() => over(makeStore(), Effect.option, options)))
+  Layer.scoped(RateLimiter, makeMemory(options))
 
 /**
  * Over a store that several hosts share, such as that of `@effect/experimental/RateLimiter/Redis`. What is in it is the
@@ -238,7 +247,7 @@ const metersOf = (
           ...asking("requests"),
           limit,
           costOf: ({ requests }) => requests,
-          amount: burst ?? Math.max(1, Math.floor(requestsPerMinute / 10)),
+          amount: burstOf(burst, requestsPerMinute),
           // A store keeps whole milliseconds.
           msPer: Math.ceil(minuteMs / requestsPerMinute)
         })
@@ -255,6 +264,20 @@ const metersOf = (
   }
   return meters
 }
+
+const burstOf = (burst: number | undefined, perMinute: number): number =>
+  burst ?? Math.max(1, Math.floor(perMinute / 10))
+
+/** More would never go at once. */
+const mostOf = ({ algorithm, burst, requestsPerMinute, requestsPerWindow }: RateLimiterOptions): number =>
+  Math.min(
+    requestsPerWindow?.requests ?? Infinity,
+    requestsPerMinute === undefined
+      ? Infinity
+      : algorithm === "sliding-window"
+      ? requestsPerMinute
+      : burstOf(burst, requestsPerMinute)
+  )
 
 /** What the results among these say. */
 const usedBy = (batch: ReadonlyArray<Message>): number | undefined => {
@@ -317,7 +340,15 @@ const check = (options: RateLimiterOptions): Effect.Effect<RateLimiterOptions, I
 const invalid = (field: string, detail: string, hint: string): InvalidOptionsError =>
   new InvalidOptionsError({ field: `rateLimit.${field}`, detail, hint })
 
-const checkAcquiring = checked(
+const checkAcquiring = (acquiring: Acquiring, most: number): Effect.Effect<Acquiring, InvalidOptionsError> =>
+  Effect.filterOrFail(checkShape(acquiring), ({ requests = 1 }) => requests <= most, () =>
+    new InvalidOptionsError({
+      field: "acquire.requests",
+      detail: `no more than ${most} ever go at once`,
+      hint: "Raise burst, or ask for fewer."
+    }))
+
+const checkShape = checked(
   Schema.Struct({
     key: Schema.optional(Schema.String),
     requests: Schema.optional(Count),

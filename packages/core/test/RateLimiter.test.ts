@@ -277,7 +277,7 @@ describe("the memory", () => {
     Effect.gen(function*() {
       const mine = makeStore()
       const theirs = yield* Effect.provide(RateLimiterStore, layerStoreMemory)
-      for (let step = 0; step < 300; step++) {
+      for (let step = 0; step < 60; step++) {
         const options = { key: `${step % 7}`, tokens: 1 + step % 3, refillRate: Duration.millis(700), limit: 4 }
         const window = { ...options, limit: step % 2 === 0 ? 4 : undefined }
         assert.deepStrictEqual(yield* mine.fixedWindow(window), yield* theirs.fixedWindow(window))
@@ -327,7 +327,7 @@ describe("hosts that share a store", () => {
         yield* TestClock.adjust(59_999)
         assert.strictEqual((yield* Fiber.poll(started))._tag, "None")
         yield* TestClock.adjust("10 seconds")
-        assert.deepStrictEqual(yield* Fiber.join(started), [after, 60_000 + after])
+        assert.deepStrictEqual(yield* Fiber.join(started), [0, 60_000 + after])
       }
     }))
 })

@@ -61,24 +61,29 @@ export class Gate {
         if (due.at > until || (full && maxWaitMs === 0)) return Effect.fail(this.exceeded(due))
         const waiter: Waiter = { cost, stirred: false, wake: undefined }
         const place = this.line.push(waiter)
+        let waited = false
+        const pausing = (effect: Effect.Effect<void, ClaudeError>) => {
+          waited = true
+          return restore(wait(this.pause(effect)))
+        }
 
         const turn: Effect.Effect<void, ClaudeError> = Effect.suspend(() =>
           Effect.zipRight(
-            this.mayGo(waiter) ? Effect.void : restore(wait(this.within(until, cost, this.turnOf(waiter)))),
+            this.mayGo(waiter) ? Effect.void : pausing(this.within(until, cost, this.turnOf(waiter))),
             Effect.flatMap(this.take(cost), (at) => {
               if (at === undefined) return turn
               if (at <= this.now()) return Effect.void
               // Another host was first.
               return at > until
                 ? Effect.zipRight(this.giveBack(cost), Effect.fail(this.exceeded(this.due(cost, nothing))))
-                : restore(wait(this.pause(this.sleep(at))))
+                : pausing(this.sleep(at))
             })
           )
         )
         return turn.pipe(
           Effect.map(() => {
             this.active++
-            return this.now() - from
+            return waited ? this.now() - from : 0
           }),
           Effect.ensuring(Effect.sync(() => {
             this.line.remove(place)
@@ -150,9 +155,9 @@ export class Gate {
   }
 
   private within(until: number, cost: Cost, turn: Effect.Effect<void>): Effect.Effect<void, ClaudeError> {
-    if (until === Infinity) return this.pause(turn)
+    if (until === Infinity) return turn
     const late = Effect.zipRight(this.sleep(until), Effect.suspend(() => this.exceeded(this.due(cost, nothing))))
-    return this.pause(Effect.raceFirst(turn, late))
+    return Effect.raceFirst(turn, late)
   }
 
   private pause<E>(effect: Effect.Effect<void, E>): Effect.Effect<void, E> {
