@@ -1,6 +1,10 @@
 import { SessionRepository } from "@ccflow/core/SessionRepository"
+import { UsageLimitStore } from "@ccflow/core/UsageLimit"
+import * as SqliteFile from "@ccflow/sql/SqliteFile"
 import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
+import * as SqlUsageLimitStore from "@ccflow/sql/SqlUsageLimitStore"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { spawn } from "node:child_process"
 import {
   chmodSync,
@@ -217,10 +221,10 @@ describe("ccflow doctor", () => {
   it("says which of ccflow's own variables is wrong", async () => {
     const machine = new Machine()
     machine.claude()
-    machine.env = { ...machine.env, CCFLOW_DEFAULT_TIMEOUT: "soon" }
+    machine.env = { ...machine.env, CCFLOW_DEFAULT_TIMEOUT: "soon", CCFLOW_MAX_CONCURRENT: "many" }
     const { code, of } = await machine.json()
     assert.strictEqual(code, 1)
-    has(of("variables"), "failed", "CCFLOW_DEFAULT_TIMEOUT")
+    has(of("variables"), "failed", "CCFLOW_DEFAULT_TIMEOUT", "CCFLOW_MAX_CONCURRENT")
   })
 
   it("starts MCP servers only with --live", async () => {
@@ -258,6 +262,17 @@ describe("the session store", () => {
     assert.deepStrictEqual([after.mtimeMs, after.size], [before.mtimeMs, before.size])
   })
 
+  it("says which windows of the subscription are used up", async () => {
+    const machine = new Machine()
+    machine.claude()
+    const window = { account: "", limit: "five_hour", status: "rejected", utilization: 1, overage: false, seenAt: 1 }
+    await Effect.runPromise(Effect.provide(
+      Effect.flatMap(UsageLimitStore, (store) => store.save({ ...window, resetsAt: Date.UTC(2099, 0, 1) })),
+      Layer.provide(SqlUsageLimitStore.layer, SqliteFile.layer({ path: machine.store }))
+    ))
+    has((await machine.json()).of("usage limits"), "warning", "five_hour is used up until 2099-01-01T00:00:00.000Z")
+  })
+
   it("that others can read is a warning", async () => {
     const machine = new Machine()
     machine.claude()
@@ -292,13 +307,17 @@ describe("the session store", () => {
     for (const name of (await import("node:fs")).readdirSync(dirname(bundle.command))) {
       if (name !== "node_modules") symlinkSync(join(dirname(bundle.command), name), join(lonely, name))
     }
-    const preserve = { ...machine.env, NODE_PRESERVE_SYMLINKS: "1", NODE_PRESERVE_SYMLINKS_MAIN: "1" }
+    const preserve: Readonly<Record<string, string>> = {
+      ...machine.env,
+      NODE_PRESERVE_SYMLINKS: "1",
+      NODE_PRESERVE_SYMLINKS_MAIN: "1"
+    }
     machine.env = preserve
     const named = JSON.parse((await machine.run(join(lonely, "main.mjs"), "--json")).stdout) as {
       readonly checks: ReadonlyArray<Result>
     }
     has(named.checks.find(({ name }) => name === "session store")!, "failed", "npm install better-sqlite3")
-    const { CCFLOW_SESSION_STORAGE_PATH: _, ...unnamed } = preserve
+    const { ["CCFLOW_SESSION_STORAGE_PATH"]: _, ...unnamed } = preserve
     machine.env = unnamed
     const usual = JSON.parse((await machine.run(join(lonely, "main.mjs"), "--json")).stdout) as {
       readonly checks: ReadonlyArray<Result>

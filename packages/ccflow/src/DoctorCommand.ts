@@ -10,7 +10,7 @@ import { dirname } from "node:path"
 import { diagnosisOf, shown } from "./internal/diagnosis.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
 import * as Store from "./internal/store.js"
-import { givenStore, storeCheck } from "./internal/storeCheck.js"
+import { givenStore, knownWindows, storeCheck } from "./internal/storeCheck.js"
 import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
@@ -25,7 +25,11 @@ const doctor = Command.make("doctor", {
     const store = givenStore()
     const path = store ?? (yield* Effect.orElseSucceed(Store.path, () => undefined))
     const folders = path === undefined ? [] : [{ name: "session store", path: dirname(path) }]
-    const all = yield* NodeDoctor.checks({ live, folders })
+    const all = yield* NodeDoctor.checks({
+      live,
+      folders,
+      windows: path === undefined ? Effect.succeed([]) : knownWindows(path)
+    })
     const found = diagnosisOf(yield* NodeDoctor.run([...all, storeCheck(store)]))
     yield* json
       ? terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)

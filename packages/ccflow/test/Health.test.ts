@@ -3,7 +3,10 @@ import { fakeClient } from "ccflow/testing"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
+
+// Real processes, on a machine that may have much else to do.
+vi.setConfig({ testTimeout: 30_000 })
 
 let folder = ""
 beforeAll(() => {

@@ -4,14 +4,17 @@
  */
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import { type CliProcess } from "@ccflow/core/CliProcess"
 import * as HealthCheck from "@ccflow/core/HealthCheck"
+import * as Policies from "@ccflow/core/Policies"
 import type { UsageWindow } from "@ccflow/core/UsageLimit"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type CheckResult, type Finding, ok, skipped, together, warning } from "./internal/checkResult.js"
+import { processesOn } from "./internal/capacity.js"
+import { type CheckResult, failed, type Finding, ok, skipped, together, warning } from "./internal/checkResult.js"
 import { candidatesFinding, liveServers, loginFinding, versionFinding } from "./internal/cliFindings.js"
 import { configFinding, isBroken, readConfig } from "./internal/configFiles.js"
 import { accountFinding, nestingFinding, nodeOptionsFinding, rootFinding, variablesOf } from "./internal/environment.js"
@@ -30,13 +33,16 @@ export interface DoctorOptions extends Pick<QueryOptions, "cliPath" | "cwd" | "e
   readonly live?: boolean | undefined
   /** Folders beside the CLI's own in which there must be room. Default: none. */
   readonly folders?: ReadonlyArray<Folder> | undefined
-  /** How many CLIs may run at once, to be told. */
+  /** How many CLIs may run at once, to be told. Default: as a client's default is. */
   readonly maxConcurrent?: number | undefined
   /** What is known of the subscription's windows. Default: nothing. */
-  readonly windows?: Effect.Effect<ReadonlyArray<UsageWindow>> | undefined
+  readonly windows?: Effect.Effect<ReadonlyArray<Window>> | undefined
   /** What of the machine is otherwise than it says itself: for tests, and for those who ask for another. */
   readonly machine?: Partial<Machine> | undefined
 }
+
+/** What is told of a window. */
+export type Window = Pick<UsageWindow, "limit" | "status" | "resetsAt" | "utilization">
 
 /** One thing to look at. */
 export interface Check<R = never> {
@@ -111,7 +117,7 @@ export const checks = (options: DoctorOptions = {}): Effect.Effect<ReadonlyArray
           { name: "temporary files", path: machine.temporary },
           ...(options.folders ?? [])
         ])),
-      looked("limits", () => limitsFinding(machine, options.maxConcurrent)),
+      looked("limits", () => limitsFinding(machine, options.maxConcurrent ?? usualConcurrency(machine))),
       looked("node", () => nodeFinding(machine)),
       check("usage limits", Effect.flatMap(options.windows ?? Effect.succeed([]), windowsFinding))
     ]
@@ -141,16 +147,23 @@ const changesTo = ({ env }: Machine): Readonly<Record<string, string | undefined
 
 const isDropped = (name: string): boolean => name === "CLAUDECODE" || name === "NODE_OPTIONS"
 
+const usualConcurrency = ({ cores, env, memory }: Machine): number =>
+  Number(env["CCFLOW_MAX_CONCURRENT"]) || processesOn({ cores, memoryBytes: memory.total })
+
 /** Those that ccflow itself reads. */
-const variables: Effect.Effect<Finding> = Effect.void.pipe(
-  Effect.provide(ClaudeConfig.layer),
-  Effect.match({
-    onSuccess: () => ok("those of ccflow can be read"),
-    onFailure: ({ detail, field, hint }): Finding => ({ status: "failed", detail: `${field}: ${detail}`, fix: hint })
-  })
+const variables: Effect.Effect<Finding> = Effect.map(
+  Effect.forEach(
+    [ClaudeConfig.layer, Policies.layer],
+    (layer: Layer.Layer<never, InvalidOptionsError>) =>
+      Effect.match(Effect.provide(Effect.void, layer), {
+        onSuccess: () => [],
+        onFailure: ({ detail, field, hint }) => [failed(`${field}: ${detail}`, hint)]
+      })
+  ),
+  (problems) => together(problems.flat(), ok("those of ccflow can be read"))
 )
 
-const windowsFinding = (windows: ReadonlyArray<UsageWindow>): Effect.Effect<Finding> =>
+const windowsFinding = (windows: ReadonlyArray<Window>): Effect.Effect<Finding> =>
   Effect.map(Clock.currentTimeMillis, (now) =>
     together(
       windows.map(({ limit, resetsAt, status, utilization }) => {

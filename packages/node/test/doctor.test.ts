@@ -6,10 +6,13 @@ import { Effect, FastCheck, TestClock } from "effect"
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { afterAll } from "vitest"
+import { afterAll, vi } from "vitest"
 import { jsonFault } from "../src/internal/jsonFault.js"
 import { liveFinding } from "../src/internal/mcpServers.js"
 import { linux, onlyLinux } from "./support.js"
+
+// Real processes, on a machine that may have much else to do.
+vi.setConfig({ testTimeout: 30_000 })
 
 const isRoot = process.getuid?.() === 0
 
@@ -491,8 +494,8 @@ describe("the machine's own", () => {
       )
     }))
 
-  it.live.skipIf(process.platform !== "linux")(
-    "a folder without room or that cannot be written to fails",
+  it.live.skipIf(!linux)(
+    `a folder without room or that cannot be written to fails${onlyLinux}`,
     () =>
       Effect.gen(function*() {
         const disk = machine()
@@ -527,6 +530,8 @@ describe("the machine's own", () => {
       const used = machine()
       const window: UsageWindow = {
         account: "",
+        overage: false,
+        seenAt: 0,
         limit: "five_hour",
         status: "rejected",
         resetsAt: Date.now() + 3_600_000,

@@ -35,6 +35,23 @@ export const storeCheck = (given: string | undefined): NodeDoctor.Check =>
     )
   )
 
+/** What the file knows of the subscription's windows. A file that does not tell is another check's business. @internal */
+export const knownWindows = (path: string): Effect.Effect<ReadonlyArray<NodeDoctor.Window>> =>
+  Effect.gen(function*() {
+    if (!(yield* Effect.promise(() => stat(path).then((found) => found.isFile(), () => false)))) return []
+    const rows = yield* opened(
+      yield* load,
+      path,
+      (client) => client.unsafe<WindowRow>("SELECT * FROM ccflow_usage_windows ORDER BY account, limit_name")
+    )
+    return rows.map(({ limit_name, resets_at, status, utilization }) => ({
+      limit: limit_name,
+      status,
+      resetsAt: resets_at,
+      utilization
+    }))
+  }).pipe(Effect.catchAllCause(() => Effect.succeed([])))
+
 /** The file that the environment names. @internal */
 export const givenStore = (): string | undefined => {
   const path = process.env["CCFLOW_SESSION_STORAGE_PATH"]?.trim() ?? ""
@@ -42,6 +59,13 @@ export const givenStore = (): string | undefined => {
 }
 
 // ---------------------------------------------------------------------------
+
+interface WindowRow {
+  readonly limit_name: string
+  readonly status: string
+  readonly resets_at: number | null
+  readonly utilization: number | null
+}
 
 /** The driver loads its own code when it opens something. */
 const load = Effect.tryPromise(() => import("@effect/sql-sqlite-node/SqliteClient")).pipe(
