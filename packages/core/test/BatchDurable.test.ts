@@ -31,6 +31,9 @@ const host = Effect.gen(function*() {
   )
   return {
     as: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provide(effect, context),
+    /** As long as it takes, while others let the time pass. */
+    reads: (items: ReadonlyArray<Batch.BatchItem | string>, options: Batch.BatchOptions = {}) =>
+      read(Stream.provideSomeContext(Batch.run(items, { id: "b", ordered: true, ...options }), context)),
     ends: (items: ReadonlyArray<Batch.BatchItem | string>, options: Batch.BatchOptions = {}) =>
       collect(Stream.provideSomeContext(Batch.run(items, { id: "b", ordered: true, ...options }), context)),
     /** Runs until the time, and is killed then. */
@@ -49,6 +52,8 @@ const host = Effect.gen(function*() {
       })
   }
 })
+
+const read = <E, R>(ends: Stream.Stream<Batch.BatchEnd, E, R>) => Effect.map(Stream.runCollect(ends), (all) => [...all])
 
 const gone = new SessionStoreError({ operation: "any", reason: "Unavailable", detail: "killed", hint: "" })
 
@@ -277,11 +282,12 @@ describe("the store", () => {
   it.effect("is told that an interrupted item can be gone on with at once, and knows what the others have spent", () =>
     Effect.gen(function*() {
       const first = yield* host
-      const items = ["a 10", "b 100", "c 10"]
-      const reader = yield* Effect.fork(first.ends(items, { concurrency: 2 }))
+      const items = ["a 10", "b 100", "c 10"].map((prompt) => ({ key: prompt, prompt }))
+      const reader = yield* Effect.fork(first.reads(items, { concurrency: 2 }))
       yield* TestClock.adjust(50)
       yield* Fiber.interrupt(reader)
       assert.deepInclude(yield* totals, { running: 1, completed: 2, endedCostUsd: 2 })
+      assert.deepInclude(yield* record("b 100"), { status: "running", expiresAt: 0 })
       const ends = yield* (yield* host).ends(items, { maxBudgetUsd: 2 })
       assert.deepStrictEqual(ends.map(said), ["a", "cancelled: budget", "c"])
       const more = yield* (yield* host).ends(items, { maxBudgetUsd: 3 })
@@ -310,11 +316,12 @@ describe("two hosts with the same batch", () => {
     Effect.gen(function*() {
       const items = ["a 300000"]
       const [one, other] = [yield* host, yield* host]
-      const here = yield* Effect.fork(one.ends(items))
+      const here = yield* Effect.fork(one.reads(items))
       yield* settled
-      const there = yield* Effect.fork(other.ends(items))
+      const there = yield* Effect.fork(other.reads(items))
       yield* TestClock.adjust("4 minutes")
       assert.strictEqual(yield* atOnce, 1)
+      yield* TestClock.adjust("2 minutes")
       assert.deepStrictEqual((yield* Fiber.join(here)).map(({ restored }) => restored), [false])
       assert.deepStrictEqual((yield* Fiber.join(there)).map(({ restored }) => restored), [true])
     }).pipe(working))
@@ -324,18 +331,17 @@ describe("two hosts with the same batch", () => {
       const repository = yield* BatchRepository.BatchRepository
       const items = ["a 100000"]
       let asleep = true
-      const sleepy = {
+      const sleepy: BatchRepository.BatchRepositoryService = {
         ...repository,
-        renew: (batchId: string, holder: string, ttl: string) =>
-          asleep ? Effect.fail(gone) : repository.renew(batchId, holder, ttl as "1 second")
-      } as BatchRepository.BatchRepositoryService
+        renew: (...args) => asleep ? Effect.fail(gone) : repository.renew(...args)
+      }
       const here = yield* Effect.fork(
-        collect(Batch.run(items, { id: "b" })).pipe(
+        read(Batch.run(items, { id: "b" })).pipe(
           Effect.provideService(BatchRepository.BatchRepository, sleepy)
         )
       )
       yield* settled
-      const there = yield* Effect.fork((yield* host).ends(items))
+      const there = yield* Effect.fork((yield* host).reads(items))
       yield* TestClock.adjust("35 seconds")
       assert.strictEqual(yield* atOnce, 2)
       asleep = false

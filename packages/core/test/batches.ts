@@ -1,7 +1,11 @@
 import type * as Batch from "@ccflow/core/Batch"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
+import { vi } from "@effect/vitest"
 import { Duration, Effect, Fiber, Stream, TestClock } from "effect"
+
+// A busy machine takes its time, whatever the clock of the test says.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** What a prompt such as `"name 100 ok"` asks the CLI to do: to work for so many milliseconds, and how to end. */
 export const works = (prompt: string): FakeCli.Turn => {
