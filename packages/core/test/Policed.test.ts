@@ -1,7 +1,8 @@
 import * as Claude from "@ccflow/core/Claude"
 import { CliSpawnError } from "@ccflow/core/ClaudeError"
 import * as Policies from "@ccflow/core/Policies"
-import { RateLimiter } from "@ccflow/core/RateLimiter"
+import type { Call } from "@ccflow/core/Policy"
+import { layerNoop, RateLimiter } from "@ccflow/core/RateLimiter"
 import * as Session from "@ccflow/core/Session"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
@@ -212,11 +213,13 @@ describe("a session's turn", { timeout: 20_000 }, () => {
 
 /** Lets the first call wait for the first of these, and so on; those beyond for nothing. */
 const slower = (waits: ReadonlyArray<"5 seconds" | "1 second">) =>
-  Layer.sync(RateLimiter, () => {
-    let calls = 0
-    return {
-      around: (call) => around((open) => Effect.zipRight(call.wait(Effect.sleep(waits[calls++] ?? 0)), open)),
-      state: Effect.succeed({ waiting: 0, active: 0 }),
-      changes: Stream.empty
-    }
-  })
+  Layer.effect(
+    RateLimiter,
+    Effect.map(RateLimiter, (limiter) => {
+      let calls = 0
+      return {
+        ...limiter,
+        around: (call: Call) => around((open) => Effect.zipRight(call.wait(Effect.sleep(waits[calls++] ?? 0)), open))
+      }
+    })
+  ).pipe(Layer.provide(layerNoop))
