@@ -17,6 +17,7 @@ import { Line } from "./line.js"
 import type { Live } from "./live.js"
 import { closedError, leaving, type ProcessParts, SessionProcess } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
+import { count, nothing } from "./totals.js"
 import { Turn, type TurnOutcome } from "./turn.js"
 import { TurnDeadlines } from "./turnDeadlines.js"
 import { diedByItself, givenUp, sentBefore } from "./turnErrors.js"
@@ -26,19 +27,10 @@ export interface SessionParts extends Omit<ProcessParts, "wait"> {
   readonly idleTimeout: Duration.Duration
 }
 
-/** What a session has come to so far. @internal */
-export interface Totals {
-  turns: number
-  inputTokens: number
-  outputTokens: number
-  costUsd: number
-  durationMs: number
-}
-
 /** A session's turns: one after the other, each with one end, whatever becomes of its process or its consumer. @internal */
 export class SessionCore {
   readonly cli: SessionProcess
-  readonly totals: Totals = { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 }
+  readonly totals = nothing()
   readonly events: PubSub.PubSub<Message>
   private readonly parts: SessionParts
   private readonly work: Scope.CloseableScope
@@ -72,13 +64,13 @@ export class SessionCore {
       { ...parts, wait: this.wait },
       {
         saw: (turn, messages) => {
-          this.count(messages)
+          count(this.totals, messages)
           return parts.recorder.saw(turn, messages)
         },
         conclude: (turn, outcome, last) => this.conclude(turn, outcome, last),
         known: (turn) => this.conclude(turn, Either.left(sentBefore(turn.id)), []),
         background: (messages) => {
-          this.count(messages)
+          count(this.totals, messages)
           return Effect.zipRight(PubSub.publishAll(events, messages), this.spare)
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
@@ -336,7 +328,7 @@ export class SessionCore {
 
   /** The consumer's end of it, once, and its record before. */
   private finish(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void> {
-    this.count(last)
+    count(this.totals, last)
     if (turn.ending) return Effect.void
     turn.ending = true
     const { totals } = this
@@ -351,16 +343,6 @@ export class SessionCore {
       turn.inbox.offer(last)
       turn.end(end)
     })
-  }
-
-  /** What the CLI does by itself costs, too. */
-  private count(messages: ReadonlyArray<Message>): void {
-    for (const message of messages) {
-      if (message._tag !== "Result") continue
-      this.totals.inputTokens += message.usage.inputTokens
-      this.totals.outputTokens += message.usage.outputTokens
-      this.totals.costUsd += message.costUsd
-    }
   }
 
   private readonly next: Effect.Effect<void> = Effect.suspend(() =>

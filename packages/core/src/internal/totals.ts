@@ -1,0 +1,23 @@
+import type { Message } from "../Message.js"
+
+/** What a session has come to so far. @internal */
+export interface Totals {
+  turns: number
+  inputTokens: number
+  outputTokens: number
+  costUsd: number
+  durationMs: number
+}
+
+/** @internal */
+export const nothing = (): Totals => ({ turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 })
+
+/** What the CLI does by itself costs, too. @internal */
+export const count = (totals: Totals, messages: ReadonlyArray<Message>): void => {
+  for (const message of messages) {
+    if (message._tag !== "Result") continue
+    totals.inputTokens += message.usage.inputTokens
+    totals.outputTokens += message.usage.outputTokens
+    totals.costUsd += message.costUsd
+  }
+}
