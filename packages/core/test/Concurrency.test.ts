@@ -261,10 +261,10 @@ describe("the limit", () => {
       yield* a.end
       yield* b.end
       assert.deepStrictEqual(yield* seen, ["0/1 0", "1/1 0", "1/1 1", "1/1 0", "0/1 0"])
-      for (let index = 0; index < 200; index++) {
+      for (let index = 0; index < 80; index++) {
         yield* (yield* start("x", [])).end
       }
-      assert.strictEqual((yield* seen).length, 405)
+      assert.strictEqual((yield* seen).length, 165)
       yield* Fiber.interrupt(slow)
     }).pipe(limited(1)))
 

@@ -39,8 +39,9 @@ describe("hosts that share a Redis", () => {
   /** Each with its own connection and its own memory. */
   const starts = (hosts: number, calls: number, options: RateLimiter.RateLimiterOptions) =>
     Effect.gen(function*() {
-      if (typeof store === "string") return []
       const times: Array<number> = []
+      let asked = Infinity
+      if (typeof store === "string") return { asked, times }
       yield* Effect.forEach(
         Array.from({ length: hosts }),
         () =>
@@ -48,6 +49,7 @@ describe("hosts that share a Redis", () => {
             const scope = yield* Scope.make()
             const layer = Layer.provide(RateLimiter.layerWith(options), Layer.fresh(store))
             const context = yield* Layer.buildWithScope(layer, scope)
+            asked = Math.min(asked, Date.now())
             yield* Effect.forEach(
               Array.from({ length: calls }),
               () =>
@@ -61,31 +63,30 @@ describe("hosts that share a Redis", () => {
           }),
         { concurrency: "unbounded" }
       )
-      return times.toSorted((one, other) => one - other)
+      return { asked, times: times.toSorted((one, other) => one - other) }
     })
 
   it.live("keep an even rate together", (ctx) => {
     if (typeof store === "string") ctx.skip(store)
     return Effect.gen(function*() {
       // 50 ms between two.
-      const times = yield* starts(3, 4, { requestsPerMinute: 1200, burst: 2 })
+      const { asked, times } = yield* starts(3, 4, { requestsPerMinute: 1200, burst: 2 })
       assert.strictEqual(times.length, 12)
-      const [first = 0] = times
-      const tolerance = 15
+      const tolerance = 5
       for (const [index, time] of times.entries()) {
-        assert.isAtLeast(time - first, (index - 1) * 50 - tolerance)
+        assert.isAtLeast(time - asked, (index - 1) * 50 - tolerance)
       }
-      assert.isBelow(times.at(-1)! - first, 1500)
     })
   })
 
   it.live("never have more in a window together", (ctx) => {
     if (typeof store === "string") ctx.skip(store)
     return Effect.gen(function*() {
-      const [requests, window] = [4, 300]
-      const times = yield* starts(3, 4, { requestsPerWindow: { requests, window } })
+      const [requests, window] = [4, 500]
+      const { times } = yield* starts(3, 4, { requestsPerWindow: { requests, window } })
       assert.strictEqual(times.length, 12)
-      const tolerance = 15
+      // A busy machine notes a start later than it was.
+      const tolerance = 200
       for (let index = requests; index < times.length; index++) {
         assert.isAtLeast(times[index]! - times[index - requests]!, window - tolerance)
       }
