@@ -151,7 +151,6 @@ class Workers implements Pool {
   private active = 0
   private counted = 0
   private closed = false
-  private stopping = false
 
   constructor(source: Source, settings: Settings) {
     this.source = source
@@ -201,7 +200,6 @@ class Workers implements Pool {
 
   readonly close = async ({ wait = false }: { readonly wait?: boolean | undefined } = {}): Promise<void> => {
     this.closed = true
-    this.stopping ||= !wait
     if (!wait) { for (const entry of [...this.live.values()]) void this.stop(entry, abortError("the pool is closed")) }
     if (this.live.size > 0) await new Promise<void>((resolve) => this.whenEmpty.push(resolve))
     this.source.open.delete(this)
@@ -232,7 +230,7 @@ class Workers implements Pool {
 
   /** Gives the free workers what is next, and lets as many submitters go on as there is room for. */
   private work(): void {
-    while (!this.stopping && this.active < this.settings.maxWorkers) {
+    while (this.active < this.settings.maxWorkers) {
       const next = this.waiting.take()
       if (next === undefined) break
       this.take(next)
