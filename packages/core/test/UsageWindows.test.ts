@@ -159,7 +159,7 @@ describe("what is known of the windows", () => {
           }
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: 200 }
     )
   })
 })
@@ -194,6 +194,12 @@ describe("a message about windows", () => {
         }
       })
     )
+  })
+
+  it("is read when it holds what is no text", () => {
+    assert.deepStrictEqual(said({ status: "rejected", raw: { overageStatus: { toString: 1 } } }), [
+      ["five_hour", "rejected", null, null, false]
+    ])
   })
 
   it("warns of a window when it says so of it alone", () => {

@@ -196,7 +196,8 @@ const weight = (status: string | undefined): number =>
 
 const paysOver = ({ raw }: RateLimit): boolean =>
   (Predicate.hasProperty(raw, "isUsingOverage") && raw.isUsingOverage === true) ||
-  (Predicate.hasProperty(raw, "overageStatus") && /^allowed/.test(String(raw.overageStatus)))
+  (Predicate.hasProperty(raw, "overageStatus") && Predicate.isString(raw.overageStatus) &&
+    raw.overageStatus.startsWith("allowed"))
 
 const finite = (value: unknown, unit: number): number | null =>
   typeof value === "number" && Number.isFinite(value) ? value * unit : null
