@@ -2,7 +2,7 @@ import type { BatchProgress } from "@ccflow/core/Batch"
 import { dollars } from "./slash.js"
 import { clipped } from "./width.js"
 
-/** How far a batch is, and how much of it there is. @internal */
+/** How far a batch is, and how much of it there is. */
 export interface Progress
   extends Pick<BatchProgress, "running" | "completed" | "failed" | "cancelled" | "costUsd" | "startedAt">
 {
@@ -13,7 +13,7 @@ export interface Progress
   readonly parkedUntil: number | undefined
 }
 
-/** One line that says it, in so many cells. @internal */
+/** One line that says it, in so many cells. */
 export const line = (progress: Progress, now: number, room: number): string => {
   const { cancelled, completed, costUsd, failed, parkedUntil, running, total } = progress
   const ended = completed + failed + cancelled
@@ -32,7 +32,7 @@ export const line = (progress: Progress, now: number, room: number): string => {
   return clipped(`${bar}${parts}`, room)
 }
 
-/** A span of time in words as short as they can be. @internal */
+/** A span of time in words as short as they can be. */
 export const span = (ms: number): string => {
   const seconds = Math.max(0, Math.round(ms / 1000))
   if (seconds < 60) return `${seconds} s`

@@ -1,10 +1,10 @@
-/** A row of a CSV file, and the line on which it begins. @internal */
+/** A row of a CSV file, and the line on which it begins. */
 export interface CsvRow {
   readonly line: number
   readonly fields: ReadonlyArray<string>
 }
 
-/** What is wrong with a CSV file, and on which line. @internal */
+/** What is wrong with a CSV file, and on which line. */
 export class CsvError extends Error {
   readonly line: number
   constructor(line: number, message: string) {
@@ -17,8 +17,6 @@ export class CsvError extends Error {
  * Reads CSV as RFC 4180 has it, piece by piece: fields that hold commas, quotes or newlines are quoted, a quote within
  * them is doubled, and rows end with a newline of either kind. Empty lines are no rows. Strict: what is quoted wrongly is
  * refused, because a guess would ask something that nobody wrote.
- *
- * @internal
  */
 export class CsvReader {
   private line = 1

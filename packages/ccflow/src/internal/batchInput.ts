@@ -8,11 +8,11 @@ import { CsvError, CsvReader, type CsvRow } from "./batchCsv.js"
 import { oneLine } from "./safe.js"
 import { clipped } from "./width.js"
 
-/** @internal */
+/** */
 export const formats = ["txt", "jsonl", "csv"] as const
 export type Format = (typeof formats)[number]
 
-/** How prompts are found in the input. @internal */
+/** How prompts are found in the input. */
 export interface Reading {
   readonly format: Format
   /** Of CSV. Default: `prompt`, or the only column. */
@@ -28,14 +28,14 @@ export interface Reading {
   readonly endless?: boolean | undefined
 }
 
-/** One prompt of the input. @internal */
+/** One prompt of the input. */
 export interface Item extends BatchItem {
   readonly key: string
   /** Its place among the prompts, from 0. */
   readonly index: number
 }
 
-/** What a file is, by its name. @internal */
+/** What a file is, by its name. */
 export const formatOf = (path: string): Format | undefined => {
   const ending = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase()
   return ending === "ndjson" ? "jsonl" : formats.find((format) => format === ending)
@@ -45,8 +45,6 @@ export const formatOf = (path: string): Format | undefined => {
  * The prompts of a text as it comes, each with a key: the one that it was given, else one made of what it asks and how
  * often that was asked before, so that it is the same when the input is given again, even with lines added. Throws an
  * `InvalidOptionsError` that names the line of what cannot be read.
- *
- * @internal
  */
 export async function* items(chunks: AsyncIterable<Uint8Array>, reading: Reading): AsyncGenerator<Item> {
   const keys = new Map<string, number>()
