@@ -111,7 +111,7 @@ describe("a breaker", () => {
       yield* TestClock.adjust("29999 millis")
       assert.strictEqual((yield* breaker.state(key))._tag, "Open")
       yield* TestClock.adjust(1)
-      const halfOpen = { _tag: "HalfOpen", successes: 0, probing: false }
+      const halfOpen = { _tag: "HalfOpen", successes: 0, probing: false } as const
       assert.deepStrictEqual(yield* breaker.state(key), halfOpen)
       assert.deepStrictEqual(yield* breaker.states, [{ key, state: halfOpen }])
     }))
@@ -162,7 +162,7 @@ describe("a breaker", () => {
       const breaker = yield* make()
       yield* fails(breaker, 5)
       yield* TestClock.adjust("30 seconds")
-      const halfOpen = { _tag: "HalfOpen", successes: 0, probing: false }
+      const halfOpen = { _tag: "HalfOpen", successes: 0, probing: false } as const
       const left = yield* call(breaker)
       yield* left.leave
       assert.deepStrictEqual(yield* breaker.state(key), halfOpen)
@@ -490,7 +490,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("end" as const),
       which: fc.nat(3),
-      how: fc.constantFrom<ReadonlyArray<"succeed" | "fail" | "leave">>("succeed", "fail", "fail", "fail", "leave")
+      how: fc.constantFrom("succeed" as const, "fail" as const, "fail" as const, "fail" as const, "leave" as const)
     })
   },
   {

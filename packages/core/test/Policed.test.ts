@@ -7,7 +7,7 @@ import * as Session from "@ccflow/core/Session"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Stream, TestClock } from "effect"
+import { Deferred, Effect, Fiber, Layer, TestClock } from "effect"
 import { around } from "../src/internal/streamed.js"
 import { follow, processes, sending, settle, slowly } from "./sessions.js"
 

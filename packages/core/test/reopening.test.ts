@@ -199,9 +199,11 @@ describe("a run that is made again", () => {
   it.effect("is committed by an answer that an API error cuts off", () =>
     Effect.gen(function*() {
       const error: Message = { ...problem("API Error: 529"), uuid: "u" }
-      for (
-        const answer of [[text("hi"), error], [text("hi"), { ...text("API Error: 529"), uuid: "u" }, error]] as const
-      ) {
+      const answers: ReadonlyArray<ReadonlyArray<Message>> = [
+        [text("hi"), error],
+        [text("hi"), { ...text("API Error: 529"), uuid: "u" }, error]
+      ]
+      for (const answer of answers) {
         const run = running([{ batches: [answer], end: overloaded }, good])
         const { messages } = yield* drain(reopening(run.open, times(1)))
         assert.deepStrictEqual(messages, answer)
@@ -246,7 +248,7 @@ const anyAttempt: fc.Arbitrary<Attempt> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       batches: fc.array(fc.array(anyMessage, { minLength: 1, maxLength: 3 }), { maxLength: 4 }),
-      end: fc.constantFrom<ReadonlyArray<ClaudeError | "well">>(overloaded, overloaded, "well")
+      end: fc.constantFrom<ClaudeError | "well">(overloaded, overloaded, "well")
     })
   }
 )

@@ -1,4 +1,3 @@
-/** @internal */
 export interface Rules {
   readonly failureThreshold: number
   readonly resetMs: number

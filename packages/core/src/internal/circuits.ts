@@ -41,8 +41,6 @@ interface Entry {
 /**
  * The circuits of all keys. Each method is one step that nothing comes between, so that what is decided is decided on
  * what is so.
- *
- * @internal
  */
 export class Circuits {
   readonly stats: Counted = {

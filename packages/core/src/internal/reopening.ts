@@ -7,7 +7,7 @@ import type { ClaudeError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
 import type { Open, Pull } from "./streamed.js"
 
-/** What a failed attempt waits for before it is made again. Nothing, when it was the last. @internal */
+/** What a failed attempt waits for before it is made again. Nothing, when it was the last. */
 export type Again = (error: ClaudeError) => Effect.Effect<Effect.Effect<void, ClaudeError> | undefined>
 
 interface Attempt {
@@ -19,8 +19,6 @@ interface Attempt {
  * A run that is made again, from the start and with nothing left of the attempt before, for as long as it fails before
  * it was committed: before anyone has seen an answer or a tool of it. What tells of the failure is held back until it is
  * known that it is the last.
- *
- * @internal
  */
 export const reopening = (open: Open, again: Again): Open =>
   Effect.gen(function*() {
@@ -107,7 +105,7 @@ export const reopening = (open: Open, again: Again): Open =>
 
 type Weight = "neutral" | "failure" | "commits"
 
-/** Whether anything was said or done in a batch that can be neither said nor done again. @internal */
+/** Whether anything was said or done in a batch that can be neither said nor done again. */
 export const commits = (batch: ReadonlyArray<Message>): boolean => weightsOf(batch).includes("commits")
 
 const weightsOf = (batch: ReadonlyArray<Message>): ReadonlyArray<Weight> =>

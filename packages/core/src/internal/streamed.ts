@@ -7,18 +7,18 @@ import * as Stream from "effect/Stream"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
 
-/** How a run ended: `None` is the good end. @internal */
+/** How a run ended: `None` is the good end. */
 export type End = Option.Option<ClaudeError>
 
-/** The next messages, or the end. @internal */
+/** The next messages, or the end. */
 export type Pull<R = never> = Effect.Effect<ReadonlyArray<Message>, End, R>
 
-/** Starts a run. @internal */
+/** Starts a run. */
 export type Open<R = never> = Effect.Effect<Pull<R>, ClaudeError, R | Scope.Scope>
 
 const opener: unique symbol = Symbol.for("@ccflow/core/opener")
 
-/** A stream that also tells what it is made of. @internal */
+/** A stream that also tells what it is made of. */
 export interface Streamed<R> extends Stream.Stream<Message, ClaudeError, R> {
   readonly [opener]: Open<R>
 }
@@ -26,8 +26,6 @@ export interface Streamed<R> extends Stream.Stream<Message, ClaudeError, R> {
 /**
  * What `Stream.unwrapScoped` of a repeated pull would be, from the channel's own parts: a query is short, and more than
  * half of what it costs besides the process would be this.
- *
- * @internal
  */
 export const streamed = <R>(open: Open<R>): Streamed<R> => {
   const channel = Channel.flatMap(Channel.fromEffect(Scope.make()), (scope) =>
@@ -40,8 +38,6 @@ export const streamed = <R>(open: Open<R>): Streamed<R> => {
 
 /**
  * A stream batch by batch. One that is a run as it was opened, with nothing put around it, is read without a stream.
- *
- * @internal
  */
 export const pullOf = <R>(
   stream: Stream.Stream<Message, ClaudeError, R> | Streamed<R>
@@ -53,8 +49,6 @@ export const pullOf = <R>(
 /**
  * Something put around a run, of whatever it is made. It stays a run: who reads it batch by batch still does without a
  * stream.
- *
- * @internal
  */
 export const around =
   (change: (open: Open) => Open) =>

@@ -6,6 +6,6 @@ import { givenUp } from "./turnErrors.js"
 /** Nobody interrupts: it waits as it is. @internal */
 export const patiently: Wait = identity
 
-/** Waits until this completes. The call is given up then: it has not begun, and nothing of it was sent. @internal */
+/** Waits until this completes. The call is given up then: it has not begun, and nothing of it was sent. */
 export const waitUnless = (interrupted: Effect.Effect<unknown>): Wait => (effect) =>
   Effect.raceFirst(effect, Effect.zipRight(interrupted, Effect.suspend(() => Effect.fail(givenUp("")))))
