@@ -105,7 +105,7 @@ describe("a session's turn that is made again", { timeout: 20_000 }, () => {
       yield* session.interrupt
       assert.isTrue((yield* first.result).interrupted)
       const second = yield* sending(session, "b")
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("500 millis")
       assert.isFalse(second.ended())
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* second.result).result, "to b")
