@@ -98,7 +98,7 @@ describe("a silence", () => {
       const real = yield* SessionRepository.SessionRepository
       const slow = {
         ...real,
-        progress: (...args: Parameters<typeof real.progress>) => Effect.delay(real.progress(...args), 3000)
+        progress: (...args: Parameters<typeof real.progress>) => Effect.delay(real.progress(...args), 6000)
       }
       const session = yield* Effect.provideService(
         Session.make({ stallTimeout: "2 seconds" }),
@@ -113,8 +113,7 @@ describe("a silence", () => {
       layerOf([[
         FakeCli.init(),
         FakeCli.text("a"),
-        FakeCli.toolUse("t", "Bash", {}),
-        FakeCli.toolResult("t", ""),
+        FakeCli.delay("100 millis"),
         ...FakeCli.answer("b").slice(1)
       ]])
     ))))
