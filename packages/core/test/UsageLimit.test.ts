@@ -226,6 +226,30 @@ describe("calls that a closed window stops", () => {
       inTurn(rejected("five_hour", 100), [FakeCli.exit(1)], [FakeCli.init(), FakeCli.hang], yes)
     ))))
 
+  it.effect("take the words of an API error for no answer: the next finds out", () =>
+    shut(Effect.gen(function*() {
+      yield* Effect.forEach(["is told of a failure", "finds out", "waits on"], (prompt) => ask(prompt))
+      yield* TestClock.adjust("101 seconds")
+      assert.deepStrictEqual(yield* prompts, ["hi", "is told of a failure", "finds out"])
+    })).pipe(Effect.provide(claudeWith(inTurn(
+      rejected("five_hour", 100),
+      FakeCli.apiError({ status: 529, code: "overloaded", type: "overloaded_error", message: "Overloaded" }),
+      [FakeCli.init(), FakeCli.hang]
+    )))))
+
+  it.effect("fail all when the first finds a reset that is further than they wait in all", () =>
+    shut(Effect.gen(function*() {
+      const calls = yield* Effect.forEach([1, 2], (n) => ask(`${n}`))
+      yield* TestClock.adjust("101 seconds")
+      for (const call of calls) assert.isTrue(Exit.isFailure(yield* Fiber.await(call)))
+      assert.deepStrictEqual(yield* prompts, ["hi", "1"])
+      assert.deepStrictEqual(yield* parked, [])
+    })).pipe(
+      Effect.provide(
+        claudeWith(inTurn(rejected("five_hour", 100), rejected("five_hour", 200), yes), { maxWait: "150 seconds" })
+      )
+    ))
+
   it.effect("come after those who wait when they come while the first finds out", () =>
     shut(Effect.gen(function*() {
       yield* ask("1")
