@@ -13,7 +13,7 @@ import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Owner from "./Owner.js"
 
 export interface LimiterOptions {
-  /** The longest that a call waits; it fails at once with a `RateLimitExceededError` where it would be longer. Default: any. */
+  /** The longest that a call waits; it fails at once with a `RateLimitExceededError` where it would be longer. Default: no limit. */
   readonly maxWait?: Duration.DurationInput | undefined
 }
 

@@ -2,10 +2,11 @@ import {
   ApiError,
   CircuitBreaker,
   CircuitBreakerError,
-  CliNotFoundError,
+  CliSpawnError,
   getCliCircuitBreaker,
   InvalidOptionsError,
   MaxTurnsError,
+  MissingResultError,
   querySimple
 } from "ccflow"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -76,7 +77,7 @@ describe("a circuit breaker", () => {
     await rejection(breaker.call(failing(new MaxTurnsError({ numTurns: 1, facts, hint: "" }))))
     await rejection(breaker.call(failing(new ApiError({ status: 400, type: "x", detail: "", facts, hint: "" }))))
     assert.strictEqual(breaker.state, "closed")
-    await rejection(breaker.call(failing(new CliNotFoundError({ command: "claude", hint: "" }))))
+    await rejection(breaker.call(failing(new MissingResultError({ facts, hint: "" }))))
     assert.strictEqual(breaker.state, "open")
   })
 
@@ -94,20 +95,20 @@ describe("a circuit breaker", () => {
 })
 
 describe("the breaker of the top-level functions", () => {
-  it("opens after five queries that found no CLI, for this CLI alone, and closes by hand", async () => {
+  it("opens after five queries whose CLI could not be started, for this CLI alone, and closes by hand", async () => {
     const breaker = getCliCircuitBreaker()
     assert.strictEqual(breaker, getCliCircuitBreaker())
     assert.deepInclude(breaker.stats, { state: "closed", totalCalls: 0 })
     breaker.reset()
-    const cliPath = "/no/such/claude"
-    for (let n = 0; n < 5; n++) assert.instanceOf(await rejection(querySimple("hi", { cliPath })), CliNotFoundError)
+    const cliPath = "/"
+    for (let n = 0; n < 5; n++) assert.instanceOf(await rejection(querySimple("hi", { cliPath })), CliSpawnError)
     assert.strictEqual(breaker.state, "open")
     assert.instanceOf(await rejection(querySimple("hi", { cliPath })), CircuitBreakerError)
-    assert.instanceOf(await rejection(querySimple("hi", { cliPath: "/nor/this" })), CliNotFoundError)
+    assert.instanceOf(await rejection(querySimple("hi", { cliPath: "/usr" })), CliSpawnError)
     assert.strictEqual(await breaker.call(() => "fine"), "fine")
     assert.deepInclude(breaker.stats, { totalCalls: 7, totalFailures: 6, totalRejections: 1 })
     breaker.reset()
     assert.strictEqual(breaker.state, "closed")
-    assert.instanceOf(await rejection(querySimple("hi", { cliPath })), CliNotFoundError)
+    assert.instanceOf(await rejection(querySimple("hi", { cliPath })), CliSpawnError)
   })
 })

@@ -428,7 +428,6 @@ describe("what counts", () => {
     new CliTimeoutError({ phase, timeoutMs: 1, sessionId: "", frames: 0, partial: "", costUsd: null, hint: "" })
   const client = (status: number | null, type: string) => new ApiClientError({ status, type, detail: "", hint: "" })
   const counted: ReadonlyArray<ClaudeError> = [
-    new CliNotFoundError({ command: "c", hint: "" }),
     spawn("NoResources"),
     spawn("NotExecutable"),
     exit("Exited"),
@@ -446,6 +445,7 @@ describe("what counts", () => {
     client(null, "connection_failed")
   ]
   const uncounted: ReadonlyArray<ClaudeError> = [
+    new CliNotFoundError({ command: "c", hint: "" }),
     spawn("CwdMissing"),
     spawn("TooLarge"),
     exit("Interrupted"),

@@ -1,6 +1,6 @@
 import * as CircuitBreaker from "@ccflow/core/CircuitBreaker"
 import * as Claude from "@ccflow/core/Claude"
-import { CliNotFoundError, CliSpawnError, RateLimitExceededError } from "@ccflow/core/ClaudeError"
+import { CliSpawnError, RateLimitExceededError } from "@ccflow/core/ClaudeError"
 import * as Policies from "@ccflow/core/Policies"
 import { layerNoop, RateLimiter } from "@ccflow/core/RateLimiter"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
@@ -15,7 +15,7 @@ const overloaded = FakeCli.apiError({
   type: "overloaded_error",
   message: "Overloaded"
 })
-const missing = { refuse: new CliNotFoundError({ command: "claude", hint: "" }) }
+const missing = { refuse: new CliSpawnError({ command: "claude", reason: "NotExecutable", code: "EACCES", hint: "" }) }
 const noRoom = { refuse: new CliSpawnError({ command: "claude", reason: "NoResources", code: "EAGAIN", hint: "" }) }
 const answers = { turns: [FakeCli.answer("4")] }
 

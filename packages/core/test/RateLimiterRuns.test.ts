@@ -148,7 +148,7 @@ describe("tokens of queries", () => {
       assert.strictEqual(yield* startOf(long), 0)
     }).pipe(limited(
       { tokensPerMinute: 1000 },
-      (index) => index === 0 ? { refuse: new CliNotFoundError({ command: "claude", searched: [], hint: "" }) } : echo
+      (index) => index === 0 ? { refuse: new CliNotFoundError({ command: "claude", hint: "" }) } : echo
     )))
 })
 

@@ -51,9 +51,9 @@ export interface Followed {
   readonly result: Effect.Effect<Result, ClaudeError>
 }
 
-export const follow = (
-  stream: Stream.Stream<Message, ClaudeError>
-): Effect.Effect<Followed, never, Scope.Scope> =>
+export const follow = <R>(
+  stream: Stream.Stream<Message, ClaudeError, R>
+): Effect.Effect<Followed, never, R | Scope.Scope> =>
   Effect.gen(function*() {
     const messages: Array<Message> = []
     const fiber = yield* Effect.forkScoped(

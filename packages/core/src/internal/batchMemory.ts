@@ -120,7 +120,7 @@ const totalsOf = (records: ReadonlyArray<BatchRecord>): BatchTotals => {
   }
 }
 
-/** What JSON makes of it, as any other store gives it back. */
+/** What JSON makes of it, as every other store gives it back. */
 const asStored = (operation: string, values: { readonly result?: unknown; readonly error?: unknown }) => {
   const given = Object.entries(values).filter(([, value]) => value !== undefined)
   return Effect.map(

@@ -17,8 +17,6 @@ interface Tokens {
 /**
  * What the library's own memory store does, without keeping each key for ever: one that has run out says nothing that a
  * new one would not.
- *
- * @internal
  */
 export const makeStore = (): RateLimiterStore["Type"] => {
   const counters = new Sweeping<Counter>(({ expiresAt }) => expiresAt)
@@ -53,8 +51,6 @@ export const makeStore = (): RateLimiterStore["Type"] => {
 
 /**
  * Looked through each time that it has doubled, so that what has run out is at most as much again as what has not.
- *
- * @internal
  */
 export class Sweeping<A> {
   private readonly all = new Map<string, A>()

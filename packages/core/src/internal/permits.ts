@@ -1,6 +1,6 @@
 import { Fifo, type Place } from "./fifo.js"
 
-/** What is wanted, and by whom. @internal */
+/** What is wanted, and by whom. */
 export interface Wanted {
   readonly caller: string
   readonly priority: number
@@ -8,7 +8,6 @@ export interface Wanted {
   readonly spare?: boolean | undefined
 }
 
-/** @internal */
 export interface Waiting {
   readonly caller: Caller
   readonly spare: boolean
@@ -17,7 +16,6 @@ export interface Waiting {
   wake: (() => void) | undefined
 }
 
-/** @internal */
 export type Waiter = Place<Waiting>
 
 interface Caller {
@@ -37,8 +35,6 @@ interface Level {
 /**
  * So many permits, and the order in which those who wait get them: by priority, then by turns of the callers, then as
  * they came.
- *
- * @internal
  */
 export class Permits {
   readonly max: number

@@ -4,7 +4,7 @@ import type { RateLimit } from "../Message.js"
 import type { Target } from "../Policy.js"
 import type { UsageWindow } from "../UsageLimit.js"
 
-/** A window, and whom it stops. @internal */
+/** A window, and whom it stops. */
 export interface Known {
   readonly window: UsageWindow
   /** UTC epoch milliseconds; 0 where it stops nobody. */
@@ -15,7 +15,7 @@ export interface Known {
   readonly models: ReadonlySet<string>
 }
 
-/** What was learned of a window, and what was known of it before. @internal */
+/** What was learned of a window, and what was known of it before. */
 export interface News {
   readonly known: Known
   readonly before: Known | undefined
@@ -23,8 +23,6 @@ export interface News {
 
 /**
  * All that is known of the windows. Nothing in it runs by itself: what has passed is forgotten when it is looked at.
- *
- * @internal
  */
 export class UsageWindows {
   private readonly known = new Map<string, Known>()
@@ -118,13 +116,10 @@ export class UsageWindows {
   }
 }
 
-/** @internal */
 export const keyOf = ({ account, limit }: Pick<UsageWindow, "account" | "limit">): string => `${account}\n${limit}`
 
 /**
  * What a message says of windows. A newer CLI tells each; an older one the one that decides.
- *
- * @internal
  */
 export const windowsOf = (message: RateLimit, account: string, now: number): ReadonlyArray<UsageWindow> => {
   const overage = paysOver(message)
@@ -161,14 +156,12 @@ export const windowsOf = (message: RateLimit, account: string, now: number): Rea
   return [...windows.values()]
 }
 
-/** Whether a message says that calls go on. @internal */
+/** Whether a message says that calls go on. */
 export const letsThrough = (message: RateLimit): boolean => message.status !== "rejected" || paysOver(message)
 
 /**
  * A window that is named by its length stops every call of its account; one that is named for a model as well, such as
  * `seven_day_opus`, the calls whose model has that name in its own. Beyond what names tell, a model that it has rejected.
- *
- * @internal
  */
 export const concerns = ({ models, window }: Known, { account, model }: Target): boolean => {
   if (window.account !== account) return false

@@ -1,6 +1,5 @@
 import { availableParallelism, totalmem } from "node:os"
 
-/** @internal */
 export interface Machine {
   readonly cores: number
   readonly memoryBytes: number
@@ -10,13 +9,11 @@ export interface Machine {
  * How many CLIs a machine can hold. They wait for the API most of the time, so that a core serves several; each was seen
  * to hold 160 MB at first and 240 MB after 50 turns, and has MCP servers and tools beside it. Half of the memory is left
  * to the rest.
- *
- * @internal
  */
 export const processesOn = ({ cores, memoryBytes }: Machine): number =>
   Math.max(least, Math.min(perCore * cores, Math.floor(memoryBytes / 2 / bytesEach)))
 
-/** This machine, or the container's part of it. @internal */
+/** This machine, or the container's part of it. */
 export const machine = (): Machine => {
   const constrained = process.constrainedMemory()
   return {

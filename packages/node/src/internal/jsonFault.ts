@@ -1,4 +1,4 @@
-/** Where a text stops being JSON. @internal */
+/** Where a text stops being JSON. */
 export interface JsonFault {
   /** From 1. */
   readonly line: number
@@ -9,8 +9,6 @@ export interface JsonFault {
 
 /**
  * The first fault of a text that is not JSON; `undefined` where it is. Node's own errors do not always say where.
- *
- * @internal
  */
 export const jsonFault = (text: string): JsonFault | undefined => {
   try {

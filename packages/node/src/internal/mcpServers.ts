@@ -6,7 +6,7 @@ import type { Machine } from "./machine.js"
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Whether their commands are there. Nothing is started. @internal */
+/** Whether their commands are there. Nothing is started. */
 export const mcpFinding = (
   machine: Machine,
   files: ReadonlyArray<ConfigFile>
@@ -20,7 +20,7 @@ export const mcpFinding = (
     : ok(`${servers.map(({ name }) => name).join(", ")}: nothing is missing to start them`)
 }
 
-/** What `claude mcp list` says of them, having started them. @internal */
+/** What `claude mcp list` says of them, having started them. */
 export const liveFinding = (stdout: string): Finding => {
   const said = stdout.split("\n").flatMap((line) => {
     const [, name, state] = /^(.+?): .* - (\S.*)$/.exec(line.trim()) ?? []
