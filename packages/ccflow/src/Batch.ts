@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { abortError } from "./AbortError.js"
 import type { QueryOptions } from "./Client.js"
 import * as Decisions from "./Decisions.js"
+import { onAbort } from "./internal/onAbort.js"
 import { Records } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 
@@ -109,14 +110,14 @@ export const make =
       }
     }
     owner.open.add(closable)
-    signal?.addEventListener("abort", stop, { once: true })
+    const forget = onAbort(signal, stop)
     try {
       await running
       return results
     } catch (error) {
       throw aborted() ? abortError(signal?.reason) : error
     } finally {
-      signal?.removeEventListener("abort", stop)
+      forget()
       owner.open.delete(closable)
     }
   }

@@ -4,6 +4,7 @@
 import { type CheckOptions, HealthCheck, type HealthStatus, layerNoop } from "@ccflow/core/HealthCheck"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { following } from "./internal/onAbort.js"
 import * as Owner from "./Owner.js"
 
 export type { Account, HealthStatus, Problem } from "@ccflow/core/HealthCheck"
@@ -18,13 +19,14 @@ export interface HealthOptions extends CheckOptions {
  * fake one, is always healthy.
  */
 export const check = (owner: Owner.Owner, { signal, ...options }: HealthOptions = {}): Promise<HealthStatus> =>
-  Owner.valueOf(owner.run(
-    Effect.flatMap(
-      Effect.serviceOption(HealthCheck),
-      Option.match({
-        onNone: () => Effect.provide(Effect.flatMap(HealthCheck, ({ check }) => check(options)), layerNoop),
-        onSome: ({ check }) => check(options)
-      })
-    ),
-    signal === undefined ? {} : { signal }
-  ))
+  following(signal, (own) =>
+    Owner.valueOf(owner.run(
+      Effect.flatMap(
+        Effect.serviceOption(HealthCheck),
+        Option.match({
+          onNone: () => Effect.provide(Effect.flatMap(HealthCheck, ({ check }) => check(options)), layerNoop),
+          onSome: ({ check }) => check(options)
+        })
+      ),
+      own
+    )))

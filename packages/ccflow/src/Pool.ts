@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto"
 import { abortError, isAbortError } from "./AbortError.js"
 import type { QueryOptions } from "./Client.js"
 import { ByPriority } from "./internal/byPriority.js"
+import { onAbort } from "./internal/onAbort.js"
 import { type Resolvers, withResolvers } from "./internal/withResolvers.js"
 import type { Closable } from "./Owner.js"
 import type { Query } from "./Query.js"
@@ -128,7 +129,8 @@ interface Entry {
   readonly options: QueryOptions
   readonly priority: number
   readonly end: Resolvers<Result>
-  readonly onAbort: () => void
+  /** The signal is no longer listened to. */
+  forget: () => void
   /** Whoever submitted it is told that it has been taken. */
   readonly taken: Resolvers<PoolTask>
   /** It is one of the `maxQueueSize`. */
@@ -217,14 +219,15 @@ class Workers implements Pool {
       priority: options.priority ?? 0,
       end,
       taken: withResolvers(),
-      onAbort: () => void this.stop(entry, abortError(options.signal?.reason)),
+      forget: () => {},
       counted: false
     }
     this.live.set(entry.task.id, entry)
     this.waiting.add(entry, entry.priority)
     this.outside.add(entry)
-    if (options.signal?.aborted === true) entry.onAbort()
-    else options.signal?.addEventListener("abort", entry.onAbort, { once: true })
+    const abort = () => void this.stop(entry, abortError(options.signal?.reason))
+    if (options.signal?.aborted === true) abort()
+    else entry.forget = onAbort(options.signal, abort)
     return entry
   }
 
@@ -288,8 +291,8 @@ class Workers implements Pool {
     this.end(entry, status, () => entry.end.reject(error))
   }
 
-  private end({ onAbort, options, query, task }: Entry, status: keyof Workers["counts"], settle: () => void): void {
-    options.signal?.removeEventListener("abort", onAbort)
+  private end({ forget, query, task }: Entry, status: keyof Workers["counts"], settle: () => void): void {
+    forget()
     if (query !== undefined) this.active--
     task.status = status
     this.counts[status]++

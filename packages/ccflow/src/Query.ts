@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { abortError } from "./AbortError.js"
+import { onAbort } from "./internal/onAbort.js"
 import { withResolvers } from "./internal/withResolvers.js"
 import type { Owner, Services } from "./Owner.js"
 
@@ -76,6 +77,8 @@ class QueryHandle<Output> implements Query<Output> {
   /** Nobody iterates: messages are passed over. */
   private passing = false
   private running: Promise<void> | undefined
+  /** The signal is no longer listened to. */
+  private forget: () => void = () => {}
   private wanted = false
   private want: (() => void) | undefined
   private ending: Promise<void> | undefined
@@ -141,7 +144,7 @@ class QueryHandle<Output> implements Query<Output> {
   }
 
   private async run(): Promise<void> {
-    this.source.signal?.addEventListener("abort", this.onAbort, { once: true })
+    this.forget = onAbort(this.source.signal, this.onAbort)
     this.owner.open.add(this)
     const exit = await this.owner.run(this.read, { signal: this.reading.signal })
     if (this.ending !== undefined || Exit.isSuccess(exit)) return
@@ -207,7 +210,7 @@ class QueryHandle<Output> implements Query<Output> {
   }
 
   private leave(settle: () => void): void {
-    this.source.signal?.removeEventListener("abort", this.onAbort)
+    this.forget()
     this.owner.open.delete(this)
     settle()
     for (const { reject, resolve } of this.waiting.splice(0)) {

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
+import { following } from "./internal/onAbort.js"
 import * as Owner from "./Owner.js"
 
 export interface LimiterOptions {
@@ -205,13 +206,15 @@ const entering = (
     })
   )
 
-const signalOf = ({ signal }: AcquireOptions = {}) => signal === undefined ? {} : { signal }
-
 const enter = (
   source: Source,
   acquiring: RateLimiter.Acquiring,
   options: AcquireOptions | undefined
-): Promise<LimiterPermit> => Owner.valueOf(source.run((limiter) => entering(limiter, acquiring), signalOf(options)))
+): Promise<LimiterPermit> =>
+  following(
+    options?.signal,
+    (signal) => Owner.valueOf(source.run((limiter) => entering(limiter, acquiring), signal))
+  )
 
 const tryEnter = (source: Source, acquiring: RateLimiter.Acquiring): Promise<LimiterPermit | undefined> =>
   Owner.valueOf(source.run((limiter) =>

@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { abortError } from "./AbortError.js"
+import { following } from "./internal/onAbort.js"
 import { valueOf } from "./Owner.js"
 
 export interface RetryConfig extends Retry.BackoffOptions {
@@ -50,7 +51,7 @@ export const retryWithBackoff = async <A>(
     )
   })
   try {
-    return await valueOf(Effect.runPromiseExit(all, signal && { signal }))
+    return await following(signal, (options) => valueOf(Effect.runPromiseExit(all, options)))
   } catch (error) {
     throw aborted() ? abortError(signal?.reason) : error
   }

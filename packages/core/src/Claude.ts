@@ -136,9 +136,8 @@ export const layerWith = (
 ): Layer.Layer<Claude, InvalidOptionsError, Requirements> => Layer.scoped(Claude, make(options))
 
 /** All policies, with their defaults. */
-export const layerDefault: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.orDie(
-  Layer.provide(layerWith(), Policies.layer)
-)
+export const layerDefault: Layer.Layer<Claude, InvalidOptionsError, CliProcess | MessageParser | ClaudeConfig> = Layer
+  .provide(layerWith(), Policies.layer)
 
 /** Bare: no policy but the deadlines. */
 export const layer: Layer.Layer<Claude, never, CliProcess | MessageParser | ClaudeConfig> = Layer.orDie(

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import {
   buffered,
+  eventually,
   executable,
   folder,
   graceSum,
@@ -151,7 +152,8 @@ describe("stderr of a process", () => {
         const tail = yield* cli.stderrTail
         assert.strictEqual(tail.length, 64 * 1024)
         assert.isTrue(tail.endsWith("eelast"))
-        assert.isBelow(buffered() - before, 16 * mebibyte)
+        // What is collected is given back by a thread of the engine's, a little later.
+        yield* eventually("less than 1 MiB is held", () => buffered() - before < mebibyte)
       }).pipe(Effect.provide(layer)),
     30_000
   )

@@ -1,4 +1,4 @@
-/** What every error of ours has in it, so that `instanceof` knows it also in another copy of the library. @internal */
+/** What every error of ours has in it, so that `instanceof` knows it also in another copy of the library. */
 export const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
 
 /** What is told of how the process ended. */
@@ -8,7 +8,6 @@ interface Ending {
   readonly stderrTail: string
 }
 
-/** @internal */
 export const describe = (what: string, error: { readonly facts: Ending; readonly hint: string }): string => {
   const { exitCode, signal, stderrTail } = error.facts
   const how = signal !== null ? `signal ${signal}` : exitCode !== null ? `exit code ${exitCode}` : "killed"
@@ -16,7 +15,6 @@ export const describe = (what: string, error: { readonly facts: Ending; readonly
   return say(`${brief(what)} (${how}${lastLine === "" ? "" : `; stderr: ${brief(lastLine)}`})`, error.hint)
 }
 
-/** @internal */
 export const say = (what: string, hint: string): string =>
   `${brief(what)}${/[.!?]$/.test(brief(what)) ? "" : "."} ${hint}`
 

@@ -73,7 +73,7 @@ export const make = (
         const at = ready.indexOf(waiting)
         if (at < 0) return Effect.succeed(Fiber.void)
         ready.splice(at, 1)
-        return Effect.forkIn(Scope.close(waiting.scope, Exit.void), work)
+        return Effect.forkIn(Effect.uninterruptible(Scope.close(waiting.scope, Exit.void)), work)
       })
 
     /** What cannot be started is told to whoever needs it: here it is only not there. */
@@ -118,7 +118,10 @@ export const make = (
             waiting === undefined
               ? { adopted: undefined, options: named(options) }
               : {
-                adopted: { ...waiting.connection, close: Scope.close(waiting.scope, Exit.void) },
+                adopted: {
+                  ...waiting.connection,
+                  close: Effect.uninterruptible(Scope.close(waiting.scope, Exit.void))
+                },
                 options: { ...options, sessionId: waiting.sessionId }
               }
         )

@@ -8,22 +8,18 @@ export interface CheckResult {
   readonly fix?: string
 }
 
-/** A finding, before it has a name. @internal */
+/** A finding, before it has a name. */
 export type Finding = Omit<CheckResult, "name">
 
-/** @internal */
 export const ok = (detail: string): Finding => ({ status: "ok", detail })
 
-/** @internal */
 export const skipped = (detail: string): Finding => ({ status: "skipped", detail })
 
-/** @internal */
 export const warning = (detail: string, fix: string): Finding => ({ status: "warning", detail, fix })
 
-/** @internal */
 export const failed = (detail: string, fix: string): Finding => ({ status: "failed", detail, fix })
 
-/** One of several: as bad as the worst, with all that there is to say and to do. @internal */
+/** One of several: as bad as the worst, with all that there is to say and to do. */
 export const together = (findings: ReadonlyArray<Finding>, none: Finding): Finding => {
   if (findings.length === 0) return none
   const status = worst.find((status) => findings.some((finding) => finding.status === status)) ?? "ok"

@@ -1,0 +1,65 @@
+import { setMaxListeners } from "node:events"
+import { assert, describe, it } from "vitest"
+import { following, onAbort } from "../src/internal/onAbort.js"
+
+/** How many listeners a signal has been given and not taken. */
+const watched = () => {
+  const controller = new AbortController()
+  const { signal } = controller
+  setMaxListeners(0, signal)
+  let listeners = 0
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)]
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners++
+    add(...args)
+  }
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners--
+    remove(...args)
+  }
+  return { controller, signal, listeners: () => listeners }
+}
+
+describe("a signal that many calls share", () => {
+  it("has one listener however many wait for it, and none when nobody does", () => {
+    const { listeners, signal } = watched()
+    const forget = Array.from({ length: 100 }, () => onAbort(signal, () => {}))
+    assert.strictEqual(listeners(), 1)
+    for (const each of forget) each()
+    for (const each of forget) each()
+    assert.strictEqual(listeners(), 0)
+    onAbort(signal, () => {})
+    assert.strictEqual(listeners(), 1)
+  })
+
+  it("tells each who still waits, once, in the order of coming", () => {
+    const { controller, signal } = watched()
+    const told: Array<string> = []
+    onAbort(signal, () => told.push("a"))
+    const forget = onAbort(signal, () => told.push("b"))
+    onAbort(signal, () => {
+      told.push("c")
+      late()
+    })
+    const late = onAbort(signal, () => told.push("d"))
+    forget()
+    controller.abort()
+    controller.abort()
+    assert.deepStrictEqual(told, ["a", "c", "d"])
+  })
+
+  it("is followed by a call's own, with its reason, also when it was aborted before", async () => {
+    const { controller, listeners, signal } = watched()
+    const reason = () =>
+      following(signal, async ({ signal: own }) => {
+        await new Promise((go) => own?.aborted === true ? go(0) : own?.addEventListener("abort", go))
+        return own?.reason
+      })
+    const asked = reason()
+    controller.abort("enough")
+    assert.strictEqual(await asked, "enough")
+    assert.strictEqual(await reason(), "enough")
+    assert.strictEqual(listeners(), 0)
+    assert.strictEqual(await following(undefined, ({ signal }) => Promise.resolve(signal)), undefined)
+  })
+})
