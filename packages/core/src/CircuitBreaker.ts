@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
 import type { Verdict } from "./internal/circuit.js"
@@ -123,13 +123,14 @@ export const make = (
     /** Whoever leaves early gives its place back when nothing of the run is left. */
     const guarded = (key: string, open: Open): Open =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          const ticket = yield* admit(key)
-          yield* Effect.addFinalizer(() => end(ticket, "neither"))
-          const pull = yield* Effect.tapError(restore(open), (error) => end(ticket, verdictOf(error)))
-          return Effect.tapError(pull, (ended) =>
-            end(ticket, Option.isSome(ended) ? verdictOf(ended.value) : "succeeded"))
-        })
+        Effect.flatMap(Effect.zip(admit(key), Effect.scope), ([ticket, scope]) =>
+          Scope.addFinalizer(scope, end(ticket, "neither")).pipe(
+            Effect.zipRight(Effect.tapError(restore(open), (error) =>
+              end(ticket, verdictOf(error)))),
+            Effect.map((pull) =>
+              Effect.tapError(pull, (ended) => end(ticket, Option.isSome(ended) ? verdictOf(ended.value) : "succeeded"))
+            )
+          ))
       )
 
     return {

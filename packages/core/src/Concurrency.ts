@@ -6,8 +6,9 @@ import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
 import { Observed } from "./internal/observed.js"
@@ -36,8 +37,8 @@ export class CurrentClaim extends Context.Reference<CurrentClaim>()("@ccflow/cor
 
 /** A process that may be. */
 export interface Permit {
-  /** It is there, and is gone when this completes, or when the scope closes. */
-  readonly until: (exit: Effect.Effect<unknown>) => Effect.Effect<void, never, Scope.Scope>
+  /** It is there, and is gone when this completes, or when the scope closes. Nobody looks before others wait. */
+  readonly until: (exit: Effect.Effect<unknown>) => Effect.Effect<void>
   /**
    * It does nothing now, as a session between two turns. Where others wait it is asked to go, by this, once. What does
    * not go is left alone until it is idle again.
@@ -79,6 +80,7 @@ export const make = (
     yield* Effect.addFinalizer(() => Effect.sync(() => observed.end()))
     /** Longest first. */
     const idle = new Map<Holder, Effect.Effect<void>>()
+    const holders = new Set<Holder>()
     /** How many were asked to go, and have neither gone nor said that they do not. */
     let asked = 0
 
@@ -107,18 +109,37 @@ export const make = (
     }
 
     const release = (holder: Holder): Effect.Effect<void> =>
-      Effect.sync(() => {
-        if (holder.gone) return
+      Effect.suspend(() => {
+        if (holder.gone) return Effect.void
         holder.gone = true
+        holders.delete(holder)
         idle.delete(holder)
         answered(holder)
         permits.release()
+        return holder.watch === undefined ? Effect.void : Fiber.interruptFork(holder.watch)
       })
 
+    /** Sees to it that its end is noticed, also where its reader has stopped reading. */
+    const watch = (holder: Holder): Effect.Effect<void> => {
+      const { exit } = holder
+      if (exit === undefined || holder.watch !== undefined) return Effect.void
+      return Effect.map(
+        Effect.forkIn(Effect.interruptible(Effect.zipRight(exit, release(holder))), scope),
+        (fiber) => {
+          holder.watch = fiber
+        }
+      )
+    }
+
     const hold: Effect.Effect<Permit, never, Scope.Scope> = Effect.suspend(() => {
-      const holder: Holder = { gone: false, asked: false }
-      return Effect.as(Effect.addFinalizer(() => release(holder)), {
-        until: (exit) => Effect.asVoid(Effect.forkScoped(Effect.interruptible(Effect.zipRight(exit, release(holder))))),
+      const holder: Holder = { gone: false, asked: false, exit: undefined, watch: undefined }
+      holders.add(holder)
+      return Effect.as(Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, release(holder))), {
+        until: (exit) =>
+          Effect.suspend(() => {
+            holder.exit = exit
+            return permits.waiting > 0 ? watch(holder) : Effect.void
+          }),
         idle: (giveUp) =>
           Effect.suspend(() => {
             if (holder.gone) return Effect.void
@@ -140,7 +161,10 @@ export const make = (
             const turn = Effect.flatMap(CurrentClaim, (claim) =>
               Effect.suspend(() => {
                 const mine = waiter = permits.join(claim)
-                return Effect.zipRight(claim.spare === true ? Effect.void : reclaim, granted(mine))
+                return Effect.forEach(holders, watch, { discard: true }).pipe(
+                  Effect.zipRight(claim.spare === true ? Effect.void : reclaim),
+                  Effect.zipRight(granted(mine))
+                )
               }))
             return restore(wait(turn)).pipe(
               Effect.onError(() =>
@@ -182,6 +206,8 @@ export const layerNoop: Layer.Layer<Concurrency> = Layer.succeed(Concurrency, {
 interface Holder {
   gone: boolean
   asked: boolean
+  exit: Effect.Effect<unknown> | undefined
+  watch: Fiber.RuntimeFiber<void> | undefined
 }
 
 const check = (maxConcurrent: number): Effect.Effect<void, InvalidOptionsError> =>

@@ -13,7 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
 import { reopening } from "./internal/reopening.js"
@@ -102,19 +102,23 @@ export const make = (
     )
 
     const guarded = (call: Policy.Call) => (open: Open): Open =>
-      Effect.gen(function*() {
+      Effect.flatMap(Effect.zip(maxWait, Effect.scope), ([patience, scope]) => {
         const ticket = new Ticket(call.target)
-        const patience = yield* maxWait
-        yield* Effect.addFinalizer(() => gate.end(ticket))
-        const admit = call.wait(gate.admit(ticket, patience))
+        let waited = false
+        /** Only who has waited can be the one that finds out for others, and must tell them when it is over. */
+        const admit = Effect.suspend(() => {
+          const told = waited ? Effect.void : Scope.addFinalizer(scope, Effect.suspend(() => gate.end(ticket)))
+          waited = true
+          return Effect.zipRight(told, call.wait(gate.admit(ticket, patience)))
+        })
         const begin = Effect.map(open, (pull) => gate.watched(ticket, pull))
         const attempt: Open = Effect.suspend(() =>
           ticket.take() ? begin : Effect.flatMap(
             gate.unhindered(ticket),
-            (yes) => yes ? begin : Effect.suspend(() => Effect.zipRight(admit, attempt))
+            (yes) => yes ? begin : Effect.zipRight(admit, attempt)
           )
         )
-        return yield* reopening(attempt, (error) =>
+        return reopening(attempt, (error) =>
           error._tag === "UsageLimitError"
             ? Effect.map(gate.waits(ticket, patience), (waits) => waits ? admit : undefined)
             : Effect.succeed(undefined))

@@ -77,8 +77,7 @@ describe("so many processes", () => {
       const exit = yield* Deferred.make<void>()
       const order: Array<string> = []
       const a = yield* start("a", order)
-      const scope = yield* Scope.make()
-      yield* Scope.extend((yield* a.permit).until(Deferred.await(exit)), scope)
+      yield* (yield* a.permit).until(Deferred.await(exit))
       yield* start("b", order)
       assert.deepStrictEqual(order, ["a"])
       yield* Deferred.succeed(exit, undefined)

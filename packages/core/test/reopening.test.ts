@@ -240,7 +240,7 @@ describe("a run that is made again", () => {
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   { weight: 4, arbitrary: fc.nat(99).map((n) => status(String(n))) },
   { weight: 4, arbitrary: fc.nat(99).map((n) => problem(String(n))) },
-  { weight: 1, arbitrary: fc.nat(99).map((n) => text(String(n))) }
+  { weight: 1, arbitrary: fc.nat(99).map((n) => text(`said ${n}`)) }
 )
 const anyAttempt: fc.Arbitrary<Attempt> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ refuses: overloaded }) },

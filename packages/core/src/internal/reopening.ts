@@ -21,28 +21,28 @@ interface Attempt {
  * known that it is the last.
  */
 export const reopening = (open: Open, again: Again): Open =>
-  Effect.gen(function*() {
-    const parent = yield* Effect.scope
+  Effect.flatMap(Effect.scope, (parent) => {
     let committed = false
     let held: ReadonlyArray<Message> = []
     let current: Attempt
     /** The verdict is known, and is told after what was held back. */
     let over = false
 
-    const attempt: Effect.Effect<void, ClaudeError> = Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const scope = yield* Scope.fork(parent, sequential)
-        const pull = yield* restore(Scope.extend(open, scope)).pipe(
-          Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-        )
-        current = { pull, scope }
-      })
-    )
-
-    const begin: Effect.Effect<void, ClaudeError> = Effect.catchAll(
-      attempt,
-      (error) =>
-        Effect.flatMap(again(error), (wait) => wait === undefined ? Effect.fail(error) : Effect.zipRight(wait, begin))
+    /** Its scope is closed with the parent's, whatever comes in between. */
+    const begin: Effect.Effect<Pull, ClaudeError> = Effect.flatMap(
+      Scope.fork(parent, sequential),
+      (scope) =>
+        Effect.matchEffect(Scope.extend(open, scope), {
+          onFailure: (error) =>
+            Effect.uninterruptible(Scope.close(scope, Exit.fail(error))).pipe(
+              Effect.zipRight(again(error)),
+              Effect.flatMap((wait) => wait === undefined ? Effect.fail(error) : Effect.zipRight(wait, begin))
+            ),
+          onSuccess: (opened) => {
+            current = { pull: opened, scope }
+            return Effect.succeed(pull)
+          }
+        })
     )
 
     /** What may be handed out now. */
@@ -82,7 +82,7 @@ export const reopening = (open: Open, again: Again): Open =>
               onFailure: (given) => ended(Option.some(given)),
               onSuccess: () => {
                 held = []
-                return Effect.zipRight(Effect.mapError(begin, Option.some), pull)
+                return Effect.flatten(Effect.mapError(begin, Option.some))
               }
             }
           ))
@@ -97,8 +97,7 @@ export const reopening = (open: Open, again: Again): Open =>
       })
     )
 
-    yield* begin
-    return pull
+    return begin
   })
 
 // ---------------------------------------------------------------------------
