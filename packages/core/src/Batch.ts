@@ -47,7 +47,10 @@ export interface BatchOptions {
   readonly maxBudgetUsd?: number | undefined
   /** Options of all items. */
   readonly options?: ClaudeOptions | undefined
-  /** How long an item waits where the subscription's window is used up. Default: `Infinity`, as long as it takes. */
+  /**
+   * How long an item waits where the subscription's window is used up, or the circuit breaker is open: what is down for a
+   * while fails the items that find out, and not all the others. Default: `Infinity`, as long as it takes.
+   */
   readonly maxWait?: Duration.DurationInput | undefined
   /** By which it shares processes with other callers. Default: a name of its own. */
   readonly caller?: string | undefined

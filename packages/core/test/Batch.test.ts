@@ -5,6 +5,7 @@ import { type Claim, Concurrency, CurrentClaim } from "@ccflow/core/Concurrency"
 import * as Policies from "@ccflow/core/Policies"
 import { CurrentMaxWait, UsageLimit } from "@ccflow/core/UsageLimit"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
+import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
@@ -48,6 +49,31 @@ describe("the items of a batch", () => {
       }
       assert.strictEqual((yield* Fiber.join(ends)).length, 10)
     }).pipe(over))
+
+  it.effect("wait while the circuit breaker is open: an API that is down fails those that find out, and no others", () => {
+    const dying = FakeClaude.layerWith(
+      (index) => ({ turns: [index < 3 ? [FakeCli.exit(1)] : FakeCli.answer("well")] }),
+      Policies.layerWith({ retry: false, circuitBreaker: { failureThreshold: 2, resetTimeout: "1 minute" } })
+    )
+    const ends = (options?: Batch.BatchOptions) =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(
+          Stream.runCollect(Batch.run(["a", "b", "c", "d", "e", "f"], { concurrency: 1, ...options }))
+        )
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual((yield* (yield* FakeCli.FakeCli).started).length, 2)
+        yield* TestClock.adjust("5 minutes")
+        return [...yield* Fiber.join(fiber)].map(({ outcome }) =>
+          outcome._tag === "Failed" ? outcome.error._tag : outcome._tag
+        )
+      }).pipe(Effect.provide(dying))
+    return Effect.gen(function*() {
+      const down = Array.from({ length: 3 }, () => "CliExitError")
+      assert.deepStrictEqual(yield* ends(), [...down, "Completed", "Completed", "Completed"])
+      const refused = Array.from({ length: 4 }, () => "CircuitBreakerError")
+      assert.deepStrictEqual(yield* ends({ maxWait: "59 seconds" }), [...down.slice(1), ...refused])
+    })
+  })
 
   it.effect("fail alone: the others go on", () =>
     Effect.gen(function*() {

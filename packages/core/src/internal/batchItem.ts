@@ -1,4 +1,5 @@
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -50,8 +51,8 @@ export type Ask = (
 
 /** @internal */
 export const asking =
-  (claude: Claude.Claude["Type"], settings: Settings, caller: string): Ask => (task, prompt, options, see) =>
-    Effect.scoped(Effect.flatMap(
+  (claude: Claude.Claude["Type"], settings: Settings, caller: string): Ask => (task, prompt, options, see) => {
+    const once = Effect.scoped(Effect.flatMap(
       Claude.toPull(claude.query(prompt, options)),
       (pull) => {
         let answer: Result | undefined
@@ -69,7 +70,17 @@ export const asking =
         })
         return next
       }
-    )).pipe(
+    ))
+    // What an open breaker refuses was not asked: a failing API fails the items that find out, and not the whole batch.
+    const asked: typeof once = Effect.catchTag(
+      once,
+      "CircuitBreakerError",
+      (error) =>
+        error.retryAfter > Duration.toMillis(settings.maxWait)
+          ? Effect.fail(error)
+          : Effect.zipRight(Effect.sleep(error.retryAfter), asked)
+    )
+    return asked.pipe(
       Effect.provideService(CurrentMaxWait, settings.maxWait),
       (effect) =>
         Effect.flatMap(
@@ -78,6 +89,7 @@ export const asking =
             Effect.provideService(effect, CurrentClaim, { caller, priority: task.item.priority ?? priority })
         )
     )
+  }
 
 /** @internal */
 export const isAnswer = (message: Message): message is Result =>
