@@ -6,12 +6,13 @@ import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type Hosts, hosts } from "./fixtures/batch/startHost.js"
+import type { Line, Plan } from "./fixtures/batch/host.js"
 import { fake } from "./fixtures/lifecycle/processes.js"
+import { type Hosts, hosts } from "./support/hosts.js"
 
-let world: Hosts
+let world: Hosts<Plan, Line>
 beforeAll(async () => {
-  world = await hosts()
+  world = await hosts<Plan, Line>("batch/host.ts")
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
@@ -111,7 +112,7 @@ describe("a durable batch whose host is killed again and again", () => {
 
       while (true) {
         const host = start()
-        await host.began
+        await host.said("anything", () => true)
         if (counts.kills === 5) {
           await host.ended
           look(host.lines)

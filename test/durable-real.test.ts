@@ -2,19 +2,20 @@ import { Effect, Option } from "effect"
 import { randomUUID } from "node:crypto"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, it } from "vitest"
+import type { Line, Plan } from "./fixtures/durable/host.js"
 import { emptyRecord, inFile, recovered } from "./fixtures/durable/records.js"
-import { type Hosts, hosts } from "./fixtures/durable/startHost.js"
 import { childrenOf, eventually, linux, lives } from "./fixtures/lifecycle/processes.js"
+import { type Hosts, hosts } from "./support/hosts.js"
 import * as Api from "./support/MessagesApi.js"
 import { type SandboxHome, sandboxHome } from "./support/RealCli.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { sandboxedOptions } from "./support/throughLibrary.js"
 
 await describeRealCli("a session on record", ({ path: cli, version }) => {
-  let world: Hosts
+  let world: Hosts<Plan, Line>
   let home: SandboxHome
   beforeAll(async () => {
-    world = await hosts()
+    world = await hosts<Plan, Line>("durable/host.ts")
     home = await sandboxHome()
   })
   afterAll(async () => {

@@ -3,14 +3,14 @@ import { Effect, Option } from "effect"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import type { Line } from "./fixtures/durable/host.js"
+import type { Line, Plan } from "./fixtures/durable/host.js"
 import { allTurns, emptyRecord, inFile, recovered } from "./fixtures/durable/records.js"
-import { type Host, type Hosts, hosts } from "./fixtures/durable/startHost.js"
 import { fake } from "./fixtures/lifecycle/processes.js"
+import { type Host, type Hosts, hosts } from "./support/hosts.js"
 
-let world: Hosts
+let world: Hosts<Plan, Line>
 beforeAll(async () => {
-  world = await hosts()
+  world = await hosts<Plan, Line>("durable/host.ts")
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
@@ -128,7 +128,7 @@ const lost = (done: ReadonlyArray<string>, turns: ReadonlyArray<TurnRecord>) => 
 }
 
 /** What the host's own consumer had of the turn, but for what came so late that it need not be on record yet. */
-const kept = ({ lines }: Host, turnId: string): string => {
+const kept = ({ lines }: Host<Line>, turnId: string): string => {
   const from = lines.findIndex(({ prompt }) => prompt === turnId)
   const seen = lines.slice(from)
   const tool = seen.findLastIndex((line) => line.tool !== undefined)

@@ -78,16 +78,12 @@ export class CombinedLimiter implements Limiter {
   }
 }
 
-/** Evenly so many calls a minute, after a burst. */
-export class TokenBucketRateLimiter {
+/** A rate, however it is counted. */
+export abstract class RateOnlyLimiter {
   private readonly source: Source
 
-  /** Default of the burst: a tenth of the rate, and at least 1. */
-  constructor(
-    ratePerMinute: number,
-    { burst, maxWait }: LimiterOptions & { readonly burst?: number | undefined } = {}
-  ) {
-    this.source = sourceOf({ requestsPerMinute: ratePerMinute, burst, maxWait })
+  constructor(options: RateLimiter.RateLimiterOptions) {
+    this.source = sourceOf(options)
   }
 
   /** Waits for its turn. Gives the milliseconds that it has waited. */
@@ -105,30 +101,25 @@ export class TokenBucketRateLimiter {
   }
 }
 
-/** Never more than so many calls in any window of time. */
-export class SlidingWindowRateLimiter {
-  private readonly source: Source
+/** Evenly so many calls a minute, after a burst. */
+export class TokenBucketRateLimiter extends RateOnlyLimiter {
+  /** Default of the burst: a tenth of the rate, and at least 1. */
+  constructor(
+    ratePerMinute: number,
+    { burst, maxWait }: LimiterOptions & { readonly burst?: number | undefined } = {}
+  ) {
+    super({ requestsPerMinute: ratePerMinute, burst, maxWait })
+  }
+}
 
+/** Never more than so many calls in any window of time. */
+export class SlidingWindowRateLimiter extends RateOnlyLimiter {
   /** Default of the window: 1 minute. */
   constructor(
     limit: number,
     { maxWait, window = "1 minute" }: LimiterOptions & { readonly window?: Duration.DurationInput | undefined } = {}
   ) {
-    this.source = sourceOf({ requestsPerWindow: { requests: limit, window }, maxWait })
-  }
-
-  /** Waits for its turn. Gives the milliseconds that it has waited. */
-  acquire(calls = 1, options?: AcquireOptions): Promise<number> {
-    return pass(this.source, calls, options)
-  }
-
-  /** False where it would have to wait. */
-  tryAcquire(calls = 1): Promise<boolean> {
-    return tryPass(this.source, calls)
-  }
-
-  limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A> {
-    return within(this.source, fn, options)
+    super({ requestsPerWindow: { requests: limit, window }, maxWait })
   }
 }
 
