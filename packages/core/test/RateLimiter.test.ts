@@ -107,6 +107,16 @@ describe("a token bucket", () => {
       assert.strictEqual((yield* starting(1)).starts.length, 1)
     }).pipe(limited({ requestsPerMinute: 1, maxWait: 0 })))
 
+  it.scoped("refuses nobody who is due, however often the clock moves on while it is looked at", () =>
+    Effect.gen(function*() {
+      let ticks = 0
+      const clock = { ...yield* Effect.clock, unsafeCurrentTimeMillis: () => ticks++ }
+      for (const options of [{ requestsPerMinute: 120, burst: 1 }, { tokensPerMinute: 100 }, { maxConcurrent: 1 }]) {
+        const limiter = yield* Effect.withClock(RateLimiter.makeMemory(options), clock)
+        assert.isAtLeast(yield* limiter.acquire({ maxWait: 0 }), 0)
+      }
+    }))
+
   it.effect("counts each key for itself", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* starting(1, { key: "a" })).starts.length, 1)

@@ -54,9 +54,10 @@ export class Gate {
   enter({ cost, maxWaitMs, wait }: Entering): Effect.Effect<number, ClaudeError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
+        const due = this.due(cost, maxWaitMs === Infinity ? nothing : this.ahead())
+        // Read after it: a clock that has moved on meanwhile makes nothing late that is due now.
         const from = this.now()
         const until = from + maxWaitMs
-        const due = this.due(cost, maxWaitMs === Infinity ? nothing : this.ahead())
         const full = this.full
         if (due.at > until || (full && maxWaitMs === 0)) return Effect.fail(this.exceeded(due))
         const waiter: Waiter = { cost, stirred: false, wake: undefined }
