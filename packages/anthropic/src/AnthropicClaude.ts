@@ -87,7 +87,7 @@ export const make = (
         const asked = yield* toRequest(prompt, options, { maxTokens, model })
         const secrets = [key, ...textsOf(prompt, options)]
         const wait = interruptWhen === undefined ? identity : waitUnless(interruptWhen)
-        const call = { prompt, options, target: { ...target, model: asked.models[0] }, wait }
+        const call = { id: crypto.randomUUID(), prompt, options, target: { ...target, model: asked.models[0] }, wait }
         const run = Exchange.open({ client, deadline, asked, options, interruptWhen, secrets })
         return yield* Claude.toPull(policies.around(call)(Claude.fromPull(run)))
       }))

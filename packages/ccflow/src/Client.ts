@@ -11,12 +11,14 @@ import type * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Batch from "./Batch.js"
 import * as Decisions from "./Decisions.js"
+import * as Emitter from "./Emitter.js"
 import * as Health from "./Health.js"
 import * as Owner from "./Owner.js"
 import * as Pool from "./Pool.js"
 import * as Query from "./Query.js"
 import { Session, type SessionOptions } from "./Session.js"
 import * as Sessions from "./Sessions.js"
+import * as Usage from "./Usage.js"
 
 /** The options of one call. */
 export interface QueryOptions extends AgentOptions.QueryOptions, Decisions.DecisionOptions {
@@ -50,6 +52,10 @@ export interface Client extends AsyncDisposable {
   readonly sessions: Sessions.Sessions
   /** Whether the CLI can be used, is logged in and who pays. It costs nothing, and is remembered for 30 seconds. */
   health(options?: Health.HealthOptions): Promise<Health.HealthStatus>
+  /** What was used and what it cost: since the client was made, or of all that is kept where it has a `storagePath`. */
+  usage(filter?: Usage.UsageFilter): Promise<Usage.UsageTotals>
+  /** What happens, as it happens. */
+  readonly events: Emitter.Emitter
   /** Stops what runs, and closes the sessions. */
   close(): Promise<void>
 }
@@ -94,6 +100,8 @@ export const of = (owner: Owner.Owner): Client => {
     session: (options) => new Session(options, { owner }),
     sessions: Sessions.make(owner),
     health: (options) => Health.check(owner, options),
+    usage: (filter) => Usage.totals(owner, filter),
+    events: Emitter.make(owner),
     close: () => owner.close(),
     [Symbol.asyncDispose]() {
       return this.close()

@@ -34,6 +34,10 @@ const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...
       ),
       HelpDoc.p("ccflow chat: a conversation, in this terminal or line by line from a pipe."),
       HelpDoc.p("ccflow sessions: list, show, resume, delete and export the conversations that are kept."),
+      HelpDoc.p("ccflow usage: what was used and what it cost, by day, model, session or tag."),
+      HelpDoc.p("ccflow report: the same as a page to look at."),
+      HelpDoc.p("ccflow serve: queries, sessions and batches over HTTP."),
+      HelpDoc.p("ccflow toon: how data is given to the model, and what that saves."),
       HelpDoc.p("ccflow doctor: what is wrong with Claude Code and this machine, and what to do.")
     ])),
     Command.provide(NodeClaude.layer)
@@ -61,6 +65,14 @@ export const run = (argv: ReadonlyArray<string>) => {
         Effect.promise(() => import("./DoctorCommand.js")),
         ({ run }) => run([node, script], rest)
       )
+    case "usage":
+      return Effect.flatMap(Effect.promise(() => import("./UsageCommand.js")), ({ run }) => run([node, script], rest))
+    case "report":
+      return Effect.flatMap(Effect.promise(() => import("./ReportCommand.js")), ({ run }) => run([node, script], rest))
+    case "serve":
+      return Effect.flatMap(Effect.promise(() => import("./ServeCommand.js")), ({ run }) => run([node, script], rest))
+    case "toon":
+      return Effect.flatMap(Effect.promise(() => import("./ToonCommand.js")), ({ run }) => run([node, script], rest))
     default:
       return Effect.flatMap(
         optionsFirst(args, Options.askingKnown),

@@ -4,7 +4,9 @@
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import type * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as Events from "@ccflow/core/Events"
 import type * as Policies from "@ccflow/core/Policies"
+import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -43,7 +45,7 @@ export interface Closable {
 }
 
 /** What effects find here. */
-export type Services = Claude.Claude | Records.Records
+export type Services = Claude.Claude | Records.Records | Events.Events | UsageLedger.UsageLedger
 
 /** How effects are run here: by the client's runtime. While they run they keep Node alive. */
 export type Run = <A, E>(
@@ -70,6 +72,7 @@ export const make = (
   const path = config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath)
   const runtime = ManagedRuntime.make(
     Layer.merge(Layer.provideMerge(Records.layer(path), layer), Decisions.layer(config)).pipe(
+      Layer.provideMerge(Layer.merge(Events.layer, UsageLedger.layerMemory)),
       Layer.provide(UsageStore.layer(path)),
       Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger))
     )

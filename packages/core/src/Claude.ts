@@ -18,6 +18,7 @@ import { lastAnswer } from "./internal/answer.js"
 import { connect as connectWith } from "./internal/connection.js"
 import { type FallbackOptions, type FallbackWhen, falling } from "./internal/fallback.js"
 import * as Host from "./internal/host.js"
+import * as Observation from "./internal/observation.js"
 import { checkPrompt } from "./internal/prompt.js"
 import * as Recorder from "./internal/recorder.js"
 import * as Run from "./internal/run.js"
@@ -31,6 +32,7 @@ import * as Policies from "./Policies.js"
 import { targetOf } from "./Policy.js"
 import type { Session } from "./Session.js"
 import { decodeLifetime, type SessionOptions } from "./SessionOptions.js"
+import * as UsageLedger from "./UsageLedger.js"
 
 export type { Fallback, FallbackCause, FallbackOptions, FallbackWhen } from "./internal/fallback.js"
 
@@ -74,7 +76,14 @@ export const make = (
     const { defaults } = yield* ClaudeConfig
     const deadline = yield* Deadline
     const policies = yield* Policies.make
-    const connect = connectWith(yield* CliProcess, yield* MessageParser, yield* Concurrency)
+    const observation = yield* Observation.make
+    const connect = connectWith(
+      yield* CliProcess,
+      yield* MessageParser,
+      yield* Concurrency,
+      observation.events,
+      yield* UsageLedger.current
+    )
     const pool = yield* WarmPool.make(warm, defaults, connect)
 
     const resolve = ({ hooks, permissions, toolSets, ...given }: Omit<ClaudeOptions, "interruptWhen" | "priority">) =>
@@ -91,11 +100,24 @@ export const make = (
         yield* checkPrompt(prompt)
         const { host, options } = yield* resolve(given)
         const wait = interruptWhen === undefined ? patiently : waitUnless(interruptWhen)
-        const run = Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, wait })
+        const id = crypto.randomUUID()
+        const charge = { ...(yield* UsageLedger.CurrentPurpose), callId: id, turnId: undefined }
+        const call: Observation.ObservedCall = {
+          id,
+          kind: "query",
+          turnNumber: 1,
+          prompt,
+          options,
+          sessionId: () => options.sessionId ?? ""
+        }
+        const run = observation.attempt(call)(
+          Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, wait, charge })
+        )
         const claimed = priority === undefined
           ? run
           : Effect.provideService(run, CurrentClaim, yield* claimOf(priority))
-        return yield* pullOf(policies.around({ prompt, options, target: targetOf(options), wait })(streamed(claimed)))
+        const policed = policies.around({ id, prompt, options, target: targetOf(options), wait })(streamed(claimed))
+        return yield* observation.whole(call)(pullOf(policed))
       }))
 
     const session = (
@@ -111,6 +133,7 @@ export const make = (
           connect: (plan, wait) => Effect.provideService(connect(plan, wait), CurrentClaim, claim),
           deadline,
           policies,
+          observation,
           adopted,
           host: resolved.host,
           recorder: yield* Recorder.make(records, options, lifetime.recordMessages ?? false),

@@ -13,6 +13,8 @@ import type { Message } from "./Message.js"
 
 /** What is being asked, and of whom. */
 export interface Call {
+  /** The same in all its attempts, and in all events of it. */
+  readonly id: string
   readonly prompt: Prompt
   /** The call's over the client's over the environment's. */
   readonly options: QueryOptions

@@ -340,7 +340,9 @@ const over = (breaker: Breaker, attempt: Attempt) => {
   const run = running([attempt])
   return {
     run,
-    stream: breaker.around({ prompt: "hi", options: {}, target, wait: (effect) => effect })(streamed(run.open))
+    stream: breaker.around({ id: "call", prompt: "hi", options: {}, target, wait: (effect) => effect })(
+      streamed(run.open)
+    )
   }
 }
 

@@ -175,7 +175,13 @@ describe("a query under all policies", { timeout: 20_000 }, () => {
     Effect.gen(function*() {
       const policy = yield* Policies.make
       const stream = Stream.never
-      const call = { prompt: "", options: {}, target: { cli: "", account: "", model: "" }, wait: <A>(a: A) => a }
+      const call = {
+        id: "",
+        prompt: "",
+        options: {},
+        target: { cli: "", account: "", model: "" },
+        wait: <A>(a: A) => a
+      }
       assert.strictEqual(policy.around(call)(stream), stream)
     }).pipe(Effect.provide(Policies.layerNoop)))
 })

@@ -62,7 +62,7 @@ const watch = (
     yield* Effect.forkScoped(Stream.runForEach(retry.changes, (one) => Effect.sync(() => retrying.push(one))))
     yield* TestClock.adjust(0)
     const messages: Array<Message> = []
-    const stream = retry.around({ prompt: "hi", options: {}, target, wait })(streamed(run.open))
+    const stream = retry.around({ id: "call", prompt: "hi", options: {}, target, wait })(streamed(run.open))
     const fiber = yield* Effect.forkScoped(
       Stream.runForEach(stream, (message) => Effect.sync(() => messages.push(message)))
     )
@@ -208,7 +208,9 @@ describe("a retry", () => {
       yield* Effect.forkScoped(Stream.runForEach(retry.changes, () => Effect.never))
       yield* TestClock.adjust(0)
       const run = running([busy])
-      const stream = retry.around({ prompt: "hi", options: {}, target, wait: patiently })(streamed(run.open))
+      const stream = retry.around({ id: "call", prompt: "hi", options: {}, target, wait: patiently })(
+        streamed(run.open)
+      )
       yield* Effect.fork(Effect.exit(Stream.runDrain(stream)))
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(run.opened(), 1501)
@@ -218,7 +220,9 @@ describe("a retry", () => {
     Effect.gen(function*() {
       const retry = yield* Retry.Retry
       const run = running([busy, good])
-      const stream = retry.around({ prompt: "hi", options: {}, target, wait: patiently })(streamed(run.open))
+      const stream = retry.around({ id: "call", prompt: "hi", options: {}, target, wait: patiently })(
+        streamed(run.open)
+      )
       assert.strictEqual(yield* Effect.flip(Stream.runDrain(stream)), overloaded)
     }).pipe(Effect.provide(Retry.layerNoop)))
 
@@ -226,7 +230,9 @@ describe("a retry", () => {
     Effect.gen(function*() {
       const retry = yield* Retry.Retry
       const run = running([busy])
-      const stream = retry.around({ prompt: "hi", options: {}, target, wait: patiently })(streamed(run.open))
+      const stream = retry.around({ id: "call", prompt: "hi", options: {}, target, wait: patiently })(
+        streamed(run.open)
+      )
       const fiber = yield* Effect.fork(Effect.flip(Stream.runDrain(stream)))
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(fiber)

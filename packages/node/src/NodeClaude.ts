@@ -5,10 +5,15 @@ import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as Events from "@ccflow/core/Events"
 import * as HealthCheck from "@ccflow/core/HealthCheck"
 import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Policies from "@ccflow/core/Policies"
+import * as UsageLedger from "@ccflow/core/UsageLedger"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { machine, processesOn } from "./internal/capacity.js"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
@@ -30,20 +35,45 @@ export const layerWithoutPolicies = (
     )
   )
 
-/** With all policies, which can be looked at beside it. */
+/** What a program on Node has: queries, the policies around them, and what can be known of them. */
+export type Services =
+  | Claude.Claude
+  | HealthCheck.HealthCheck
+  | Policies.Policies
+  | Events.Events
+  | UsageLedger.UsageLedger
+
+/**
+ * With all policies, which can be looked at beside it, as can the events and the ledger: those of the program where it
+ * provides its own to this layer, else new ones in memory.
+ */
 export const layerWith = (
   { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, ...options }: NodeClaudeOptions
-): Layer.Layer<Claude.Claude | HealthCheck.HealthCheck | Policies.Policies, InvalidOptionsError> =>
-  Layer.provideMerge(
-    layerWithoutPolicies(options),
-    Layer.suspend(() =>
-      Policies.layerWith(
-        { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit },
-        { maxConcurrent: processesOn(machine()) }
+): Layer.Layer<Services, InvalidOptionsError> =>
+  layerWithoutPolicies(options).pipe(
+    Layer.provideMerge(
+      Layer.suspend(() =>
+        Policies.layerWith(
+          { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit },
+          { maxConcurrent: processesOn(machine()) }
+        )
       )
+    ),
+    Layer.provideMerge(
+      Layer.merge(own(Events.Events, Events.layer), own(UsageLedger.UsageLedger, UsageLedger.layerMemory))
     )
   )
 
 /** The user's `claude`, as the environment says. */
-export const layer: Layer.Layer<Claude.Claude | HealthCheck.HealthCheck | Policies.Policies, InvalidOptionsError> =
-  layerWith({})
+export const layer: Layer.Layer<Services, InvalidOptionsError> = layerWith({})
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+/** That of the program, where it has one. */
+const own = <I, S>(tag: Context.Tag<I, S>, otherwise: Layer.Layer<I>): Layer.Layer<I> =>
+  Layer.unwrapEffect(Effect.map(
+    Effect.serviceOption(tag),
+    Option.match({ onNone: () => otherwise, onSome: (service) => Layer.succeed(tag, service) })
+  ))

@@ -4,9 +4,13 @@ import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../Ag
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CliProcess, Invocation, RunningCli } from "../CliProcess.js"
 import type { Concurrency, Permit } from "../Concurrency.js"
+import type { EventsService } from "../Events.js"
 import type { MessageParser, Parser } from "../MessageParser.js"
 import type { Wait } from "../Policy.js"
+import type { UsageLedgerService } from "../UsageLedger.js"
+import { Account } from "./account.js"
 import type { Host } from "./host.js"
+import * as Spans from "./spans.js"
 
 /** How a process is started, and what it is told before its first prompt. @internal */
 export interface Plan {
@@ -20,6 +24,7 @@ export interface Connection {
   readonly cli: RunningCli
   readonly parser: Parser
   readonly plan: Plan
+  readonly account: Account
   /** Held until the process is gone. */
   readonly permit: Permit
   /** What the CLI answered to `initialize`, when it has been asked already. */
@@ -39,14 +44,22 @@ export type Connect = (plan: Plan, wait: Wait) => Effect.Effect<Connection, Clau
 export const connect = (
   cliProcess: CliProcess["Type"],
   messageParser: MessageParser["Type"],
-  concurrency: Concurrency["Type"]
+  concurrency: Concurrency["Type"],
+  events: EventsService,
+  ledger: UsageLedgerService | undefined
 ): Connect =>
 (plan, wait) =>
   Effect.gen(function*() {
     const permit = yield* concurrency.acquire(wait)
-    const cli = yield* cliProcess.open(plan.invocation)
+    const { invocation } = plan
+    const traced = yield* Spans.environment
+    const cli = yield* cliProcess.open({ ...invocation, env: { ...traced, ...invocation.env } })
     yield* permit.until(cli.exit)
-    return { cli, parser: yield* messageParser.make, plan, permit, initialized: undefined }
+    const clock = yield* Effect.clock
+    const parser = yield* messageParser.make
+    const account = new Account(ledger, events, () => clock.unsafeCurrentTimeMillis())
+    yield* Effect.addFinalizer(() => account.close)
+    return { cli, parser, plan, account, permit, initialized: undefined }
   })
 
 /** @internal */

@@ -71,7 +71,7 @@ export const open = (
   listener: Listener
 ): Effect.Effect<Live, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { cli, parser, permit, plan } = connection
+    const { account, cli, parser, permit, plan } = connection
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const attribution = new Attribution()
@@ -128,6 +128,8 @@ export const open = (
             yield* listener.named(sessionId)
           }
         }
+        const due = account.look(batch)
+        if (due !== undefined) yield* due
         if (!ready) starting.all(batch)
         const mine = attribution.take(batch)
         if (turn !== undefined) yield* tell(turn, mine.turn, mine.ended)
@@ -215,6 +217,7 @@ export const open = (
         Effect.suspend(() => {
           if (ended !== undefined) return Effect.fail(ended)
           turn = next
+          account.charge(next.charge)
           next.pace.ours = ours
           next.pace.heard(now())
           attribution.begin(uuid)

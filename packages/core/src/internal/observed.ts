@@ -22,7 +22,7 @@ export class Observed<A> {
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
-          const observer = new Observer<A>()
+          const observer = new Observer<A>(most)
           observer.tell(this.current())
           this.observers.add(observer)
           return observer
@@ -46,7 +46,9 @@ export class Observed<A> {
 
 // ---------------------------------------------------------------------------
 
-class Observer<A> {
+/** What one who looks on has not taken yet. @internal */
+export class Observer<A> {
+  private readonly most: number
   private held: Array<A> = []
   private ended = false
   private wake: (() => void) | undefined
@@ -62,8 +64,13 @@ class Observer<A> {
     })
   })
 
+  /** More than this many do not wait: the oldest is dropped. */
+  constructor(most: number) {
+    this.most = most
+  }
+
   tell(value: A): void {
-    if (this.held.length === most) this.held.shift()
+    if (this.held.length === this.most) this.held.shift()
     this.held.push(value)
     this.awake()
   }

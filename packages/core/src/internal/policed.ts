@@ -17,6 +17,7 @@ import { givenUp } from "./turnErrors.js"
 
 /** One turn, as often as a policy has it made. @internal */
 export interface PolicedTurn {
+  readonly id: string
   readonly prompt: Prompt
   readonly options: QueryOptions
   readonly interruptWhen: Effect.Effect<unknown> | undefined
@@ -66,9 +67,9 @@ export class Policed {
         first = false
         return open
       })
-      const { options, prompt } = turn
+      const { id, options, prompt } = turn
       const going: Going = { interrupted: Deferred.unsafeMake<void>(FiberId.none), waits: false }
-      const call = { prompt, options, target: targetOf(options), wait: this.wait(going, turn.interruptWhen) }
+      const call = { id, prompt, options, target: targetOf(options), wait: this.wait(going, turn.interruptWhen) }
       const stream = this.policies.around(call)(streamed(attempt))
       const read = Effect.flatMap(
         pullOf(stream),

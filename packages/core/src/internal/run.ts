@@ -14,6 +14,7 @@ import * as ControlProtocol from "../ControlProtocol.js"
 import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
+import type { Charge } from "./account.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import type { Host } from "./host.js"
@@ -29,6 +30,8 @@ export interface RunParts {
   readonly host: Host
   readonly interruptWhen: Effect.Effect<unknown> | undefined
   readonly wait: Wait
+  /** Who pays. */
+  readonly charge: Charge
 }
 
 /** The next messages; the failure `None` is the good end. @internal */
@@ -44,7 +47,7 @@ export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeErr
  * @internal
  */
 export const open = (
-  { connect, deadline, host, interruptWhen, options, prompt, wait }: RunParts
+  { charge, connect, deadline, host, interruptWhen, options, prompt, wait }: RunParts
 ): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
@@ -52,11 +55,12 @@ export const open = (
     const seen = new Seen(options)
     const pace = new Deadlines.Pace(now(), seen)
     const limits = deadline.limits(options)
-    const { cli, initialized, parser, plan } = yield* Deadlines.within(
+    const { account, cli, initialized, parser, plan } = yield* Deadlines.within(
       connect(planOf(options, host), wait),
       limits.total,
       () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
     ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
+    account.charge(charge)
     pace.heardAt = now()
     pace.begun = parser.counts.frames > 0
     pace.ours = () => asking > 0 || full
@@ -154,7 +158,10 @@ export const open = (
       for (;;) {
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
-        inbox.offer(seen.all(own(parser.push(chunks))))
+        const batch = own(parser.push(chunks))
+        const due = account.look(batch)
+        if (due !== undefined) yield* due
+        inbox.offer(seen.all(batch))
         pace.heard(now())
         pace.begun ||= parser.counts.frames > 0
         for (const frame of parser.takeControl()) yield* control.accept(frame)
@@ -170,7 +177,10 @@ export const open = (
           if (watch.late) yield* watch.start
         }
       }
-      inbox.offer(seen.all(own(parser.end())))
+      const rest = own(parser.end())
+      const due = account.look(rest)
+      if (due !== undefined) yield* due
+      inbox.offer(seen.all(rest))
       pace.endedAt = now()
       if (watch.late) yield* watch.start
       yield* finish(yield* cli.exit)

@@ -11,8 +11,10 @@ import type { Message } from "../Message.js"
 import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
+import { CurrentPurpose } from "../UsageLedger.js"
 import type { Adopted, Connect } from "./connection.js"
 import type { Host } from "./host.js"
+import type { Observation, ObservedCall } from "./observation.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
 import type { Recorder } from "./recorder.js"
@@ -25,6 +27,7 @@ export interface SessionPlan {
   readonly connect: Connect
   readonly deadline: Deadline["Type"]
   readonly policies: Policy
+  readonly observation: Observation
   readonly adopted: Adopted | undefined
   readonly host: Host
   readonly recorder: Recorder
@@ -59,6 +62,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     yield* Effect.addFinalizer(() => Effect.zipRight(core.dispose, PubSub.shutdown(events)))
     yield* core.spare
     const stats = Effect.sync(() => ({ ...core.totals }))
+    let turns = 0
 
     return {
       ...controlsOf(core.cli),
@@ -69,12 +73,25 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           const { context, turnId, ...turn } = yield* decodeTurn(given)
           const merged = merge(options, turn)
           const whole = withContext(prompt, context)
-          return yield* policed.send({
+          const id = crypto.randomUUID()
+          const charge = { ...(yield* CurrentPurpose), callId: id }
+          const call: ObservedCall = {
+            id,
+            kind: "turn",
+            turnNumber: ++turns,
+            prompt,
+            options: merged,
+            sessionId: () => core.cli.sessionId
+          }
+          const { observation } = plan
+          return yield* observation.whole(call)(policed.send({
+            id,
             prompt: whole,
             options: merged,
             interruptWhen,
-            attempt: (first) => core.send(turnId, whole, merged, interruptWhen, !first)
-          })
+            attempt: (first) =>
+              observation.attempt(call)(core.send(turnId, whole, merged, charge, interruptWhen, !first))
+          }))
         })),
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
         Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),

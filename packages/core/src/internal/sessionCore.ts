@@ -12,6 +12,7 @@ import type { ClaudeError } from "../ClaudeError.js"
 import { userLine } from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
+import type { Charge } from "./account.js"
 import { isRecord } from "./guard.js"
 import { Line } from "./line.js"
 import type { Live } from "./live.js"
@@ -91,6 +92,7 @@ export class SessionCore {
     chosenId: string | undefined,
     prompt: Prompt,
     options: QueryOptions,
+    charge: Omit<Charge, "turnId">,
     interruptWhen: Effect.Effect<unknown> | undefined,
     again = false
   ): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
@@ -103,7 +105,7 @@ export class SessionCore {
           this.line.leave()
           return yield* refused
         }
-        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, this.now())
+        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, charge, this.now())
         this.turn = turn
         if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
         if (this.cli.live !== undefined) yield* this.cli.live.permit.busy

@@ -8,6 +8,7 @@ import type { Prompt } from "../Claude.js"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Message, Result } from "../Message.js"
 import { appendText } from "../Message.js"
+import type { Charge } from "./account.js"
 import { Pace, type Watch } from "./deadlines.js"
 import { Inbox } from "./inbox.js"
 import { Seen } from "./seen.js"
@@ -25,6 +26,8 @@ export class Turn {
   readonly id: string
   readonly prompt: Prompt
   readonly options: QueryOptions
+  /** Who pays. */
+  readonly charge: Charge
   readonly startedAt: number
   readonly seen: Seen
   /** Nothing waits for the consumer here: a session must hear its CLI whatever one turn's reader does. */
@@ -53,8 +56,9 @@ export class Turn {
   /** Of its deadlines, once its prompt is on its way. */
   watch: Watch | undefined
 
-  constructor(id: string, prompt: Prompt, options: QueryOptions, now: number) {
+  constructor(id: string, prompt: Prompt, options: QueryOptions, charge: Omit<Charge, "turnId">, now: number) {
     this.id = id
+    this.charge = { ...charge, turnId: id }
     this.prompt = prompt
     this.options = options
     this.seen = new Seen(options)

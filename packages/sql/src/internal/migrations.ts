@@ -7,7 +7,9 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { eventTables } from "./eventTables.js"
 import type { Store } from "./store.js"
+import { usageTables } from "./usageTables.js"
 
 /**
  * By number and name, such as `0001_sessions`.
@@ -158,7 +160,9 @@ export const migrations: Migrations = {
       overage BIGINT NOT NULL,
       seen_at BIGINT NOT NULL,
       PRIMARY KEY (account, limit_name)
-    )`
+    )`,
+  "0004_usage_ledger": usageTables,
+  "0005_event_log": eventTables
 }
 
 // ---------------------------------------------------------------------------

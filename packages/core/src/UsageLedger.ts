@@ -1,0 +1,123 @@
+/**
+ * What was used and what it cost, once: booked from the CLI's results, as differences of its cumulative figures, before
+ * the caller has the result. What a run that was cut had used is booked as an estimate and says so; what nobody has told
+ * is unknown, never 0.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { SessionStoreError } from "./ClaudeError.js"
+import { MemoryLedger } from "./internal/ledgerMemory.js"
+
+/** What one model was used for by one result. */
+export interface UsageEntry {
+  /** The same one again changes nothing. */
+  readonly entryId: string
+  /** UTC epoch milliseconds. */
+  readonly at: number
+  /** `estimated`: by what the model had said of a run that was cut. */
+  readonly basis: "reported" | "estimated"
+  /** As the CLI resolved it. Empty where it did not say. */
+  readonly model: string
+  /** Undefined where nobody has told. */
+  readonly usage: UsageTokens | undefined
+  readonly costUsd: number | undefined
+  /** By the table of `Pricing`, to compare. Undefined for a model that it does not have. */
+  readonly listUsd: number | undefined
+  readonly sessionId: string
+  /** Empty for what the CLI does of itself. */
+  readonly callId: string
+  readonly turnId: string | undefined
+  readonly batchId: string | undefined
+  readonly tags: ReadonlyArray<string>
+  /** Who pays, as the CLI said at the start: `none` for a subscription's login. Empty where it did not say. */
+  readonly apiKeySource: string
+}
+
+export interface UsageTokens {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly cacheReadInputTokens: number
+  readonly cacheCreationInputTokens: number
+  readonly webSearchRequests: number
+}
+
+/** Sums. What is unknown is counted apart, and is in no sum. */
+export interface UsageSum extends UsageTokens {
+  readonly costUsd: number
+  /** The part of `costUsd` that is an estimate. */
+  readonly estimatedUsd: number
+  /** What the table of `Pricing` makes of what it has a price for. */
+  readonly listUsd: number
+  /** Entries without a known cost. */
+  readonly unpriced: number
+  /** Entries without known tokens. */
+  readonly uncounted: number
+  readonly entries: number
+}
+
+/** By what sums are made. A day is one of the time zone that is given; an entry of many tags is in the sum of each. */
+export type UsageKey = "day" | "model" | "session" | "tag" | "batch"
+
+export interface UsageGroup extends UsageSum {
+  /** A day is `2026-11-22`. Empty for entries that have no such key. */
+  readonly key: string
+}
+
+/** All conditions that are given must hold. */
+export interface UsageFilter {
+  /** UTC epoch milliseconds: from here on. */
+  readonly since?: number | undefined
+  /** UTC epoch milliseconds: before this. */
+  readonly until?: number | undefined
+  readonly model?: string | undefined
+  readonly sessionId?: string | undefined
+  readonly tag?: string | undefined
+  readonly batchId?: string | undefined
+}
+
+export interface UsageLedgerService {
+  readonly book: (entries: ReadonlyArray<UsageEntry>) => Effect.Effect<void, SessionStoreError>
+  readonly total: (filter?: UsageFilter) => Effect.Effect<UsageSum, SessionStoreError>
+  /** Days and batches in their order, the others by what they cost, highest first. Time zone: that of the host. */
+  readonly by: (
+    key: UsageKey,
+    filter?: UsageFilter & { readonly timeZone?: string | undefined }
+  ) => Effect.Effect<ReadonlyArray<UsageGroup>, SessionStoreError>
+  /** In their order. `next` is there when there is more: give it as `after`. */
+  readonly entries: (
+    filter?: UsageFilter & { readonly after?: string | undefined; readonly limit?: number | undefined }
+  ) => Effect.Effect<{ readonly entries: ReadonlyArray<UsageEntry>; readonly next?: string }, SessionStoreError>
+}
+
+export class UsageLedger extends Context.Tag("@ccflow/core/UsageLedger")<UsageLedger, UsageLedgerService>() {}
+
+/** For as long as the layer lives. `@ccflow/sql` keeps. */
+export const layerMemory: Layer.Layer<UsageLedger> = Layer.sync(UsageLedger, () => new MemoryLedger())
+
+/** Who the usage of an effect is booked for, beside its call and session. */
+export interface Purpose {
+  readonly tags: ReadonlyArray<string>
+  readonly batchId: string | undefined
+}
+
+/** That of all queries and sessions of a fiber and its children. */
+export class CurrentPurpose extends Context.Reference<CurrentPurpose>()("@ccflow/core/CurrentPurpose", {
+  defaultValue: (): Purpose => ({ tags: [], batchId: undefined })
+}) {}
+
+/** Books what the effect uses under these tags as well. */
+export const withTags =
+  (...tags: ReadonlyArray<string>) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(CurrentPurpose, (purpose) =>
+      Effect.provideService(effect, CurrentPurpose, {
+        ...purpose,
+        tags: [...new Set([...purpose.tags, ...tags])]
+      }))
+
+/** The program's, where it has one. */
+export const current: Effect.Effect<UsageLedgerService | undefined> = Effect.map(
+  Effect.serviceOption(UsageLedger),
+  Option.getOrUndefined
+)

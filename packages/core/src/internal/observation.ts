@@ -1,0 +1,33 @@
+import * as Effect from "effect/Effect"
+import type { QueryOptions } from "../AgentOptions.js"
+import type { Prompt } from "../Claude.js"
+import * as Events from "../Events.js"
+import * as CallEvents from "./callEvents.js"
+import * as Spans from "./spans.js"
+import type { Open } from "./streamed.js"
+
+/** A call, as those who look on are told of it. @internal */
+export interface ObservedCall {
+  readonly id: string
+  readonly kind: "query" | "turn"
+  /** Of a session's turns; 1 is the first here. */
+  readonly turnNumber: number
+  readonly prompt: Prompt
+  readonly options: QueryOptions
+  /** Empty where it is not known yet. */
+  readonly sessionId: () => string
+}
+
+/** What is put around every call, and around every attempt of it, for those who look on. @internal */
+export interface Observation {
+  readonly events: Events.EventsService
+  readonly whole: (call: ObservedCall) => (open: Open) => Open
+  readonly attempt: (call: ObservedCall) => (open: Open) => Open
+}
+
+/** With the program's own bus and tracer. @internal */
+export const make: Effect.Effect<Observation> = Effect.map(Events.current, (events) => ({
+  events,
+  whole: (call) => (open) => CallEvents.whole(events, call)(Spans.whole(call)(open)),
+  attempt: Spans.attempt
+}))
