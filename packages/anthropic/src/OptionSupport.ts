@@ -86,6 +86,9 @@ export const support: { readonly [Option in keyof QueryOptions]-?: Support } = {
   /** What an answer costs is known when it has been given. */
   maxBudgetUsd: "refused",
   taskBudget: "refused",
+  /** It asks with a key, and knows of no ledger. */
+  billing: (value) => value === "apiKey",
+  tags: "ignored",
   resume: "refused",
   resumeSessionAt: "refused",
   resumeDropsTurn: "refused",

@@ -129,6 +129,13 @@ export const QueryOptions = Schema.Struct({
   maxBudgetUsd: Schema.optional(Amount),
   /** Tokens that the model is told it has for the whole task. */
   taskBudget: Schema.optional(Count),
+  /** Under which the usage ledger counts it. */
+  tags: Schema.optional(Names),
+  /**
+   * Who is to pay: the plan of a login, or the owner of an API key. Anything else is refused, with `BillingMismatchError`,
+   * before a prompt is sent. Default: whoever the CLI finds, and a key in the environment comes before a login.
+   */
+  billing: Schema.optional(Schema.Literal("subscription", "apiKey")),
   effort: Schema.optional(Schema.Literal("low", "medium", "high", "xhigh", "max")),
   /** For models that can do otherwise: some newer ones always decide for themselves. */
   thinking: Schema.optional(Schema.Union(

@@ -74,6 +74,8 @@ const table: { readonly [F in Field]-?: ReadonlyArray<readonly [Options, Transla
   ],
   maxBudgetUsd: [[{ maxBudgetUsd: 0.25 }, { args: ["--max-budget-usd=0.25"] }]],
   taskBudget: [[{ taskBudget: 20_000 }, { args: ["--task-budget=20000"] }]],
+  tags: [[{ tags: ["nightly", "team-a"] }, {}]],
+  billing: [[{ billing: "subscription" }, {}], [{ billing: "apiKey" }, {}]],
   effort: [[{ effort: "high" }, { args: ["--effort=high"] }]],
   thinking: [
     [{ thinking: "adaptive" }, { args: ["--thinking=adaptive"] }],
@@ -267,6 +269,8 @@ const anyOptions: FastCheck.Arbitrary<Options> = FastCheck.record({
   mcpTimeout: small,
   maxBudgetUsd: FastCheck.double({ min: 0.01, max: 100, noNaN: true }),
   taskBudget: small,
+  tags: FastCheck.array(secret, { maxLength: 3 }),
+  billing: literal("subscription", "apiKey"),
   effort: literal("low", "max"),
   thinking: FastCheck.oneof(FastCheck.constant("adaptive" as const), FastCheck.record({ budgetTokens: small })),
   thinkingDisplay: literal("summarized", "omitted"),

@@ -29,6 +29,8 @@ const kept: { readonly [Name in keyof QueryOptions]-?: boolean } = {
   maxTokens: true,
   maxBudgetUsd: true,
   taskBudget: true,
+  tags: true,
+  billing: true,
   effort: true,
   thinking: true,
   thinkingDisplay: true,
