@@ -1,5 +1,5 @@
 // Everything about the sources that is not a test: barrels, types, Effect's diagnostics, import rules, format.
-import { spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -7,10 +7,20 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const bin = (name) => join(root, "node_modules", ".bin", name)
 
-const run = (title, command, args) => () => {
-  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", shell: process.platform === "win32" })
-  return status === 0 ? [] : [`${title} failed`]
-}
+/** What it prints is shown when it has ended, so that steps which run together are not mixed up. */
+const run = (title, command, args) => () =>
+  new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      shell: process.platform === "win32"
+    })
+    let printed = ""
+    child.stdout.on("data", (data) => printed += data)
+    child.stderr.on("data", (data) => printed += data)
+    child.on("error", (error) => resolve([String(error)]))
+    child.on("close", (status) => resolve(status === 0 ? [] : [printed.trimEnd(), `${title} failed`]))
+  })
 
 const walk = (folder) =>
   readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) =>
@@ -77,14 +87,14 @@ const steps = [
   ["format", run("format", bin("eslint"), ["."])]
 ]
 
-let failed = false
-for (const [title, step] of steps) {
+// Together they take as long as the longest of them, where there are cores enough.
+const told = await Promise.all(steps.map(async ([title, step]) => {
   const startedAt = Date.now()
-  const problems = step()
+  const problems = await step()
+  return { title, problems, seconds: (Date.now() - startedAt) / 1000 }
+}))
+for (const { problems, seconds, title } of told) {
   for (const problem of problems) console.error(problem)
-  failed ||= problems.length > 0
-  console.log(
-    `${problems.length === 0 ? "ok    " : "FAILED"} ${title} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`
-  )
+  console.log(`${problems.length === 0 ? "ok    " : "FAILED"} ${title} (${seconds.toFixed(1)} s)`)
 }
-process.exit(failed ? 1 : 0)
+process.exit(told.some(({ problems }) => problems.length > 0) ? 1 : 0)
