@@ -1,36 +1,48 @@
+import { BatchRepository } from "@ccflow/core/BatchRepository"
 import { SessionRepository } from "@ccflow/core/SessionRepository"
+import { UsageLedger } from "@ccflow/core/UsageLedger"
+import { UsageLimitStore } from "@ccflow/core/UsageLimit"
 import * as PgSessionRepository from "@ccflow/sql/PgSessionRepository"
+import * as SqlBatchRepository from "@ccflow/sql/SqlBatchRepository"
 import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
+import * as SqlUsageLedger from "@ccflow/sql/SqlUsageLedger"
+import * as SqlUsageLimitStore from "@ccflow/sql/SqlUsageLimitStore"
+import { SqlClient } from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer, Option } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { currentVersion, migrate, type Migrations, migrations } from "../src/internal/migrations.js"
 import * as Store from "../src/internal/store.js"
 import { because, folder, inFile, noPostgres, pgUrl, rawFile, rawPg, session } from "./support.js"
 
-const dumped = (database: "sqlite" | "pg") =>
-  readFileSync(new URL(`fixtures/schema-0001.${database}.sql`, import.meta.url), "utf8")
+const dumped = (version: Version, database: "sqlite" | "pg") =>
+  readFileSync(new URL(`fixtures/schema-000${version}.${database}.sql`, import.meta.url), "utf8")
     .replace(/^--.*\n/, "")
     .split(/;\n/)
     .filter((statement) => statement.trim() !== "")
 
-/** A store as version 1 left it. */
-const version1 = {
-  sqlite: Effect.gen(function*() {
-    const path = join(yield* folder, "sessions.db")
-    const sql = yield* rawFile(path)
-    yield* Effect.forEach(dumped("sqlite"), (statement) => sql.unsafe(statement))
-    return { sql, layer: SqliteSessionRepository.layer({ path }) }
-  }),
-  pg: Effect.gen(function*() {
-    const url = yield* pgUrl
-    const sql = yield* rawPg(url)
-    yield* Effect.forEach(dumped("pg"), (statement) => sql.unsafe(statement))
-    return { sql, layer: PgSessionRepository.layerUrl(url) }
-  })
+/** A store as this version left it. */
+const left = {
+  sqlite: (version: Version) =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "sessions.db")
+      const sql = yield* rawFile(path)
+      yield* Effect.forEach(dumped(version, "sqlite"), (statement) => sql.unsafe(statement))
+      return { sql, layer: SqliteSessionRepository.layer({ path }) }
+    }),
+  pg: (version: Version) =>
+    Effect.gen(function*() {
+      const url = yield* pgUrl
+      const sql = yield* rawPg(url)
+      yield* Effect.forEach(dumped(version, "pg"), (statement) => sql.unsafe(statement))
+      return { sql, layer: PgSessionRepository.layerUrl(url) }
+    })
 }
+
+/** The versions of which there is a dump. */
+type Version = 1 | 3
 
 const first = "11111111-1111-4111-8111-111111111111"
 const answered = "33333333-3333-4333-8333-333333333333"
@@ -135,52 +147,119 @@ const broken: Migrations = {
     )
 }
 
+/** What version 3 knew besides, and what the ledger makes of its sessions' tags. */
+const batchesAreIntact = Effect.gen(function*() {
+  const batches = yield* BatchRepository
+  assert.deepStrictEqual((yield* batches.list("nightly")).items, [{
+    batchId: "nightly",
+    key: "k1",
+    index: 0,
+    prompt: "Summarize it",
+    status: "completed",
+    sessionId: "55555555-5555-4555-8555-555555555555",
+    committed: true,
+    attempts: 2,
+    costUsd: 0.125,
+    usage: { inputTokens: 10, outputTokens: 20, cacheReadInputTokens: 30, cacheCreationInputTokens: 40 },
+    result: { result: "Short." },
+    startedAt: 1700000005000,
+    endedAt: 1700000006000,
+    holder: "4711@host#1700000000",
+    expiresAt: 1700000035000
+  }])
+  assert.deepStrictEqual(yield* Effect.flatMap(UsageLimitStore, ({ load }) => load), [{
+    account: "",
+    limit: "five_hour",
+    status: "allowed_warning",
+    resetsAt: 1700010000000,
+    utilization: 0.75,
+    overage: false,
+    seenAt: 1700000006000
+  }])
+  const ledger = yield* UsageLedger
+  yield* ledger.book([{
+    entryId: "e",
+    at: 1700000007000,
+    basis: "reported",
+    model: "opus",
+    usage: undefined,
+    costUsd: 0.5,
+    listUsd: undefined,
+    sessionId: first,
+    callId: "c",
+    turnId: "t",
+    batchId: undefined,
+    tags: [],
+    apiKeySource: "none"
+  }])
+  assert.deepStrictEqual((yield* ledger.by("tag")).map(({ costUsd, key }) => [key, costUsd]), [
+    ["ci", 0.5],
+    ["urgent", 0.5]
+  ])
+})
+
 const databases = [
-  { name: "SQLite", made: version1.sqlite, skip: undefined },
-  { name: `PostgreSQL${because(noPostgres)}`, made: version1.pg, skip: noPostgres }
+  { name: "SQLite", made: left.sqlite, skip: undefined },
+  { name: `PostgreSQL${because(noPostgres)}`, made: left.pg, skip: noPostgres }
 ]
 
 for (const { made, name, skip } of databases) {
-  describe.skipIf(skip !== undefined)(`a store that an earlier version left in ${name}`, () => {
-    it.scopedLive("is read as it was, and goes on", () =>
-      Effect.gen(function*() {
-        const { layer } = yield* made
-        const opened = <A, E>(use: Effect.Effect<A, E, SessionRepository>) =>
-          Effect.provide(use, layer as Layer.Layer<SessionRepository, unknown>)
-        yield* opened(isIntact)
-        yield* opened(Effect.zipRight(isIntact, goesOn))
-      }))
+  for (const version of [1, 3] as const) {
+    describe.skipIf(skip !== undefined)(`a store that version ${version} left in ${name}`, () => {
+      it.scopedLive("is read as it was, and goes on", () =>
+        Effect.gen(function*() {
+          const { layer } = yield* made(version)
+          const opened = <A, E>(use: Effect.Effect<A, E, SessionRepository>) =>
+            Effect.provide(use, layer as Layer.Layer<SessionRepository, unknown>)
+          yield* opened(isIntact)
+          yield* opened(Effect.zipRight(isIntact, goesOn))
+        }))
 
-    it.scopedLive("takes the steps that it has not seen, once, and is then too new for this version", () =>
-      Effect.gen(function*() {
-        const { layer, sql } = yield* made
-        const store = Store.make(sql)
-        yield* migrate(store, next)
-        yield* migrate(store, next)
-        assert.deepStrictEqual(
-          (yield* sql<{ starred: number | string }>`SELECT starred FROM ccflow_sessions ORDER BY session_id`).map(
-            ({ starred }) => Number(starred)
-          ),
-          [1, 0]
-        )
-        const steps = yield* sql<{ id: number; name: string }>`SELECT id, name FROM ccflow_migrations ORDER BY id`
-        assert.deepStrictEqual(steps.map(({ id }) => id), Array.from({ length: newest + 1 }, (_, step) => step + 1))
-        assert.deepStrictEqual([steps[0]?.name, steps.at(-1)?.name], ["sessions", "starred"])
-        const error = yield* Effect.flip(Effect.provide(isIntact, layer))
-        assert.strictEqual((error as { reason?: string }).reason, "NewerVersion")
-      }))
+      it.scopedLive.skipIf(version < 3)(
+        "has its batches and windows, and books beside them",
+        () =>
+          Effect.gen(function*() {
+            const { sql } = yield* made(version)
+            yield* Effect.provide(
+              batchesAreIntact,
+              Layer.mergeAll(SqlBatchRepository.layer, SqlUsageLimitStore.layer, SqlUsageLedger.layer).pipe(
+                Layer.provide(Layer.succeed(SqlClient, sql))
+              )
+            )
+          })
+      )
 
-    it.scopedLive("stays what it was when a step fails, and can take it later", () =>
-      Effect.gen(function*() {
-        const { sql } = yield* made
-        const store = Store.make(sql)
-        const error = yield* Effect.flip(migrate(store, broken))
-        assert.deepStrictEqual([error._tag, error.operation], ["SessionStoreError", "open"])
-        assert.strictEqual(yield* currentVersion(store, broken), 1)
-        yield* migrate(store, next)
-        assert.strictEqual(yield* currentVersion(store, next), newest + 1)
-      }))
-  })
+      it.scopedLive("takes the steps that it has not seen, once, and is then too new for this version", () =>
+        Effect.gen(function*() {
+          const { layer, sql } = yield* made(version)
+          const store = Store.make(sql)
+          yield* migrate(store, next)
+          yield* migrate(store, next)
+          assert.deepStrictEqual(
+            (yield* sql<{ starred: number | string }>`SELECT starred FROM ccflow_sessions ORDER BY session_id`).map(
+              ({ starred }) => Number(starred)
+            ),
+            [1, 0]
+          )
+          const steps = yield* sql<{ id: number; name: string }>`SELECT id, name FROM ccflow_migrations ORDER BY id`
+          assert.deepStrictEqual(steps.map(({ id }) => id), Array.from({ length: newest + 1 }, (_, step) => step + 1))
+          assert.deepStrictEqual([steps[0]?.name, steps.at(-1)?.name], ["sessions", "starred"])
+          const error = yield* Effect.flip(Effect.provide(isIntact, layer))
+          assert.strictEqual((error as { reason?: string }).reason, "NewerVersion")
+        }))
+
+      it.scopedLive("stays what it was when a step fails, and can take it later", () =>
+        Effect.gen(function*() {
+          const { sql } = yield* made(version)
+          const store = Store.make(sql)
+          const error = yield* Effect.flip(migrate(store, broken))
+          assert.deepStrictEqual([error._tag, error.operation], ["SessionStoreError", "open"])
+          assert.strictEqual(yield* currentVersion(store, broken), version)
+          yield* migrate(store, next)
+          assert.strictEqual(yield* currentVersion(store, next), newest + 1)
+        }))
+    })
+  }
 }
 
 it.scopedLive("an empty file that many open at once is set up once, and all can use it", () =>
