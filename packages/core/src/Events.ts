@@ -2,6 +2,7 @@
  * What happens, as it happens: every query, session and policy of a program tells it here. Telling never waits and never
  * fails; whoever listens slowly misses what lies far back, and harms nobody.
  */
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -53,6 +54,12 @@ interface CallEnded extends Common {
   readonly result?: string | undefined
 }
 
+interface SessionBegun extends Common {
+  /** Empty where the CLI chooses. */
+  readonly model: string
+  readonly tags: ReadonlyArray<string>
+}
+
 /** Each event by its name. */
 export interface EventTypes {
   readonly QueryStarted: CallStarted
@@ -60,18 +67,20 @@ export interface EventTypes {
   /** Its prompt has been taken; it may still wait for the turn before it. */
   readonly TurnStarted: CallStarted & { readonly turnNumber: number }
   readonly TurnCompleted: CallEnded & { readonly turnNumber: number }
-  /** The session exists here. Its process is started when it is needed. */
-  readonly SessionCreated: Common & { readonly model: string; readonly tags: ReadonlyArray<string> }
-  /** It goes on with a conversation that was begun before, here or elsewhere. */
-  readonly SessionResumed: Common & { readonly sessionId: string }
+  /** The session exists here. Its process is started when it is needed. A session begins by this or by the next, once. */
+  readonly SessionCreated: SessionBegun
+  /** The session exists here, and goes on with a conversation of before. `continueSession` does not know its id yet. */
+  readonly SessionResumed: SessionBegun
+  /** Once, by whomever and however often it is closed. */
   readonly SessionClosed: Common & {
+    /** Those that ended well. */
     readonly turns: number
     readonly inputTokens: number
     readonly outputTokens: number
     readonly costUsd: number
     readonly durationMs: number
   }
-  /** A turn has failed, or the session could not be started or stored. */
+  /** A turn has failed, because of the CLI or because its end could not be stored. `TurnCompleted` follows. */
   readonly SessionError: Common & { readonly error: ClaudeError }
   /** A turn's end is in the records. */
   readonly SessionPersisted: Common & { readonly sessionId: string }
@@ -101,13 +110,23 @@ export interface EventTypes {
     readonly costUsd: number
     readonly estimated: boolean
   }
-  /** A CLI was started, for whatever reason. */
-  readonly ProcessStarted: Common & { readonly processId: string; readonly warm: boolean }
+  /** A CLI was started. */
+  readonly ProcessStarted: Common & {
+    /** One of our own, which no other process has had. */
+    readonly processId: string
+    /** For nobody yet. */
+    readonly warm: boolean
+  }
+  /** It is gone. What its output was made of is counted in lines. */
   readonly ProcessEnded: Common & {
     readonly processId: string
+    /** All of them. */
     readonly lines: number
+    /** Frames of a kind that is not known here, or that have changed. */
     readonly unknown: number
+    /** No JSON: what hooks and shells print between the frames. */
     readonly noise: number
+    /** Broken, cut, or longer than the limit. */
     readonly malformed: number
   }
   /** A call is made again after this wait. */
@@ -123,7 +142,9 @@ export interface EventTypes {
   readonly Queued: Common & { readonly waitedMs: number }
   /** A call waits until a window of the subscription opens again. */
   readonly Parked: Common & { readonly limit: string; readonly until?: number | undefined }
+  /** It waits no more: it goes on, or its caller has given it up. */
   readonly Unparked: Common & { readonly limit: string; readonly waitedMs: number }
+  /** A call goes to the fallback. It is told between the two calls, and belongs to neither. */
   readonly FellBack: Common & { readonly cause: string; readonly error: ClaudeError }
   readonly TimedOut: Common & { readonly phase: string; readonly timeoutMs: number }
   /** The CLI asks whether a tool may run. */
@@ -131,7 +152,8 @@ export interface EventTypes {
   readonly PermissionDecided: Common & {
     readonly tool: string
     readonly toolUseId: string
-    readonly decision: "allow" | "deny"
+    /** `withdrawn`: the CLI no longer wanted to know. */
+    readonly decision: "allow" | "deny" | "withdrawn"
     readonly waitedMs: number
   }
   /** A budget is nearly, or wholly, spent. */
@@ -163,29 +185,60 @@ export type Telling = {
 }[EventType]
 
 export interface EventsService {
-  /** Nobody would hear it: what only an event needs need not be made. */
-  readonly silent: () => boolean
+  /** Nobody would hear it, or nothing of this kind: what only an event needs need not be made. */
+  readonly silent: (type?: EventType) => boolean
   readonly tell: (event: Telling) => void
-  /** Told in place, before `tell` returns: it must be short. The same one twice is told once. What it throws is lost. */
-  readonly observe: (observer: (event: Event) => void) => Effect.Effect<void, never, Scope.Scope>
-  /** From now on. At most 1024 wait for a reader; then the oldest are dropped. */
+  /**
+   * Told in place, before `tell` returns: it must be short. The same one twice is told once. What it throws is lost.
+   * Of all events, or of some kinds: those that nobody wants cost nothing.
+   */
+  readonly observe: (
+    observer: (event: Event) => void,
+    types?: ReadonlyArray<EventType>
+  ) => Effect.Effect<void, never, Scope.Scope>
+  /** From now on, until the scope or the bus closes. */
+  readonly subscribe: (options?: SubscribeOptions) => Effect.Effect<Subscription, never, Scope.Scope>
+  /** All, from now on. At most 1024 wait for a reader; then the oldest are dropped. */
   readonly stream: Stream.Stream<Event>
+}
+
+export interface SubscribeOptions {
+  /** Default: all. */
+  readonly types?: ReadonlyArray<EventType> | undefined
+  /** Events that wait for a slow reader; then the oldest are dropped. Default: 1024. */
+  readonly capacity?: number | undefined
+}
+
+export interface Subscription {
+  /** For one reader. */
+  readonly events: Stream.Stream<Event>
+  /** How many the reader has missed so far. */
+  readonly dropped: Effect.Effect<number>
+}
+
+/** A bus that its owner closes: then its streams end, when they have given what was told before. */
+export interface ClosableEvents extends EventsService {
+  readonly close: () => void
 }
 
 export class Events extends Context.Tag("@ccflow/core/Events")<Events, EventsService>() {}
 
-export const make: Effect.Effect<EventsService> = Effect.map(
-  Effect.clock,
-  (clock) => new Hub(() => clock.unsafeCurrentTimeMillis())
+/** For those who must have one before their program runs. It tells the time by this clock. */
+export const unsafeMake = (clock: Clock.Clock): ClosableEvents => new Hub(() => clock.unsafeCurrentTimeMillis())
+
+export const make: Effect.Effect<EventsService, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.map(Effect.clock, unsafeMake),
+  (events) => Effect.sync(events.close)
 )
 
-export const layer: Layer.Layer<Events> = Layer.effect(Events, make)
+export const layer: Layer.Layer<Events> = Layer.scoped(Events, make)
 
 /** Nobody hears anything. */
 export const noop: EventsService = {
   silent: () => true,
   tell: () => {},
   observe: () => Effect.void,
+  subscribe: () => Effect.succeed({ events: Stream.empty, dropped: Effect.succeed(0) }),
   stream: Stream.empty
 }
 

@@ -50,6 +50,8 @@ export class Observed<A> {
 export class Observer<A> {
   private readonly most: number
   private held: Array<A> = []
+  /** How many it was too slow for. */
+  dropped = 0
   private ended = false
   private wake: (() => void) | undefined
 
@@ -70,7 +72,10 @@ export class Observer<A> {
   }
 
   tell(value: A): void {
-    if (this.held.length === this.most) this.held.shift()
+    if (this.held.length === this.most) {
+      this.held.shift()
+      this.dropped++
+    }
     this.held.push(value)
     this.awake()
   }
