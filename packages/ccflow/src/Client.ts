@@ -54,6 +54,8 @@ export interface Client extends AsyncDisposable {
   health(options?: Health.HealthOptions): Promise<Health.HealthStatus>
   /** What was used and what it cost: since the client was made, or of all that is kept where it has a `storagePath`. */
   usage(filter?: Usage.UsageFilter): Promise<Usage.UsageTotals>
+  /** The same in groups: days and batches in their order, the others by what they cost, highest first. */
+  usageBy(key: Usage.UsageKey, grouping?: Usage.UsageGrouping): Promise<ReadonlyArray<Usage.UsageGroup>>
   /** What happens, as it happens. */
   readonly events: Emitter.Emitter
   /** Stops what runs, and closes the sessions. */
@@ -101,6 +103,7 @@ export const of = (owner: Owner.Owner): Client => {
     sessions: Sessions.make(owner),
     health: (options) => Health.check(owner, options),
     usage: (filter) => Usage.totals(owner, filter),
+    usageBy: (key, grouping) => Usage.by(owner, key, grouping),
     events: Emitter.make(owner),
     close: () => owner.close(),
     [Symbol.asyncDispose]() {

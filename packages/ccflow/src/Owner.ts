@@ -6,7 +6,7 @@ import type * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Events from "@ccflow/core/Events"
 import type * as Policies from "@ccflow/core/Policies"
-import * as UsageLedger from "@ccflow/core/UsageLedger"
+import type * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -19,6 +19,7 @@ import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
 import * as Fallback from "./Fallback.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
+import * as Kept from "./internal/kept.js"
 import * as Records from "./internal/records.js"
 import * as UsageStore from "./internal/usageStore.js"
 
@@ -69,11 +70,12 @@ export const make = (
   config: ClientConfig = {},
   storagePath: Config.Config<string> = Config.succeed("")
 ): Owner => {
-  const path = config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath)
+  const kept = Kept.layer(config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath))
   const runtime = ManagedRuntime.make(
-    Layer.merge(Layer.provideMerge(Records.layer(path), layer), Decisions.layer(config)).pipe(
-      Layer.provideMerge(Layer.merge(Events.layer, UsageLedger.layerMemory)),
-      Layer.provide(UsageStore.layer(path)),
+    Layer.merge(Layer.provideMerge(Records.layer, layer), Decisions.layer(config)).pipe(
+      Layer.provideMerge(Layer.merge(Events.layer, UsageStore.ledger)),
+      Layer.provide(UsageStore.layer),
+      Layer.provide(kept),
       Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger))
     )
   )

@@ -46,6 +46,7 @@ export {
   type Question,
   questions
 } from "@ccflow/core/Permissions"
+export { calculateCost, type CostOptions, type PricedTokens, UnknownModelError } from "@ccflow/core/Pricing"
 export type { SessionStats } from "@ccflow/core/Session"
 export type {
   AccountInfo,
@@ -107,6 +108,16 @@ export {
 export { type RetryConfig, retryWithBackoff } from "./Retry.js"
 export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
 export type { ResumeOptions, SessionExport, Sessions } from "./Sessions.js"
+export {
+  getUsageTracker,
+  type UsageFilter,
+  type UsageGroup,
+  type UsageGrouping,
+  type UsageKey,
+  type UsageSum,
+  type UsageTotals,
+  type UsageTracker
+} from "./Usage.js"
 
 /** Made at the first call; the environment is read then. It keeps no host process alive. */
 let shared: Client.Client | undefined

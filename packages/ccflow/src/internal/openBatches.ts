@@ -1,30 +1,22 @@
-import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
+import * as SqlBatchRepository from "@ccflow/sql/SqlBatchRepository"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { File } from "./kept.js"
+import { openFile } from "./openFile.js"
 import type { BatchRecords } from "./records.js"
 
 /** The batches in this file. A module of its own: only who keeps batches loads it. @internal */
 export const openBatches = (
   path: string
 ): Effect.Effect<Context.Context<BatchRecords>, SessionStoreError, Scope.Scope> =>
-  Effect.flatMap(
-    sql,
-    ([batches, file]) =>
-      Layer.build(Layer.merge(Layer.provide(batches.layer, file.layer({ path })), NodeSessionHolder.layer))
-  )
+  Effect.flatMap(openFile(path), batchesIn)
 
-// ---------------------------------------------------------------------------
-
-const sql = Effect.tryPromise({
-  try: () => Promise.all([import("@ccflow/sql/SqlBatchRepository"), import("@ccflow/sql/SqliteFile")]),
-  catch: (error) =>
-    new SessionStoreError({
-      operation: "open",
-      reason: "Unavailable",
-      detail: `@ccflow/sql cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-      hint: "Install it: npm install @ccflow/sql."
-    })
-})
+/** The batches in a file that is open. @internal */
+export const batchesIn = (
+  file: File
+): Effect.Effect<Context.Context<BatchRecords>, SessionStoreError, Scope.Scope> =>
+  Layer.build(Layer.merge(Layer.provide(SqlBatchRepository.layer, Layer.succeedContext(file)), NodeSessionHolder.layer))

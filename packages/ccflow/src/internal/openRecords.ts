@@ -3,24 +3,25 @@ import { type InvalidOptionsError, SessionNotFoundError, type SessionStoreError 
 import * as SessionManager from "@ccflow/core/SessionManager"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
+import * as SqlSessionRepository from "@ccflow/sql/SqlSessionRepository"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { File } from "./kept.js"
 import type { Opened } from "./records.js"
 import * as Store from "./store.js"
 
 /** The records in this file. A module of its own: only who keeps sessions loads it. @internal */
 export const openRecords = (
-  path: string
+  file: File
 ): Effect.Effect<Opened, InvalidOptionsError | SessionStoreError, Claude | Scope.Scope> =>
   Effect.gen(function*() {
-    const { layer } = yield* Store.sqlite
     const context = yield* SessionManager.layer.pipe(
-      Layer.provideMerge(layer({ path })),
-      Layer.provide(NodeSessionHolder.layer),
+      Layer.provideMerge(SqlSessionRepository.layer),
+      Layer.provide(Layer.merge(Layer.succeedContext(file), NodeSessionHolder.layer)),
       Layer.build
     )
     const repository = Context.get(context, SessionRepository)

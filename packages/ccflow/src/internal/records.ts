@@ -8,7 +8,8 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import { Kept, once } from "./kept.js"
+import { missing } from "./store.js"
 
 /** A client's session records, opened. */
 export interface Opened {
@@ -32,36 +33,25 @@ export class Records extends Context.Tag("ccflow/Records")<Records, {
 /** Where batches are kept, and as whom. */
 export type BatchRecords = BatchRepository | SessionHolder
 
-/** In the file that this names; none where it is empty. */
-export const layer = (path: Config.Config<string>): Layer.Layer<Records, never, Claude> =>
-  Layer.scoped(
-    Records,
-    Effect.gen(function*() {
-      const scope = yield* Effect.scope
-      const claude = yield* Claude
-      const file = yield* Effect.orDie(path)
-      const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
-      let opened: Opened | undefined
-      let batches: Context.Context<BatchRecords> | undefined
-
-      const open = Effect.gen(function*() {
-        const store = yield* Effect.promise(() => import("./openRecords.js"))
-        return opened = yield* store.openRecords(file).pipe(
-          Effect.provideService(Claude, claude),
-          Scope.extend(scope)
+/** In the client's file; none where it has none. */
+export const layer: Layer.Layer<Records, never, Claude | Kept> = Layer.scoped(
+  Records,
+  Effect.gen(function*() {
+    const claude = yield* Claude
+    const { file, given } = yield* Kept
+    if (!given) return { open: Effect.succeed(undefined), batches: Effect.succeed(undefined) }
+    const records = Effect.tryPromise({ try: () => import("./openRecords.js"), catch: missing })
+    const batches = Effect.tryPromise({ try: () => import("./openBatches.js"), catch: missing })
+    return {
+      open: yield* once(
+        Effect.flatMap(Effect.zip(records, file), ([{ openRecords }, file]) => openRecords(file)).pipe(
+          Effect.provideService(Claude, claude)
         )
-      })
-      const openBatches = Effect.gen(function*() {
-        const store = yield* Effect.promise(() => import("./openBatches.js"))
-        return batches = yield* Scope.extend(store.openBatches(file), scope)
-      })
-      if (file.trim() === "") return { open: Effect.succeed(undefined), batches: Effect.succeed(undefined) }
-      return {
-        open: one(Effect.suspend(() => opened === undefined ? open : Effect.succeed(opened))),
-        batches: one(Effect.suspend(() => batches === undefined ? openBatches : Effect.succeed(batches)))
-      }
-    })
-  )
+      ),
+      batches: yield* once(Effect.flatMap(Effect.zip(batches, file), ([{ batchesIn }, file]) => batchesIn(file)))
+    }
+  })
+)
 
 /** What the environment says. An empty variable says nothing. */
 export const pathConfig: Config.Config<string> = Config.withDefault(Config.string("CCFLOW_SESSION_STORAGE_PATH"), "")

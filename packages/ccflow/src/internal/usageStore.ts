@@ -1,30 +1,48 @@
+import { UsageLedger } from "@ccflow/core/UsageLedger"
+import * as Ledger from "@ccflow/core/UsageLedger"
 import { UsageLimitStore } from "@ccflow/core/UsageLimit"
-import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import { Kept, once } from "./kept.js"
+import { missing } from "./store.js"
 
-/**
- * In the file that this names; nothing is remembered where it is empty. It is opened by the first who asks, once.
- *
- * @internal
- */
-export const layer = (path: Config.Config<string>): Layer.Layer<UsageLimitStore> =>
-  Layer.scoped(
-    UsageLimitStore,
-    Effect.gen(function*() {
-      const scope = yield* Effect.scope
-      const file = yield* Effect.orDie(path)
-      if (file.trim() === "") return { load: Effect.succeed([]), save: () => Effect.void }
-      const store = yield* Effect.cached(
-        Effect.flatMap(
-          Effect.promise(() => import("./openUsage.js")),
-          ({ openUsage }) => Scope.extend(openUsage(file), scope)
-        )
+/** The subscription's windows in the client's file; where there is none nothing is remembered. @internal */
+export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
+  UsageLimitStore,
+  Effect.gen(function*() {
+    const { file, given } = yield* Kept
+    if (!given) return { load: Effect.succeed([]), save: () => Effect.void }
+    const store = yield* once(
+      Effect.flatMap(Effect.zip(modules, file), ([{ openUsage }, file]) => openUsage(file))
+    )
+    return {
+      load: Effect.flatMap(store, ({ load }) => load),
+      save: (window) => Effect.flatMap(store, ({ save }) => save(window))
+    }
+  })
+)
+
+/** The ledger in the client's file; where there is none it is in memory, and goes with the client. @internal */
+export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
+  Effect.map(Kept, ({ file, given }) =>
+    given
+      ? Layer.scoped(
+        UsageLedger,
+        Effect.gen(function*() {
+          const ledger = yield* once(
+            Effect.flatMap(Effect.zip(modules, file), ([{ openLedger }, file]) => openLedger(file))
+          )
+          return {
+            book: (entries) => Effect.flatMap(ledger, ({ book }) => book(entries)),
+            total: (filter) => Effect.flatMap(ledger, ({ total }) => total(filter)),
+            by: (key, filter) => Effect.flatMap(ledger, ({ by }) => by(key, filter)),
+            entries: (filter) => Effect.flatMap(ledger, ({ entries }) => entries(filter))
+          }
+        })
       )
-      return {
-        load: Effect.flatMap(store, ({ load }) => load),
-        save: (window) => Effect.flatMap(store, ({ save }) => save(window))
-      }
-    })
-  )
+      : Ledger.layerMemory)
+)
+
+// ---------------------------------------------------------------------------
+
+const modules = Effect.tryPromise({ try: () => import("./openUsage.js"), catch: missing })

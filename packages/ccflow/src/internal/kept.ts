@@ -1,0 +1,67 @@
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { missing } from "./store.js"
+
+/** The file that is open. */
+export type File = Context.Context<SqlClient.SqlClient>
+
+/**
+ * What a client keeps: one connection to one file, which all that is kept there shares. It is opened by the first who
+ * needs it, and closed with the client.
+ *
+ * @internal
+ */
+export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
+  /** Whether there is a file. */
+  readonly given: boolean
+  readonly file: Effect.Effect<File, SessionStoreError>
+}>() {}
+
+/** In the file that this names; none where it is empty. @internal */
+export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
+  Layer.scoped(
+    Kept,
+    Effect.gen(function*() {
+      const file = (yield* Effect.orDie(path)).trim()
+      const open = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
+      return {
+        given: file !== "",
+        file: yield* once(Effect.flatMap(open, ({ openFile }) => openFile(file)))
+      }
+    })
+  )
+
+/**
+ * Opens something for as long as this scope lasts, at the first use. Whoever has asked first may leave: the others get
+ * it all the same. What has failed is tried again by the next.
+ *
+ * @internal
+ */
+export const once = <A, E, R>(
+  open: Effect.Effect<A, E, R>
+): Effect.Effect<Effect.Effect<A, E, Exclude<R, Scope.Scope>>, never, Scope.Scope> =>
+  Effect.map(Effect.scope, (scope) => {
+    let opening: Fiber.Fiber<A, E> | undefined
+    const opened = Effect.flatMap(
+      Scope.fork(scope, ExecutionStrategy.sequential),
+      (own) => Effect.onError(Scope.extend(open, own), (cause) => Scope.close(own, Exit.failCause(cause)))
+    )
+    const start = Effect.uninterruptibleMask((restore) =>
+      Effect.map(Effect.forkIn(restore(opened), scope), (fiber) => opening = fiber)
+    )
+    const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
+    const settled = (fiber: Fiber.Fiber<A, E>) =>
+      Effect.flatMap(Fiber.await(fiber), (exit) => {
+        if (Exit.isFailure(exit) && opening === fiber) opening = undefined
+        return exit
+      })
+    return Effect.flatMap(one(Effect.suspend(() => opening === undefined ? start : Effect.succeed(opening))), settled)
+  })
