@@ -15,6 +15,7 @@ import { CliProcess } from "./CliProcess.js"
 import { type Claim, Concurrency, CurrentClaim } from "./Concurrency.js"
 import { Deadline } from "./Deadline.js"
 import { lastAnswer } from "./internal/answer.js"
+import { Bookkeeper } from "./internal/books.js"
 import { connect as connectWith } from "./internal/connection.js"
 import { type FallbackOptions, type FallbackWhen, falling } from "./internal/fallback.js"
 import * as Host from "./internal/host.js"
@@ -30,6 +31,7 @@ import type { Message, Result } from "./Message.js"
 import { MessageParser } from "./MessageParser.js"
 import * as Policies from "./Policies.js"
 import { targetOf } from "./Policy.js"
+import { Pricing } from "./Pricing.js"
 import type { Session } from "./Session.js"
 import { decodeLifetime, type SessionOptions } from "./SessionOptions.js"
 import * as UsageLedger from "./UsageLedger.js"
@@ -81,8 +83,7 @@ export const make = (
       yield* CliProcess,
       yield* MessageParser,
       yield* Concurrency,
-      observation.events,
-      yield* UsageLedger.current
+      new Bookkeeper(yield* UsageLedger.current, observation.events, yield* Pricing)
     )
     const pool = yield* WarmPool.make(warm, defaults, connect)
 
@@ -101,7 +102,7 @@ export const make = (
         const { host, options } = yield* resolve(given)
         const wait = interruptWhen === undefined ? patiently : waitUnless(interruptWhen)
         const id = crypto.randomUUID()
-        const charge = { ...(yield* UsageLedger.CurrentPurpose), callId: id, turnId: undefined }
+        const charge = { ...(yield* UsageLedger.purposeOf(options.tags)), callId: id, turnId: undefined }
         const call: Observation.ObservedCall = {
           id,
           kind: "query",

@@ -118,6 +118,9 @@ const ModelUsage = Schema.Struct({
   cacheCreationInputTokens: nullish(Schema.Number),
   webSearchRequests: nullish(Schema.Number),
   costUSD: nullish(Schema.Number),
+  /** `unknown` where the CLI has no price for the model and took another one's. */
+  costBasis: nullish(Schema.String),
+  cacheCreationEphemeral1hInputTokens: nullish(Schema.Number),
   contextWindow: nullish(Schema.Number)
 })
 

@@ -21,7 +21,9 @@ export const ModelUsage = Schema.Struct({
   ...Usage.fields,
   costUsd: Schema.Number,
   webSearchRequests: Schema.Number,
-  contextWindow: Schema.UndefinedOr(Schema.Number)
+  contextWindow: Schema.UndefinedOr(Schema.Number),
+  /** Those of `cacheCreationInputTokens` that are kept for an hour. Absent where there are none, or nobody says. */
+  cacheCreationHourInputTokens: Schema.optional(Schema.Number)
 })
 export type ModelUsage = typeof ModelUsage.Type
 
@@ -159,14 +161,22 @@ export const Result = Schema.TaggedStruct("Result", {
   terminalReason: Schema.optional(Schema.String),
   /** The turn was ended by an interrupt before the model was done. */
   interrupted: Schema.Boolean,
-  /** This turn's tokens of the main thread, without subagents. */
+  /** This turn's tokens of the main thread, without subagents. 0 also where the CLI did not say: see `turnUsage`. */
   usage: Usage,
   /** What this turn has cost, subagents included, and without the models in `unpriced`. */
   costUsd: Schema.Number,
   /** What the CLI has counted so far, over all turns of the process. */
   totalCostUsd: Schema.Number,
   modelUsage: Schema.Record({ key: Schema.String, value: ModelUsage }),
-  /** Models whose price nobody knows here. Absent where there are none, and for all that the CLI has counted itself. */
+  /**
+   * What this turn has used, by model and with subagents: what is new in `modelUsage`. Empty when nothing was used; the
+   * model is `""` where it was not named. Absent where the CLI did not say.
+   */
+  turnUsage: Schema.optional(Schema.Record({ key: Schema.String, value: ModelUsage })),
+  /**
+   * Models whose cost nobody knows: the CLI had no price and guessed, or did not say. `""` where it did not name the
+   * model. Absent where there are none.
+   */
   unpriced: Schema.optional(Schema.Array(Schema.String)),
   numTurns: Schema.Number,
   durationMs: Schema.Number,

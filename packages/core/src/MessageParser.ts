@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import type { Control } from "./CliFrame.js"
 import { LineSplitter } from "./internal/lines.js"
 import { Translator } from "./internal/translator.js"
-import type { Message } from "./Message.js"
+import type { Message, Usage } from "./Message.js"
 
 /** What the parser saw, for diagnosis. */
 export interface ParserCounts {
@@ -29,9 +29,20 @@ export interface Parser {
   readonly push: (chunks: ReadonlyArray<Uint8Array>) => ReadonlyArray<Message>
   /** The rest, when the output has ended: an unterminated line, an unfinished message. */
   readonly end: () => ReadonlyArray<Message>
+  /**
+   * Messages of the model that have begun and of which nothing was told in full, since the last result: what was cut was
+   * paid for, too. Each may be given more than once, and also be told later.
+   */
+  readonly unfinished?: () => ReadonlyArray<UnfinishedMessage>
   /** Control frames since the last call, in order. They are answered, not shown. */
   readonly takeControl: () => ReadonlyArray<Control>
   readonly counts: Readonly<ParserCounts>
+}
+
+export interface UnfinishedMessage {
+  readonly messageId: string
+  readonly model: string
+  readonly usage: Usage
 }
 
 export interface ParserOptions {
@@ -85,6 +96,7 @@ export const make = (options?: ParserOptions): Parser => {
   return {
     counts,
     takeControl: () => translator.takeControl(),
+    unfinished: () => translator.unfinished(),
     push: (chunks) => {
       for (const chunk of chunks) {
         counts.bytes += chunk.length

@@ -8,7 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { SessionStoreError } from "./ClaudeError.js"
+import * as Events from "./Events.js"
+import { Bookkeeper } from "./internal/books.js"
 import { MemoryLedger } from "./internal/ledgerMemory.js"
+import { Pricing } from "./Pricing.js"
 
 /** What one model was used for by one result. */
 export interface UsageEntry {
@@ -85,7 +88,7 @@ export interface UsageLedgerService {
     key: UsageKey,
     filter?: UsageFilter & { readonly timeZone?: string | undefined }
   ) => Effect.Effect<ReadonlyArray<UsageGroup>, SessionStoreError>
-  /** In their order. `next` is there when there is more: give it as `after`. */
+  /** In the order of their time. `next` is there when there is more: give it as `after`. `limit`: 100, at most 1000. */
   readonly entries: (
     filter?: UsageFilter & { readonly after?: string | undefined; readonly limit?: number | undefined }
   ) => Effect.Effect<{ readonly entries: ReadonlyArray<UsageEntry>; readonly next?: string }, SessionStoreError>
@@ -93,7 +96,10 @@ export interface UsageLedgerService {
 
 export class UsageLedger extends Context.Tag("@ccflow/core/UsageLedger")<UsageLedger, UsageLedgerService>() {}
 
-/** For as long as the layer lives. `@ccflow/sql` keeps. */
+/**
+ * For as long as the layer lives. `@ccflow/sql` keeps. The newest 100,000 entries are kept whole; older ones are in the
+ * sums still, but not by session, and in time to a quarter of an hour.
+ */
 export const layerMemory: Layer.Layer<UsageLedger> = Layer.sync(UsageLedger, () => new MemoryLedger())
 
 /** Who the usage of an effect is booked for, beside its call and session. */
@@ -107,17 +113,42 @@ export class CurrentPurpose extends Context.Reference<CurrentPurpose>()("@ccflow
   defaultValue: (): Purpose => ({ tags: [], batchId: undefined })
 }) {}
 
+/** That of the fiber, with tags of a call's own. */
+export const purposeOf = (tags: ReadonlyArray<string> = []): Effect.Effect<Purpose> =>
+  Effect.map(
+    CurrentPurpose,
+    (purpose) => tags.length === 0 ? purpose : { ...purpose, tags: [...new Set([...purpose.tags, ...tags])] }
+  )
+
 /** Books what the effect uses under these tags as well. */
 export const withTags =
   (...tags: ReadonlyArray<string>) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(CurrentPurpose, (purpose) =>
-      Effect.provideService(effect, CurrentPurpose, {
-        ...purpose,
-        tags: [...new Set([...purpose.tags, ...tags])]
-      }))
+    Effect.flatMap(purposeOf(tags), (purpose) => Effect.provideService(effect, CurrentPurpose, purpose))
+
+/** Books what the effect uses for a batch. One without an id is none that could be asked for. */
+export const withBatch =
+  (batchId: string | undefined) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    batchId === undefined
+      ? effect
+      : Effect.flatMap(
+        CurrentPurpose,
+        (purpose) => Effect.provideService(effect, CurrentPurpose, { ...purpose, batchId })
+      )
 
 /** The program's, where it has one. */
 export const current: Effect.Effect<UsageLedgerService | undefined> = Effect.map(
   Effect.serviceOption(UsageLedger),
   Option.getOrUndefined
+)
+
+/**
+ * How one books what one has used without the CLI: into the program's ledger, told to its events. It never fails. What
+ * the ledger's store does not take is kept, and tried again with the next.
+ */
+export const booking: Effect.Effect<(entries: ReadonlyArray<UsageEntry>) => Effect.Effect<void>> = Effect.map(
+  Effect.all([current, Events.current, Pricing]),
+  ([ledger, events, pricing]) => {
+    const books = new Bookkeeper(ledger, events, pricing)
+    return (entries) => books.book(entries)
+  }
 )

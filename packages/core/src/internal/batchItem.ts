@@ -10,6 +10,7 @@ import type { ClaudeOptions, Prompt } from "../Claude.js"
 import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import { CurrentClaim } from "../Concurrency.js"
 import type { Message, Result, Usage } from "../Message.js"
+import { withBatch } from "../UsageLedger.js"
 import { CurrentMaxWait } from "../UsageLimit.js"
 import { account, nothing, type Spent } from "./batchMoney.js"
 import type { Task } from "./batchQueue.js"
@@ -82,6 +83,7 @@ export const asking =
     )
     return asked.pipe(
       Effect.provideService(CurrentMaxWait, settings.maxWait),
+      withBatch(settings.id),
       (effect) =>
         Effect.flatMap(
           CurrentClaim,

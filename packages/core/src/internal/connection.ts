@@ -4,11 +4,10 @@ import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../Ag
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CliProcess, Invocation, RunningCli } from "../CliProcess.js"
 import type { Concurrency, Permit } from "../Concurrency.js"
-import type { EventsService } from "../Events.js"
 import type { MessageParser, Parser } from "../MessageParser.js"
 import type { Wait } from "../Policy.js"
-import type { UsageLedgerService } from "../UsageLedger.js"
 import { Account } from "./account.js"
+import type { Bookkeeper } from "./books.js"
 import type { Host } from "./host.js"
 import * as Spans from "./spans.js"
 
@@ -45,20 +44,18 @@ export const connect = (
   cliProcess: CliProcess["Type"],
   messageParser: MessageParser["Type"],
   concurrency: Concurrency["Type"],
-  events: EventsService,
-  ledger: UsageLedgerService | undefined
+  books: Bookkeeper
 ): Connect =>
 (plan, wait) =>
   Effect.gen(function*() {
     const permit = yield* concurrency.acquire(wait)
     const { invocation } = plan
-    const traced = yield* Spans.environment
-    const cli = yield* cliProcess.open({ ...invocation, env: { ...traced, ...invocation.env } })
+    const cli = yield* cliProcess.open({ ...invocation, env: yield* Spans.environment(invocation.env) })
     yield* permit.until(cli.exit)
     const clock = yield* Effect.clock
-    const parser = yield* messageParser.make
-    const account = new Account(ledger, events, () => clock.unsafeCurrentTimeMillis())
-    yield* Effect.addFinalizer(() => account.close)
+    const parser = yield* Spans.timed(yield* messageParser.make)
+    const account = new Account(books, () => clock.unsafeCurrentTimeMillis())
+    yield* Effect.addFinalizer(() => account.close(parser.unfinished?.()))
     return { cli, parser, plan, account, permit, initialized: undefined }
   })
 

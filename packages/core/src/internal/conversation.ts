@@ -1,12 +1,14 @@
 import * as Schema from "effect/Schema"
 import * as CliFrame from "../CliFrame.js"
-import type { Message, ModelUsage, Task, Usage } from "../Message.js"
+import type { Message, Task } from "../Message.js"
+import type { UnfinishedMessage } from "../MessageParser.js"
 import { guard } from "./guard.js"
 import { Thread } from "./thread.js"
+import { modelUsageOf, UsageDelta, usageOf } from "./usageDelta.js"
 
 /**
  * What must be remembered between frames to tell them: the message that each thread is in, the names of tools by their
- * use, the cost so far. Nothing of it outlives its turn or its subagent.
+ * use, what was used so far. Nothing of it outlives its turn or its subagent.
  *
  * Messages are written out field by field: an object of many fields made by spreading costs fifty times as much.
  *
@@ -14,15 +16,23 @@ import { Thread } from "./thread.js"
  */
 export class Conversation {
   sessionId = ""
-  private cost = 0
+  private readonly delta = new UsageDelta()
   private readonly main = new Thread(undefined)
   private readonly subagents = new Map<string, Thread>()
+  /** What was unfinished when the output ended. */
+  private left: ReadonlyArray<UnfinishedMessage> = []
 
   /** The output has ended: what was only begun is withdrawn, what was complete is told. */
   end(out: Array<Message>): void {
+    this.left = this.unfinished()
     this.main.finish(out)
     for (const thread of this.subagents.values()) thread.finish(out)
     this.subagents.clear()
+  }
+
+  /** Since the last result. */
+  unfinished(): ReadonlyArray<UnfinishedMessage> {
+    return [...this.left, ...[this.main, ...this.subagents.values()].flatMap((thread) => thread.unfinished())]
   }
 
   assistant(out: Array<Message>, frame: CliFrame.Assistant): void {
@@ -109,10 +119,12 @@ export class Conversation {
   result(out: Array<Message>, frame: CliFrame.Result): void {
     this.main.finish(out)
     this.main.tools.clear()
+    this.main.forget()
+    for (const thread of this.subagents.values()) thread.forget()
     const uuid = frame.uuid ?? undefined
     const stopReason = frame.stop_reason ?? null
     const usage = usageOf(frame.usage)
-    const costUsd = this.turnCost(frame)
+    const { costUsd, models, unpriced } = this.delta.take(frame)
     out.push({ _tag: "Stop", sessionId: this.sessionId, uuid, parentToolUseId: undefined, stopReason, usage })
     out.push({
       _tag: "Result",
@@ -128,8 +140,10 @@ export class Conversation {
       interrupted: frame.terminal_reason?.startsWith("aborted") === true,
       usage,
       costUsd,
-      totalCostUsd: this.cost,
+      totalCostUsd: this.delta.total,
       modelUsage: modelUsageOf(frame.modelUsage),
+      turnUsage: models,
+      unpriced,
       numTurns: frame.num_turns ?? 0,
       durationMs: frame.duration_ms ?? 0,
       permissionDenials: (frame.permission_denials ?? []).map((denial) => ({
@@ -145,6 +159,11 @@ export class Conversation {
       origin: frame.origin == null ? undefined : frame.origin.kind ?? "unknown",
       userMessageUuids: frame.user_message_uuids ?? undefined
     })
+  }
+
+  /** `conversation_reset`: what follows is another conversation, of which nothing was counted yet. */
+  reset(): void {
+    this.delta.reset()
   }
 
   init(out: Array<Message>, frame: CliFrame.Init): void {
@@ -235,41 +254,9 @@ export class Conversation {
       details
     })
   }
-
-  /**
-   * The CLI's own difference where it has one. Its total goes on over turns, and starts again at zero when the
-   * conversation is cleared.
-   */
-  private turnCost(frame: CliFrame.Result): number {
-    const before = this.cost
-    this.cost = frame.total_cost_usd ?? before
-    const since = frame.model_usage_since_last_result
-    if (since == null) return this.cost < before ? this.cost : this.cost - before
-    return Object.values(since).reduce((sum, usage) => sum + (usage.costUSD ?? 0), 0)
-  }
 }
 
 const maxSubagents = 1000
-
-const usageOf = (usage: CliFrame.Usage | null | undefined): Usage => ({
-  inputTokens: usage?.input_tokens ?? 0,
-  outputTokens: usage?.output_tokens ?? 0,
-  cacheReadInputTokens: usage?.cache_read_input_tokens ?? 0,
-  cacheCreationInputTokens: usage?.cache_creation_input_tokens ?? 0
-})
-
-const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<string, ModelUsage> =>
-  Object.fromEntries(
-    Object.entries(models ?? {}).map(([model, usage]) => [model, {
-      inputTokens: usage.inputTokens ?? 0,
-      outputTokens: usage.outputTokens ?? 0,
-      cacheReadInputTokens: usage.cacheReadInputTokens ?? 0,
-      cacheCreationInputTokens: usage.cacheCreationInputTokens ?? 0,
-      costUsd: usage.costUSD ?? 0,
-      webSearchRequests: usage.webSearchRequests ?? 0,
-      contextWindow: usage.contextWindow ?? undefined
-    }])
-  )
 
 /** What an interrupted turn has in place of an error: for the CLI's makers, not for people. */
 const diagnostic = "[ede_diagnostic]"

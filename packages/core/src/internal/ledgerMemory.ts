@@ -1,58 +1,224 @@
 import * as Effect from "effect/Effect"
-import type { UsageEntry, UsageFilter, UsageLedgerService, UsageSum } from "../UsageLedger.js"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Schema from "effect/Schema"
+import { SessionStoreError } from "../ClaudeError.js"
+import { checked, inputError, tidyTags } from "../SessionRecord.js"
+import type { UsageEntry, UsageFilter, UsageGroup, UsageKey, UsageLedgerService, UsageSum } from "../UsageLedger.js"
 
-/** Entries in the order in which they were booked. @internal */
+/**
+ * Entries for as long as the process lives. The newest are kept as they are; what is older is only in sums, by quarter
+ * of an hour, model, batch and tags, and no longer by session.
+ *
+ * @internal
+ */
 export class MemoryLedger implements UsageLedgerService {
   private readonly booked = new Map<string, UsageEntry>()
+  private readonly folded = new Map<string, Folded>()
+  private readonly most: number
+
+  constructor(most = 100_000) {
+    this.most = most
+  }
 
   readonly book: UsageLedgerService["book"] = (entries) =>
     Effect.sync(() => {
       for (const entry of entries) {
-        if (!this.booked.has(entry.entryId)) this.booked.set(entry.entryId, entry)
+        if (!this.booked.has(entry.entryId)) this.booked.set(entry.entryId, { ...entry, tags: tidyTags(entry.tags) })
       }
+      this.fold()
     })
 
-  readonly total: UsageLedgerService["total"] = (filter = {}) => Effect.sync(() => sumOf(this.found(filter)))
+  readonly total: UsageLedgerService["total"] = (filter = {}) =>
+    Effect.as(checked("total", Filter, filter), filter).pipe(Effect.map((filter) => {
+      const sum = { ...nothing }
+      for (const row of this.rows(filter)) add(sum, row)
+      return sum
+    }))
 
-  readonly by: UsageLedgerService["by"] = () => Effect.succeed([])
+  readonly by: UsageLedgerService["by"] = (key, { timeZone, ...filter } = {}) =>
+    Effect.gen(this, function*() {
+      yield* checked("by", Key, key)
+      yield* checked("by", Filter, filter)
+      const keysOf = key === "day" ? yield* dayOf(timeZone) : keys[key]
+      const groups = new Map<string, Mutable>()
+      for (const row of this.rows(filter)) {
+        for (const name of keysOf(row)) {
+          const sum = groups.get(name) ?? { ...nothing }
+          groups.set(name, sum)
+          add(sum, row)
+        }
+      }
+      return [...groups].map(([name, sum]): UsageGroup => ({ key: name, ...sum }))
+        .sort(key === "day" || key === "batch" ? byKey : byCost)
+    })
 
-  readonly entries: UsageLedgerService["entries"] = (filter = {}) =>
-    Effect.sync(() => ({ entries: [...this.found(filter)] }))
+  readonly entries: UsageLedgerService["entries"] = ({ after, limit = 100, ...filter } = {}) =>
+    Effect.gen(this, function*() {
+      yield* checked("entries", Filter, filter)
+      yield* checked("entries", Limit, limit)
+      const cursor = after === undefined ? undefined : yield* readCursor(after)
+      const found: Array<UsageEntry> = []
+      for (const entry of this.booked.values()) {
+        if (holds(filter, entry) && (cursor === undefined || inOrder(cursor, entry) < 0)) found.push(entry)
+      }
+      const page = found.sort(inOrder).slice(0, limit)
+      const last = page.at(-1)
+      return { entries: page, ...(last === undefined || found.length <= limit ? {} : { next: cursorOf(last) }) }
+    })
 
-  private *found(filter: UsageFilter): Iterable<UsageEntry> {
+  private *rows(filter: UsageFilter): Iterable<Row> {
     for (const entry of this.booked.values()) {
-      if (filter.since !== undefined && entry.at < filter.since) continue
-      if (filter.until !== undefined && entry.at >= filter.until) continue
-      if (filter.model !== undefined && entry.model !== filter.model) continue
-      if (filter.sessionId !== undefined && entry.sessionId !== filter.sessionId) continue
-      if (filter.tag !== undefined && !entry.tags.includes(filter.tag)) continue
-      if (filter.batchId !== undefined && entry.batchId !== filter.batchId) continue
-      yield entry
+      if (holds(filter, entry)) yield { ...entry, sum: sumOf(entry) }
+    }
+    for (const row of this.folded.values()) {
+      if (holds(filter, row)) yield row
+    }
+  }
+
+  private fold(): void {
+    for (const [id, entry] of this.booked) {
+      if (this.booked.size <= this.most) return
+      this.booked.delete(id)
+      const at = entry.at - entry.at % quarterMs
+      const { batchId, model, tags } = entry
+      const key = JSON.stringify([at, model, batchId, tags])
+      const row = this.folded.get(key) ?? { at, model, batchId, tags, sessionId: "", sum: { ...nothing } }
+      this.folded.set(key, row)
+      add(row.sum, { sum: sumOf(entry) })
     }
   }
 }
 
 // ---------------------------------------------------------------------------
 
-const sumOf = (entries: Iterable<UsageEntry>): UsageSum => {
-  const sum = { ...nothing }
-  for (const { basis, costUsd, listUsd, usage } of entries) {
-    sum.entries++
-    sum.costUsd += costUsd ?? 0
-    sum.estimatedUsd += basis === "estimated" ? costUsd ?? 0 : 0
-    sum.listUsd += listUsd ?? 0
-    if (costUsd === undefined) sum.unpriced++
-    if (usage === undefined) sum.uncounted++
-    sum.inputTokens += usage?.inputTokens ?? 0
-    sum.outputTokens += usage?.outputTokens ?? 0
-    sum.cacheReadInputTokens += usage?.cacheReadInputTokens ?? 0
-    sum.cacheCreationInputTokens += usage?.cacheCreationInputTokens ?? 0
-    sum.webSearchRequests += usage?.webSearchRequests ?? 0
-  }
-  return sum
+type Keyed = Pick<UsageEntry, "at" | "model" | "sessionId" | "batchId" | "tags">
+type Mutable = { -readonly [Field in keyof UsageSum]: UsageSum[Field] }
+
+interface Row extends Keyed {
+  readonly sum: UsageSum
 }
 
-const nothing = {
+interface Folded extends Row {
+  readonly sum: Mutable
+}
+
+const Filter = Schema.Struct({
+  since: Schema.optional(Schema.Finite),
+  until: Schema.optional(Schema.Finite),
+  model: Schema.optional(Schema.String),
+  sessionId: Schema.optional(Schema.String),
+  tag: Schema.optional(Schema.String),
+  batchId: Schema.optional(Schema.String)
+})
+
+const Key = Schema.Literal("day", "model", "session", "tag", "batch")
+
+const Limit = Schema.Int.pipe(Schema.between(1, 1000))
+
+const holds = ({ batchId, model, sessionId, since, tag, until }: UsageFilter, row: Keyed): boolean =>
+  (since === undefined || row.at >= since) &&
+  (until === undefined || row.at < until) &&
+  (model === undefined || row.model === model) &&
+  (sessionId === undefined || row.sessionId === sessionId) &&
+  (tag === undefined || row.tags.includes(tag)) &&
+  (batchId === undefined || row.batchId === batchId)
+
+const keys: Readonly<Record<Exclude<UsageKey, "day">, (row: Keyed) => ReadonlyArray<string>>> = {
+  model: ({ model }) => [model],
+  session: ({ sessionId }) => [sessionId],
+  batch: ({ batchId = "" }) => [batchId],
+  tag: ({ tags }) => tags.length === 0 ? [""] : tags
+}
+
+/** No time zone is off by less than a quarter of an hour. */
+const quarterMs = 15 * 60_000
+
+const dayOf = (
+  timeZone: string | undefined
+): Effect.Effect<(row: Keyed) => ReadonlyArray<string>, SessionStoreError> =>
+  Effect.try({
+    try: () => {
+      // As ISO 8601 has it, in whatever language the host speaks.
+      const format = new Intl.DateTimeFormat("en-US", {
+        timeZone,
+        calendar: "gregory",
+        numberingSystem: "latn",
+        year: "numeric",
+        month: "2-digit",
+        day: "2-digit"
+      })
+      const known = new Map<number, ReadonlyArray<string>>()
+      return ({ at }: Keyed) => {
+        const quarter = Math.floor(at / quarterMs)
+        const found = known.get(quarter)
+        if (found !== undefined) return found
+        const part = new Map(format.formatToParts(quarter * quarterMs).map(({ type, value }) => [type, value]))
+        const day = [`${part.get("year")?.padStart(4, "0")}-${part.get("month")}-${part.get("day")}`]
+        known.set(quarter, day)
+        return day
+      }
+    },
+    catch: () =>
+      new SessionStoreError({
+        operation: "by",
+        reason: "Other",
+        detail: `"${timeZone}" is no time zone`,
+        hint: "Give one such as Europe/Berlin; without one it is the host's."
+      })
+  })
+
+const byKey = (one: UsageGroup, other: UsageGroup): number => one.key < other.key ? -1 : 1
+
+const byCost = (one: UsageGroup, other: UsageGroup): number => other.costUsd - one.costUsd || byKey(one, other)
+
+type Position = Pick<UsageEntry, "at" | "entryId">
+
+const inOrder = (one: Position, other: Position): number =>
+  one.at - other.at || (one.entryId < other.entryId ? -1 : one.entryId === other.entryId ? 0 : 1)
+
+const Cursor = Schema.parseJson(Schema.Tuple(Schema.Number, Schema.String))
+
+const cursorOf = ({ at, entryId }: Position): string => Encoding.encodeBase64Url(JSON.stringify([at, entryId]))
+
+const readCursor = (after: string): Effect.Effect<Position, SessionStoreError> =>
+  Encoding.decodeBase64UrlString(after).pipe(
+    Either.flatMap(Schema.decodeUnknownEither(Cursor)),
+    Either.mapBoth({
+      onLeft: () => inputError("entries", "after is not the next of a page"),
+      onRight: ([at, entryId]) => ({ at, entryId })
+    })
+  )
+
+const sumOf = ({ basis, costUsd, listUsd, usage }: UsageEntry): UsageSum => ({
+  inputTokens: usage?.inputTokens ?? 0,
+  outputTokens: usage?.outputTokens ?? 0,
+  cacheReadInputTokens: usage?.cacheReadInputTokens ?? 0,
+  cacheCreationInputTokens: usage?.cacheCreationInputTokens ?? 0,
+  webSearchRequests: usage?.webSearchRequests ?? 0,
+  costUsd: costUsd ?? 0,
+  estimatedUsd: basis === "estimated" ? costUsd ?? 0 : 0,
+  listUsd: listUsd ?? 0,
+  unpriced: costUsd === undefined ? 1 : 0,
+  uncounted: usage === undefined ? 1 : 0,
+  entries: 1
+})
+
+const add = (to: Mutable, { sum }: Pick<Row, "sum">): void => {
+  to.inputTokens += sum.inputTokens
+  to.outputTokens += sum.outputTokens
+  to.cacheReadInputTokens += sum.cacheReadInputTokens
+  to.cacheCreationInputTokens += sum.cacheCreationInputTokens
+  to.webSearchRequests += sum.webSearchRequests
+  to.costUsd += sum.costUsd
+  to.estimatedUsd += sum.estimatedUsd
+  to.listUsd += sum.listUsd
+  to.unpriced += sum.unpriced
+  to.uncounted += sum.uncounted
+  to.entries += sum.entries
+}
+
+const nothing: UsageSum = {
   inputTokens: 0,
   outputTokens: 0,
   cacheReadInputTokens: 0,

@@ -11,7 +11,7 @@ import type { Message } from "../Message.js"
 import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
-import { CurrentPurpose } from "../UsageLedger.js"
+import { purposeOf } from "../UsageLedger.js"
 import type { Adopted, Connect } from "./connection.js"
 import type { Host } from "./host.js"
 import type { Observation, ObservedCall } from "./observation.js"
@@ -74,7 +74,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           const merged = merge(options, turn)
           const whole = withContext(prompt, context)
           const id = crypto.randomUUID()
-          const charge = { ...(yield* CurrentPurpose), callId: id }
+          const charge = { ...(yield* purposeOf(merged.tags)), callId: id }
           const call: ObservedCall = {
             id,
             kind: "turn",

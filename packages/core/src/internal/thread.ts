@@ -1,5 +1,6 @@
 import type { Assistant as AssistantFrame, Block, MessageStart, Usage as UsageFrame } from "../CliFrame.js"
 import type { Message, Usage } from "../Message.js"
+import type { UnfinishedMessage } from "../MessageParser.js"
 
 type Kind = "Text" | "Thinking"
 
@@ -37,6 +38,8 @@ export class Thread {
   private begun: Array<Begun> = []
   private streaming: string | undefined
   private message: Open | undefined
+  /** Messages that were cut before a line told anything of them. */
+  private cut: Array<UnfinishedMessage> = []
 
   private readonly parentToolUseId: string | undefined
 
@@ -124,11 +127,23 @@ export class Thread {
     this.complete(out)
   }
 
+  /** What was begun, and not told in full. */
+  unfinished(): ReadonlyArray<UnfinishedMessage> {
+    const { message } = this
+    return message === undefined ? this.cut : [...this.cut, unfinishedOf(message)]
+  }
+
+  /** A result has counted what was cut. */
+  forget(): void {
+    this.cut = []
+  }
+
   private complete(out: Array<Message>): void {
     const message = this.message
     this.message = undefined
     this.streaming = undefined
-    if (message === undefined || message.content.length === 0) return
+    if (message === undefined) return
+    if (message.content.length === 0) return void this.cut.push(unfinishedOf(message))
     out.push({
       _tag: "Assistant",
       sessionId: this.sessionId,
@@ -195,6 +210,8 @@ export class Thread {
     }
   }
 }
+
+const unfinishedOf = ({ id, model, usage }: Open): UnfinishedMessage => ({ messageId: id, model, usage })
 
 const open = (id: string, model: string): Open => ({
   id,

@@ -2,6 +2,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as CliFrame from "../CliFrame.js"
 import type { Message, Unknown } from "../Message.js"
+import type { UnfinishedMessage } from "../MessageParser.js"
 import { Conversation } from "./conversation.js"
 import { guard, isRecord } from "./guard.js"
 import { complaintOf } from "./schemaIssue.js"
@@ -56,6 +57,10 @@ export class Translator {
 
   end(out: Array<Message>): void {
     this.conversation.end(out)
+  }
+
+  unfinished(): ReadonlyArray<UnfinishedMessage> {
+    return this.conversation.unfinished()
   }
 
   private addControl(out: Array<Message>, name: string, kind: ControlKind, raw: Record<string, unknown>): void {
@@ -165,6 +170,7 @@ const fittingFields = (fields: Schema.Struct.Fields) => (raw: Record<string, unk
 const notice = (name: string): Kind =>
   kind(name, CliFrame.Notice, (self, out, frame) => {
     const raw: Record<string, unknown> = frame
+    if (name === "conversation_reset") self.reset()
     const said = raw["status"] ?? raw["state"] ?? raw["content"] ?? raw["text"] ?? raw["title"] ?? raw["suggestion"]
     out.push({
       _tag: "Status",

@@ -1,0 +1,96 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { EventsService } from "../Events.js"
+import type { PricingService } from "../Pricing.js"
+import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
+
+/**
+ * What is booked, on its way to the ledger and to those who listen. Who books never fails for it: what the ledger's
+ * store does not take is owed, and tried again with what comes next.
+ *
+ * @internal
+ */
+export class Bookkeeper {
+  readonly ledger: UsageLedgerService | undefined
+  readonly pricing: PricingService
+  private readonly events: EventsService
+  private owed: Array<UsageEntry> = []
+  /** The store did not take the last ones, and this has been said. */
+  private failing = false
+
+  constructor(ledger: UsageLedgerService | undefined, events: EventsService, pricing: PricingService) {
+    this.ledger = ledger
+    this.events = events
+    this.pricing = pricing
+  }
+
+  /** Nobody wants to know. */
+  get idle(): boolean {
+    return this.ledger === undefined && this.events.silent()
+  }
+
+  book(entries: ReadonlyArray<UsageEntry>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (entries.length === 0) return Effect.void
+      for (const entry of entries) this.tell(entry)
+      if (this.ledger === undefined) return Effect.void
+      for (const entry of entries) this.owed.push(entry)
+      return this.settle
+    })
+  }
+
+  /** Books what is owed, if anything is. */
+  readonly settle: Effect.Effect<void> = Effect.suspend(() => {
+    const { ledger, owed } = this
+    if (ledger === undefined || owed.length === 0) return Effect.void
+    this.owed = []
+    return Effect.matchCauseEffect(Effect.suspend(() => ledger.book(owed)), {
+      onSuccess: () =>
+        Effect.sync(() => {
+          this.failing = false
+        }),
+      onFailure: (cause) => {
+        const kept = [...owed, ...this.owed]
+        this.owed = kept.slice(-mostOwed)
+        const lost = kept.length - this.owed.length
+        if (this.failing && lost === 0) return Effect.void
+        this.failing = true
+        return Effect.logWarning(
+          `The usage ledger did not take ${kept.length} entries: ${why(cause)}. ${
+            lost === 0 ? "They are kept, and tried again with the next." : `The oldest ${lost} are lost.`
+          }`
+        )
+      }
+    })
+  }).pipe(Effect.uninterruptible)
+
+  private tell({ basis, callId, costUsd, model, sessionId, usage }: UsageEntry): void {
+    const { events } = this
+    if (events.silent()) return
+    const about = { ...(callId === "" ? {} : { callId }), sessionId, model, estimated: basis === "estimated" }
+    if (usage !== undefined) {
+      const { cacheCreationInputTokens, cacheReadInputTokens, inputTokens, outputTokens } = usage
+      events.tell({
+        _tag: "TokensUsed",
+        ...about,
+        inputTokens,
+        outputTokens,
+        cacheReadInputTokens,
+        cacheCreationInputTokens,
+        totalTokens: inputTokens + outputTokens + cacheReadInputTokens + cacheCreationInputTokens
+      })
+    }
+    if (costUsd !== undefined) events.tell({ _tag: "CostIncurred", ...about, costUsd })
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** More than a store that is away for a night makes; a host must not be filled by it. */
+const mostOwed = 10_000
+
+/** The reason's name and no more: what a store says may hold what was to be stored. */
+const why = (cause: Cause.Cause<{ readonly reason: string }>): string => {
+  const error = Cause.failureOrCause(cause)
+  return error._tag === "Left" ? error.left.reason : "it broke"
+}

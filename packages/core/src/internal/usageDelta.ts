@@ -1,0 +1,151 @@
+import type * as CliFrame from "../CliFrame.js"
+import type { ModelUsage, Usage } from "../Message.js"
+
+/** What one result adds to what was there before it. @internal */
+export interface Share {
+  /** By model, without those of which nothing was used. Undefined where the CLI did not say. */
+  readonly models: Readonly<Record<string, ModelUsage>> | undefined
+  /** USD, without the models whose cost is not known. */
+  readonly costUsd: number
+  /** Models whose cost is not known, `""` for one that is not named. Undefined where there are none. */
+  readonly unpriced: ReadonlyArray<string> | undefined
+}
+
+/**
+ * The cumulative figures of one process. They go on over its turns, and start again at zero when the conversation is
+ * cleared. What a process takes over from an earlier one is known only where the CLI has a difference of its own.
+ *
+ * @internal
+ */
+export class UsageDelta {
+  /** As the CLI has counted it so far, in USD. */
+  total = 0
+  private models: Readonly<Record<string, ModelUsage>> = {}
+
+  /** The conversation was cleared. */
+  reset(): void {
+    this.total = 0
+    this.models = {}
+  }
+
+  take(frame: CliFrame.Result): Share {
+    const { model_usage_since_last_result: since, modelUsage, total_cost_usd: told, usage } = frame
+    const totalBefore = this.total
+    const modelsBefore = this.models
+    this.total = told ?? totalBefore
+    if (modelUsage != null) this.models = modelUsageOf(modelUsage)
+    if (since != null) return shareOf(since, modelUsageOf(since))
+    if (modelUsage != null && Object.keys(modelUsage).length > 0) {
+      return shareOf(modelUsage, added(modelsBefore, this.models))
+    }
+    // Nobody has told by model: it was nothing, or it is not known which one it was.
+    const tokens = usageOf(usage)
+    const counted = hasFigures(usage)
+    const costUsd = told == null ? undefined : told < totalBefore ? told : told - totalBefore
+    if (counted && (costUsd ?? 0) === 0 && isNothing(tokens)) return { models: {}, costUsd: 0, unpriced: undefined }
+    return {
+      models: counted
+        ? { "": { ...tokens, costUsd: costUsd ?? 0, webSearchRequests: 0, contextWindow: undefined } }
+        : undefined,
+      costUsd: costUsd ?? 0,
+      unpriced: costUsd === undefined || (costUsd === 0 && !counted) ? [""] : undefined
+    }
+  }
+}
+
+/** @internal */
+export const usageOf = (usage: CliFrame.Usage | null | undefined): Usage => ({
+  inputTokens: usage?.input_tokens ?? 0,
+  outputTokens: usage?.output_tokens ?? 0,
+  cacheReadInputTokens: usage?.cache_read_input_tokens ?? 0,
+  cacheCreationInputTokens: usage?.cache_creation_input_tokens ?? 0
+})
+
+/** @internal */
+export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<string, ModelUsage> => {
+  const told: Record<string, ModelUsage> = {}
+  for (const [model, usage] of Object.entries(models ?? {})) {
+    const hour = usage.cacheCreationEphemeral1hInputTokens ?? 0
+    told[model] = {
+      inputTokens: usage.inputTokens ?? 0,
+      outputTokens: usage.outputTokens ?? 0,
+      cacheReadInputTokens: usage.cacheReadInputTokens ?? 0,
+      cacheCreationInputTokens: usage.cacheCreationInputTokens ?? 0,
+      costUsd: usage.costUSD ?? 0,
+      webSearchRequests: usage.webSearchRequests ?? 0,
+      contextWindow: usage.contextWindow ?? undefined,
+      ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {})
+    }
+  }
+  return told
+}
+
+/** @internal */
+export const isNothing = (usage: Usage & Partial<Pick<ModelUsage, "costUsd" | "webSearchRequests">>): boolean =>
+  usage.inputTokens === 0 && usage.outputTokens === 0 && usage.cacheReadInputTokens === 0 &&
+  usage.cacheCreationInputTokens === 0 && (usage.costUsd ?? 0) === 0 && (usage.webSearchRequests ?? 0) === 0
+
+/** What a model was used for beyond what it was before. @internal */
+export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
+  const hour = (now.cacheCreationHourInputTokens ?? 0) - (before.cacheCreationHourInputTokens ?? 0)
+  return {
+    inputTokens: now.inputTokens - before.inputTokens,
+    outputTokens: now.outputTokens - before.outputTokens,
+    cacheReadInputTokens: now.cacheReadInputTokens - before.cacheReadInputTokens,
+    cacheCreationInputTokens: now.cacheCreationInputTokens - before.cacheCreationInputTokens,
+    costUsd: now.costUsd - before.costUsd,
+    webSearchRequests: now.webSearchRequests - before.webSearchRequests,
+    contextWindow: now.contextWindow,
+    ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {})
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** Cumulative figures never fall: where one does, or a model is gone, they have started again. */
+const added = (
+  before: Readonly<Record<string, ModelUsage>>,
+  now: Readonly<Record<string, ModelUsage>>
+): Readonly<Record<string, ModelUsage>> => {
+  const goOn = Object.entries(before).every(([model, usage]) => {
+    const later = now[model]
+    return later !== undefined && atLeast(later, usage)
+  })
+  return goOn
+    ? Object.fromEntries(
+      Object.entries(now).map(([model, usage]) => {
+        const earlier = before[model]
+        return [model, earlier === undefined ? usage : minus(usage, earlier)]
+      })
+    )
+    : now
+}
+
+const atLeast = (one: ModelUsage, other: ModelUsage): boolean =>
+  one.inputTokens >= other.inputTokens && one.outputTokens >= other.outputTokens &&
+  one.cacheReadInputTokens >= other.cacheReadInputTokens &&
+  one.cacheCreationInputTokens >= other.cacheCreationInputTokens &&
+  one.webSearchRequests >= other.webSearchRequests && one.costUsd >= other.costUsd
+
+/** A cost that the CLI had to guess, or did not name, is not known. */
+const shareOf = (
+  told: NonNullable<CliFrame.Result["modelUsage"]>,
+  used: Readonly<Record<string, ModelUsage>>
+): Share => {
+  const models: Record<string, ModelUsage> = {}
+  const unpriced: Array<string> = []
+  let costUsd = 0
+  for (const [model, usage] of Object.entries(used)) {
+    if (isNothing(usage)) continue
+    const { costBasis, costUSD } = told[model] ?? {}
+    const known = costUSD != null && costBasis !== "unknown"
+    models[model] = known ? usage : { ...usage, costUsd: 0 }
+    if (known) costUsd += usage.costUsd
+    else unpriced.push(model)
+  }
+  return { models, costUsd, unpriced: unpriced.length === 0 ? undefined : unpriced }
+}
+
+/** `usage: {}` says nothing, and not that nothing was used. */
+const hasFigures = (usage: CliFrame.Usage | null | undefined): boolean =>
+  typeof usage?.input_tokens === "number" || typeof usage?.output_tokens === "number"
