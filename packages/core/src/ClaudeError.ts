@@ -6,8 +6,12 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { describe, say, TypeId } from "./internal/errorText.js"
+import { RunFacts } from "./internal/runFacts.js"
+import { BillingMismatchError, BudgetExceededError } from "./MoneyError.js"
 import { ApiClientError, ApiRateLimitError, CircuitBreakerError, RateLimitExceededError } from "./PolicyError.js"
 
+export { RunFacts } from "./internal/runFacts.js"
+export { BillingMismatchError, BudgetExceededError } from "./MoneyError.js"
 export {
   ApiClientError,
   ApiRateLimitError,
@@ -15,21 +19,6 @@ export {
   RateLimitExceededError,
   RetryExhaustedError
 } from "./PolicyError.js"
-
-/** What is known of the CLI's run when it failed. `argv` never holds prompts, tokens, headers or environment values. */
-export const RunFacts = Schema.Struct({
-  /** `null` when a signal ended the process, or when it had to be killed. */
-  exitCode: Schema.NullOr(Schema.Int),
-  signal: Schema.NullOr(Schema.String),
-  argv: Schema.Array(Schema.String),
-  /** The last 64 KiB of stderr at the most. */
-  stderrTail: Schema.String,
-  /** Empty when the CLI failed before it named its session. */
-  sessionId: Schema.String,
-  /** Lines the CLI had printed that were frames of its protocol. */
-  frames: Schema.Int
-})
-export type RunFacts = typeof RunFacts.Type
 
 /** The common supertype. Use it with `instanceof`; branch on `_tag` for what exactly went wrong. */
 export abstract class CCFlowError extends Error {
@@ -252,18 +241,6 @@ export class MaxTurnsError extends Schema.TaggedError<MaxTurnsError>()("MaxTurns
   }
 }
 
-/** `maxBudgetUsd` was reached. The CLI looks after each reply, so a little more than the budget can be spent. */
-export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>()("BudgetExceededError", {
-  spentUsd: Schema.Number,
-  facts: RunFacts,
-  hint: Schema.String
-}) {
-  readonly [TypeId] = TypeId
-  override get message(): string {
-    return say(`Stopped after ${Number(this.spentUsd.toFixed(4))} USD: maxBudgetUsd is reached`, this.hint)
-  }
-}
-
 /** A permission handler denied the use of a tool and ended the turn with it. A denial alone is no failure. */
 export class PermissionDeniedError extends Schema.TaggedError<PermissionDeniedError>()("PermissionDeniedError", {
   tool: Schema.String,
@@ -379,6 +356,7 @@ export const ClaudeError = Schema.Union(
   ContextOverflowError,
   MaxTurnsError,
   BudgetExceededError,
+  BillingMismatchError,
   PermissionDeniedError,
   StructuredOutputError,
   SessionNotFoundError,

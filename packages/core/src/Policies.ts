@@ -5,6 +5,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Budget from "./Budget.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import * as Concurrency from "./Concurrency.js"
@@ -16,6 +17,7 @@ import * as UsageLimit from "./UsageLimit.js"
 
 /** What a `Claude` needs. To replace one, merge another layer of it over these. */
 export type Policies =
+  | Budget.Budget
   | Retry.Retry
   | CircuitBreaker.CircuitBreaker
   | RateLimiter.RateLimiter
@@ -25,6 +27,11 @@ export type Policies =
 
 /** What a client asks of them. `false` does without one. */
 export interface PolicyOptions {
+  /**
+   * What may be spent. Default: no limit; of a day that of `CCFLOW_DAILY_BUDGET_USD`, if it is set. More than the queries'
+   * own budgets needs a `UsageLedger`, and is shared between programs by one that they share.
+   */
+  readonly budget?: Budget.BudgetOptions | false | undefined
   readonly retry?: Retry.RetryOptions | false | undefined
   readonly circuitBreaker?: CircuitBreaker.CircuitBreakerOptions | false | undefined
   /**
@@ -43,6 +50,7 @@ export interface PolicyOptions {
 
 /** None but the deadlines, which a run cannot do without. */
 export const layerNoop: Layer.Layer<Policies> = Layer.mergeAll(
+  Budget.layerNoop,
   Retry.layerNoop,
   CircuitBreaker.layerNoop,
   RateLimiter.layerNoop,
@@ -66,20 +74,21 @@ export const layerWith = (
 export const layer: Layer.Layer<Policies, InvalidOptionsError> = Layer.suspend(() => layerWith({}))
 
 /**
- * Those that are put around a stream, as one. Outermost first: a retry goes through the breaker again, a call that waits
- * for its turn is not one that fails, and no deadline runs before it may begin. `Deadline` and `Concurrency` are within,
- * where the process is.
+ * Those that are put around a stream, as one. Outermost first: what may cost nothing more does not wait or count as a
+ * failure, a retry goes through the breaker again, a call that waits for its turn is not one that fails, and no deadline
+ * runs before it may begin. `Deadline` and `Concurrency` are within, where the process is.
  */
 export const make: Effect.Effect<
   Policy,
   never,
-  Retry.Retry | CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | UsageLimit.UsageLimit
+  Budget.Budget | Retry.Retry | CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | UsageLimit.UsageLimit
 > = Effect.gen(function*() {
+  const budget = yield* Budget.Budget
   const retry = yield* Retry.Retry
   const breaker = yield* CircuitBreaker.CircuitBreaker
   const rateLimiter = yield* RateLimiter.RateLimiter
   const usageLimit = yield* UsageLimit.UsageLimit
-  const all = [retry, breaker, rateLimiter, usageLimit]
+  const all = [budget, retry, breaker, rateLimiter, usageLimit]
   if (all.every(({ around }) => around === noop.around)) return noop
   return {
     around: (call) => (messages) =>
@@ -87,7 +96,8 @@ export const make: Effect.Effect<
         usageLimit.around(call),
         rateLimiter.around(call),
         breaker.around(call),
-        retry.around(call)
+        retry.around(call),
+        budget.around(call)
       )
   }
 })
@@ -99,6 +109,7 @@ export const make: Effect.Effect<
 interface Environment {
   readonly maxConcurrent: number | undefined
   readonly requestsPerMinute: number | undefined
+  readonly perDayUsd: number | undefined
 }
 
 /** An empty variable says nothing. */
@@ -128,14 +139,24 @@ const fromEnvironment: Effect.Effect<Environment, InvalidOptionsError> = Effect.
     "CCFLOW_RATE_LIMIT_PER_MINUTE",
     "a number above 0",
     (value) => value > 0 && value < Infinity
-  )
+  ),
+  perDayUsd: variable("CCFLOW_DAILY_BUDGET_USD", "a number above 0", (value) => value > 0 && value < Infinity)
 })
 
-/** What the environment says of requests goes with what an option says of other limits. */
-const merged = ({ rateLimit, ...options }: PolicyOptions, { requestsPerMinute }: Environment): PolicyOptions => {
+/** What the environment says of requests, or of a day, goes with what an option says of other limits. */
+const merged = (
+  { budget, rateLimit, ...options }: PolicyOptions,
+  { perDayUsd, requestsPerMinute }: Environment
+): PolicyOptions => {
   const said = rateLimit === false || requestsPerMinute === undefined || rateLimit?.requestsPerMinute !== undefined ||
     rateLimit?.requestsPerWindow !== undefined
-  return { ...options, rateLimit: said ? rateLimit : { ...rateLimit, requestsPerMinute } }
+  return {
+    ...options,
+    budget: budget === false || perDayUsd === undefined || budget?.perDayUsd !== undefined
+      ? budget
+      : { ...budget, perDayUsd },
+    rateLimit: said ? rateLimit : { ...rateLimit, requestsPerMinute }
+  }
 }
 
 const limitOf = (
@@ -145,9 +166,10 @@ const limitOf = (
 ): number | false => options.maxConcurrent ?? environment.maxConcurrent ?? defaults.maxConcurrent ?? false
 
 const layerOf = (
-  { circuitBreaker, maxConcurrent = false, rateLimit = false, retry, usageLimit }: PolicyOptions
+  { budget = false, circuitBreaker, maxConcurrent = false, rateLimit = false, retry, usageLimit }: PolicyOptions
 ): Layer.Layer<Policies, InvalidOptionsError> =>
   Layer.mergeAll(
+    budget === false ? Budget.layerNoop : Budget.layer(budget),
     retry === false ? Retry.layerNoop : Retry.layer(retry),
     circuitBreaker === false ? CircuitBreaker.layerNoop : CircuitBreaker.layer(circuitBreaker),
     rateLimit === false ? RateLimiter.layerNoop : RateLimiter.layer(rateLimit),

@@ -2,6 +2,7 @@
 export * as AgentOptions from "./AgentOptions.js"
 export * as Batch from "./Batch.js"
 export * as BatchRepository from "./BatchRepository.js"
+export * as Budget from "./Budget.js"
 export * as CircuitBreaker from "./CircuitBreaker.js"
 export * as Claude from "./Claude.js"
 export * as ClaudeConfig from "./ClaudeConfig.js"

@@ -104,6 +104,33 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
     "Stopped after 0.3 USD: maxBudgetUsd is reached. Do this."
   ],
   [
+    new ClaudeError.BudgetExceededError({
+      scope: "day",
+      spentUsd: 5.000000001,
+      limitUsd: 5,
+      renewsAt: 1_800_000_000_000,
+      hint
+    }),
+    "The budget of the day is spent: 5 of 5 USD; it renews at 2027-01-15T08:00:00.000Z. Do this."
+  ],
+  [
+    new ClaudeError.BudgetExceededError({ scope: "session", spentUsd: 1.25, limitUsd: 1, hint }),
+    "The budget of the session is spent: 1.25 of 1 USD. Do this."
+  ],
+  [
+    new ClaudeError.BillingMismatchError({
+      expected: "subscription",
+      found: "apiKey",
+      apiKeySource: "ANTHROPIC_API_KEY",
+      hint
+    }),
+    "An API key would pay (ANTHROPIC_API_KEY), where a subscription is to. Do this."
+  ],
+  [
+    new ClaudeError.BillingMismatchError({ expected: "apiKey", found: "nobody", apiKeySource: "none", hint }),
+    "Nobody is logged in who would pay, where the owner of an API key is to. Do this."
+  ],
+  [
     new ClaudeError.StructuredOutputError({ reason: "NeverGiven", detail: "nothing came", facts, hint }),
     "No structured output: nothing came. Do this."
   ],

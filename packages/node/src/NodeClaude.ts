@@ -48,13 +48,13 @@ export type Services =
  * provides its own to this layer, else new ones in memory.
  */
 export const layerWith = (
-  { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, ...options }: NodeClaudeOptions
+  { budget, circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, ...options }: NodeClaudeOptions
 ): Layer.Layer<Services, InvalidOptionsError> =>
   layerWithoutPolicies(options).pipe(
     Layer.provideMerge(
       Layer.suspend(() =>
         Policies.layerWith(
-          { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit },
+          { budget, circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit },
           { maxConcurrent: processesOn(machine()) }
         )
       )
@@ -65,7 +65,7 @@ export const layerWith = (
   )
 
 /** The user's `claude`, as the environment says. */
-export const layer: Layer.Layer<Services, InvalidOptionsError> = layerWith({})
+export const layer: Layer.Layer<Services, InvalidOptionsError> = Layer.suspend(() => layerWith({}))
 
 // ---------------------------------------------------------------------------
 // internal

@@ -2,6 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { BatchOptions } from "../Batch.js"
+import { Budget } from "../Budget.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
 
 /** @internal */
@@ -13,7 +14,7 @@ export interface Settings extends BatchOptions {
   readonly maxWait: Duration.Duration
 }
 
-/** What was asked for, with the defaults. @internal */
+/** What was asked for, with the defaults, and no more money than a budget gives to each batch. @internal */
 export const settingsOf = (options: BatchOptions): Effect.Effect<Settings, InvalidOptionsError> =>
   Effect.gen(function*() {
     const { concurrency = 5, maxBudgetUsd = Infinity, maxWait = Duration.infinity } = options
@@ -27,7 +28,15 @@ export const settingsOf = (options: BatchOptions): Effect.Effect<Settings, Inval
     }
     const wait = Duration.decodeUnknown(maxWait)
     if (Option.isNone(wait)) return yield* refused("maxWait", "it must be a duration")
-    return { ...options, concurrency, readAhead, maxAhead, maxBudgetUsd, maxWait: wait.value }
+    const budget = Option.getOrUndefined(yield* Effect.serviceOption(Budget))
+    return {
+      ...options,
+      concurrency,
+      readAhead,
+      maxAhead,
+      maxBudgetUsd: Math.min(maxBudgetUsd, budget?.limits.perBatchUsd ?? Infinity),
+      maxWait: wait.value
+    }
   })
 
 // ---------------------------------------------------------------------------

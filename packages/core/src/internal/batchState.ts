@@ -111,6 +111,8 @@ export class BatchState<E> {
 
   ended(task: Task, done: Done, durationMs: number): void {
     this.running--
+    // All others would be refused by it, too: they can be run when it has renewed, or was raised.
+    if (isSpent(done)) this.stopped ??= "budget"
     this.settle(task, done, durationMs)
     if (done.halt !== undefined) this.halt(Cause.fail(done.halt))
   }
@@ -252,6 +254,11 @@ export class BatchState<E> {
 }
 
 // ---------------------------------------------------------------------------
+
+/** A budget that the other items share. */
+const isSpent = ({ outcome, restored }: Done): boolean =>
+  !restored && outcome._tag === "Failed" && outcome.error._tag === "BudgetExceededError" &&
+  (outcome.error.scope === "batch" || outcome.error.scope === "day")
 
 const fields = { Completed: "completed", Failed: "failed", Cancelled: "cancelled" } as const
 

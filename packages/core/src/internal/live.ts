@@ -15,6 +15,7 @@ import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import { Attribution } from "./attribution.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
+import * as Billing from "./billing.js"
 import { type Connection, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
@@ -130,6 +131,8 @@ export const open = (
         }
         const due = account.look(batch)
         if (due !== undefined) yield* due
+        const contradiction = Billing.contradiction(options, batch)
+        if (contradiction !== undefined) return yield* over(contradiction)
         if (!ready) starting.all(batch)
         const mine = attribution.take(batch)
         if (turn !== undefined) yield* tell(turn, mine.turn, mine.ended)
@@ -156,10 +159,12 @@ export const open = (
         dealing = true
         yield* Effect.uninterruptible(deliver(parser.push(chunks)))
         dealing = false
+        if (!reading) return
         yield* listen
         for (const frame of parser.takeControl()) yield* control.accept(frame)
       }
       yield* Effect.uninterruptible(deliver(parser.end()))
+      if (!reading) return
       if (turn !== undefined) yield* Effect.uninterruptible(tell(turn, attribution.end().turn, false))
       const exit = Option.getOrUndefined(yield* Effect.timeoutOption(cli.exit, leaving))
       const stderrTail = yield* cli.stderrTail
@@ -167,15 +172,22 @@ export const open = (
     })
 
     const gone = (why: RunFacts): Effect.Effect<void> =>
+      Effect.suspend(() =>
+        over(
+          Either.flip((turn?.seen ?? starting).outcome(why)).pipe(
+            Either.getOrElse(() =>
+              new MissingResultError({ facts: why, hint: "Send the prompt again: the session goes on." })
+            )
+          )
+        )
+      )
+
+    /** Nothing more is heard of it. */
+    const over = (verdict: ClaudeError): Effect.Effect<void> =>
       Effect.suspend(() => {
         reading = false
         const current = turn
         turn = undefined
-        const verdict = Either.flip((current?.seen ?? starting).outcome(why)).pipe(
-          Either.getOrElse(() =>
-            new MissingResultError({ facts: why, hint: "Send the prompt again: the session goes on." })
-          )
-        )
         ended = verdict
         return Deferred.fail(initialized, verdict).pipe(
           Effect.zipRight(control.close),
@@ -183,9 +195,12 @@ export const open = (
         )
       })
 
-    const initializing = connection.initialized === undefined
-      ? initialize(control, plan.initialize, deadline, options, () => parser.counts.frames)
-      : Effect.succeed(connection.initialized)
+    const initializing = Effect.tap(
+      connection.initialized === undefined
+        ? initialize(control, plan.initialize, deadline, options, () => parser.counts.frames)
+        : Effect.succeed(connection.initialized),
+      (reply) => Billing.assertPayer(options, reply)
+    )
 
     const run = Effect.gen(function*() {
       yield* Effect.forkScoped(

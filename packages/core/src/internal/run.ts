@@ -15,6 +15,8 @@ import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
 import type { Charge } from "./account.js"
+import * as Billing from "./billing.js"
+import { limited } from "./budgetAllowance.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import type { Host } from "./host.js"
@@ -56,7 +58,7 @@ export const open = (
     const pace = new Deadlines.Pace(now(), seen)
     const limits = deadline.limits(options)
     const { account, cli, initialized, parser, plan } = yield* Deadlines.within(
-      connect(planOf(options, host), wait),
+      Effect.flatMap(limited(options), (limited) => connect(planOf(limited, host), wait)),
       limits.total,
       () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
     ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
@@ -137,7 +139,12 @@ export const open = (
         ? decide("", exit)
         : Effect.flatMap(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
 
-    const initialize = initialized === undefined ? plan.initialize : undefined
+    const initialize = initialized !== undefined
+      ? undefined
+      : options.billing === undefined
+      ? plan.initialize
+      : plan.initialize ?? {}
+    if (initialized !== undefined) yield* Billing.assertPayer(options, initialized)
     // A process that was warmed up repeats the prompt: that is not for the consumer.
     const uuid = initialized === undefined ? undefined : crypto.randomUUID()
     const own = (batch: ReadonlyArray<Message>) =>
@@ -146,7 +153,8 @@ export const open = (
     const ask = Effect.gen(function*() {
       // An answer that never comes is a start that takes too long, or a stall.
       if (initialize !== undefined) {
-        yield* control.request({ subtype: "initialize", ...initialize }, Duration.infinity)
+        const reply = yield* control.request({ subtype: "initialize", ...initialize }, Duration.infinity)
+        yield* Billing.assertPayer(options, reply)
       }
       yield* cli.send(firstLine)
     })
@@ -162,6 +170,11 @@ export const open = (
         const due = account.look(batch)
         if (due !== undefined) yield* due
         inbox.offer(seen.all(batch))
+        const contradiction = Billing.contradiction(options, batch)
+        if (contradiction !== undefined) {
+          yield* end(contradiction)
+          yield* cli.interrupt
+        }
         pace.heard(now())
         pace.begun ||= parser.counts.frames > 0
         for (const frame of parser.takeControl()) yield* control.accept(frame)

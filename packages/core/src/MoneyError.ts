@@ -1,0 +1,79 @@
+/**
+ * What is refused or ended for the sake of money: a budget is spent, or somebody else would pay than was asked for.
+ */
+import * as Schema from "effect/Schema"
+import { say, TypeId } from "./internal/errorText.js"
+import { RunFacts } from "./internal/runFacts.js"
+
+/** What a budget is for: one query or turn, a session, a batch, or all of a day. */
+export const BudgetScope = Schema.Literal("query", "session", "batch", "day")
+export type BudgetScope = typeof BudgetScope.Type
+
+/**
+ * A budget is spent. Without `facts` it was refused here, before anything was paid; with them the CLI has stopped by
+ * itself. What it costs is known after each step, so a little more than the limit can be spent.
+ */
+export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>()("BudgetExceededError", {
+  /** The one that is spent. Default: `query`. */
+  scope: Schema.optionalWith(BudgetScope, { default: () => "query" }),
+  /** What is known to be spent of it, in US dollars. */
+  spentUsd: Schema.Number,
+  /** Absent where the CLI did not say. */
+  limitUsd: Schema.optional(Schema.Number),
+  /** UTC epoch milliseconds. Absent for a budget that does not renew. */
+  renewsAt: Schema.optional(Schema.Number),
+  /** Only when the CLI said so. */
+  facts: Schema.optional(RunFacts),
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    const spent = usd(this.spentUsd)
+    if (this.limitUsd === undefined) return say(`Stopped after ${spent} USD: ${nameless[this.scope]}`, this.hint)
+    const renews = this.renewsAt === undefined ? "" : `; it renews at ${new Date(this.renewsAt).toISOString()}`
+    return say(`The budget of the ${this.scope} is spent: ${spent} of ${usd(this.limitUsd)} USD${renews}`, this.hint)
+  }
+}
+
+/** Who pays, by what the CLI says of its credentials. */
+export const Payer = Schema.Literal("subscription", "apiKey", "token", "cloud", "nobody", "unknown")
+export type Payer = typeof Payer.Type
+
+/** Somebody else would pay than `billing` asks for. No prompt was sent, unless it changed on the way. */
+export class BillingMismatchError extends Schema.TaggedError<BillingMismatchError>()("BillingMismatchError", {
+  expected: Schema.Literal("subscription", "apiKey"),
+  found: Payer,
+  /** Where the CLI has the key from, such as `ANTHROPIC_API_KEY`; `none` where it has none. No secret. */
+  apiKeySource: Schema.String,
+  hint: Schema.String
+}) {
+  readonly [TypeId] = TypeId
+  override get message(): string {
+    const source = this.apiKeySource === "none" ? "" : ` (${this.apiKeySource})`
+    return say(`${payers[this.found]}${source}, where ${wanted[this.expected]} is to`, this.hint)
+  }
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const usd = (amount: number): number => Number(amount.toFixed(4))
+
+const nameless = {
+  query: "maxBudgetUsd is reached",
+  session: "the session's budget is reached",
+  batch: "the batch's budget is reached",
+  day: "the day's budget is reached"
+} as const
+
+const payers = {
+  subscription: "A subscription would pay",
+  apiKey: "An API key would pay",
+  token: "The owner of a bearer token would pay",
+  cloud: "A cloud account would pay",
+  nobody: "Nobody is logged in who would pay",
+  unknown: "It cannot be told who would pay"
+} as const
+
+const wanted = { subscription: "a subscription", apiKey: "the owner of an API key" } as const

@@ -1,0 +1,147 @@
+import * as DateTime from "effect/DateTime"
+import type { BudgetLevel } from "../Budget.js"
+import type { BudgetScope } from "../MoneyError.js"
+
+/** What each scope may spend, in US dollars. @internal */
+export type Limits = { readonly [Scope in BudgetScope]: number }
+
+/** A call under way, and what it has spent. @internal */
+export interface Tally {
+  sessionId: string
+  readonly batchId: string
+  /** Of its results. */
+  reportedUsd: number
+  /** What was seen since, which the ledger does not have yet. */
+  inFlightUsd: number
+}
+
+/** A day in its time zone, in UTC epoch milliseconds. @internal */
+export interface Day {
+  readonly since: number
+  readonly until: number
+}
+
+/** @internal */
+export const scopes = ["query", "session", "batch", "day"] as const
+
+/**
+ * What is spent, by what the ledger has said of it and by what is in flight here: only arithmetic, and nothing that takes
+ * time.
+ *
+ * @internal
+ */
+export class BudgetBook {
+  readonly limits: Limits
+  readonly calls = new Set<Tally>()
+  private readonly zone: DateTime.TimeZone
+  private readonly warnAt: number
+  private readonly booked = new Map<string, number>()
+  private readonly told = new Set<string>()
+  private today: Day = { since: 0, until: 0 }
+
+  constructor(limits: Limits, zone: DateTime.TimeZone, warnAt: number) {
+    this.limits = limits
+    this.zone = zone
+    this.warnAt = warnAt
+  }
+
+  day(now: number): Day {
+    if (now < this.today.since || now >= this.today.until) {
+      const begin = DateTime.startOf(DateTime.unsafeMakeZoned(now, { timeZone: this.zone }), "day")
+      const next = DateTime.startOf(DateTime.add(begin, { hours: 36 }), "day")
+      this.today = { since: begin.epochMillis, until: next.epochMillis }
+    }
+    return this.today
+  }
+
+  /** What has a limit and a name. The query's own is known here alone. */
+  kept(tally: Tally, now: number): ReadonlyArray<{ readonly scope: BudgetScope; readonly key: string }> {
+    return scopes.flatMap((scope) => {
+      const key = this.keyOf(scope, tally, now)
+      return scope === "query" || key === "" || this.limits[scope] === Infinity ? [] : [{ scope, key }]
+    })
+  }
+
+  keyOf(scope: BudgetScope, { batchId, sessionId }: Tally, now: number): string {
+    return scope === "session"
+      ? sessionId
+      : scope === "batch"
+      ? batchId
+      : scope === "day"
+      ? `${this.day(now).since}`
+      : ""
+  }
+
+  /** The ledger's word for it. */
+  learn(scope: BudgetScope, key: string, usd: number): void {
+    const name = `${scope} ${key}`
+    // The newest is the last: what has been left alone for longest is forgotten, and would be asked for again.
+    this.booked.delete(name)
+    this.booked.set(name, usd)
+    if (this.booked.size > most) this.booked.delete(this.booked.keys().next().value ?? "")
+  }
+
+  /** A result: what was in flight has been booked by now. */
+  settle(tally: Tally, usd: number, now: number): void {
+    tally.inFlightUsd = 0
+    tally.reportedUsd += usd
+    for (const { key, scope } of this.kept(tally, now)) {
+      this.learn(scope, key, (this.booked.get(`${scope} ${key}`) ?? 0) + usd)
+    }
+  }
+
+  levels(tally: Tally, now: number): ReadonlyArray<BudgetLevel> {
+    const query = this.limits.query === Infinity ? [] : [{
+      scope: "query" as const,
+      key: "",
+      spentUsd: tally.reportedUsd + tally.inFlightUsd,
+      limitUsd: this.limits.query,
+      renewsAt: undefined
+    }]
+    return [...query, ...this.kept(tally, now).map(({ key, scope }) => this.level(scope, key, now))]
+  }
+
+  level(scope: BudgetScope, key: string, now: number): BudgetLevel {
+    let spentUsd = this.booked.get(`${scope} ${key}`) ?? 0
+    for (const call of this.calls) if (this.keyOf(scope, call, now) === key) spentUsd += call.inFlightUsd
+    return {
+      scope,
+      key,
+      spentUsd,
+      limitUsd: this.limits[scope],
+      renewsAt: scope === "day" ? this.day(now).until : undefined
+    }
+  }
+
+  /** What is to be told of these, once: nearly spent, and spent. */
+  news(call: string, levels: ReadonlyArray<BudgetLevel>): ReadonlyArray<BudgetLevel & { readonly exceeded: boolean }> {
+    return levels.flatMap((level) =>
+      [false, true].flatMap((exceeded) => {
+        const name = `${level.scope} ${level.scope === "query" ? call : level.key} ${exceeded}`
+        if (level.spentUsd < level.limitUsd * (exceeded ? 1 : this.warnAt) || this.told.has(name)) return []
+        this.told.add(name)
+        if (this.told.size > most) this.told.delete(this.told.keys().next().value ?? "")
+        return [{ ...level, exceeded }]
+      })
+    )
+  }
+}
+
+/** The one that is spent, if one is. @internal */
+export const spent = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined =>
+  levels.find(({ limitUsd, spentUsd }) => spentUsd >= limitUsd)
+
+/** The one of which least is left. @internal */
+export const tightest = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined =>
+  levels.reduce<BudgetLevel | undefined>(
+    (least, level) => least === undefined || left(level) < left(least) ? level : least,
+    undefined
+  )
+
+/** @internal */
+export const left = ({ limitUsd, spentUsd }: BudgetLevel): number => limitUsd - spentUsd
+
+// ---------------------------------------------------------------------------
+
+/** Sessions, batches and days that are remembered. */
+const most = 4096
