@@ -1,0 +1,16 @@
+/** A prompt, an answer or a tool's input as the value of an attribute. @internal */
+export const contentOf = (content: unknown): string => {
+  if (typeof content === "string") return content
+  try {
+    return JSON.stringify(content) ?? ""
+  } catch {
+    return ""
+  }
+}
+
+/** A message as OpenTelemetry writes those of a conversation. @internal */
+export const messagesOf = (role: "user" | "assistant", content: unknown): string =>
+  contentOf([{
+    role,
+    parts: typeof content === "string" ? [{ type: "text", content }] : content
+  }])
