@@ -3,7 +3,7 @@ import * as Option from "effect/Option"
 import type { Assistant, Message, ModelUsage, Result, Usage } from "../Message.js"
 import type { Purpose, UsageEntry, UsageGroup } from "../UsageLedger.js"
 import type { Bookkeeper } from "./books.js"
-import { isNothing } from "./usageDelta.js"
+import { isNothing, promptsOf } from "./usageDelta.js"
 
 /** Who a process works for. @internal */
 export interface Charge extends Purpose {
@@ -158,7 +158,7 @@ export class Account {
     at: number,
     said: ReadonlyArray<Said> | undefined
   ): number | undefined {
-    const prompts = (said ?? []).filter((one) => bare(one.model) === bare(model)).map(({ usage }) => promptOf(usage))
+    const prompts = (said ?? []).filter((one) => bare(one.model) === bare(model)).map(({ usage }) => promptsOf([usage]))
     const cost = (promptTokens?: number) =>
       Option.getOrUndefined(this.books.pricing.costOf(model, usage, { at, promptTokens }))
     if (prompts.length === 0) return cost()
@@ -185,15 +185,6 @@ const bare = (model: string): string => model.replace(/\[\w+\]$/, "")
 const onlyModelOf = (said: ReadonlyArray<Said>): string => {
   const models = new Set(said.map(({ model }) => model))
   return models.size === 1 ? [...models][0] ?? "" : ""
-}
-
-const promptOf = (usage: Usage): number =>
-  usage.inputTokens + usage.cacheReadInputTokens + usage.cacheCreationInputTokens
-
-const promptsOf = (all: Iterable<Usage>): number => {
-  let sum = 0
-  for (const usage of all) sum += promptOf(usage)
-  return sum
 }
 
 /** All that was counted so far is this turn's, and it is more than its messages show. */

@@ -9,6 +9,7 @@ import type { Wait } from "../Policy.js"
 import { Account } from "./account.js"
 import type { Bookkeeper } from "./books.js"
 import type { Host } from "./host.js"
+import * as ProcessEvents from "./processEvents.js"
 import * as Spans from "./spans.js"
 
 /** How a process is started, and what it is told before its first prompt. @internal */
@@ -50,19 +51,21 @@ export const connect = (
   Effect.gen(function*() {
     const permit = yield* concurrency.acquire(wait)
     const { invocation } = plan
+    const begun = yield* ProcessEvents.make(books.events)
     const cli = yield* cliProcess.open({ ...invocation, env: yield* Spans.environment(invocation.env) })
     yield* permit.until(cli.exit)
     const clock = yield* Effect.clock
-    const parser = yield* Spans.timed(yield* messageParser.make)
+    const own = yield* messageParser.make
+    const parser = begun(yield* Spans.timed(own))
     const account = new Account(books, () => clock.unsafeCurrentTimeMillis())
-    yield* Effect.addFinalizer(() => account.close(parser.unfinished?.()))
+    yield* Effect.addFinalizer(() => account.close(own.unfinished?.()))
     return { cli, parser, plan, account, permit, initialized: undefined }
   })
 
 /** @internal */
 export const planOf = (options: QueryOptions, host: Host): Plan => {
   const invocation = toInvocation(options)
-  const initialize = toInitialize(options)
+  const initialize = toInitialize(options, host.context)
   return {
     invocation: host.args.length === 0 ? invocation : { ...invocation, args: [...invocation.args, ...host.args] },
     initialize: Object.keys(host.initialize).length === 0 ? initialize : { ...initialize, ...host.initialize }

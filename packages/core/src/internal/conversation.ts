@@ -161,9 +161,9 @@ export class Conversation {
     })
   }
 
-  /** `conversation_reset`: what follows is another conversation, of which nothing was counted yet. */
-  reset(): void {
-    this.delta.reset()
+  /** `conversation_reset`: what follows is another conversation. */
+  cleared(): void {
+    this.delta.clear()
   }
 
   init(out: Array<Message>, frame: CliFrame.Init): void {

@@ -170,7 +170,7 @@ const fittingFields = (fields: Schema.Struct.Fields) => (raw: Record<string, unk
 const notice = (name: string): Kind =>
   kind(name, CliFrame.Notice, (self, out, frame) => {
     const raw: Record<string, unknown> = frame
-    if (name === "conversation_reset") self.reset()
+    if (name === "conversation_reset") self.cleared()
     const said = raw["status"] ?? raw["state"] ?? raw["content"] ?? raw["text"] ?? raw["title"] ?? raw["suggestion"]
     out.push({
       _tag: "Status",

@@ -21,22 +21,26 @@ export class UsageDelta {
   /** As the CLI has counted it so far, in USD. */
   total = 0
   private models: Readonly<Record<string, ModelUsage>> = {}
+  private cleared = false
 
-  /** The conversation was cleared. */
-  reset(): void {
-    this.total = 0
-    this.models = {}
+  /** The conversation was cleared: 2.1.330 then starts at zero, 2.1.197 goes on. */
+  clear(): void {
+    this.cleared = true
   }
 
   take(frame: CliFrame.Result): Share {
     const { model_usage_since_last_result: since, modelUsage, total_cost_usd: told, usage } = frame
     const totalBefore = this.total
     const modelsBefore = this.models
+    const { cleared } = this
+    this.cleared = false
     this.total = told ?? totalBefore
     if (modelUsage != null) this.models = modelUsageOf(modelUsage)
     if (since != null) return shareOf(since, modelUsageOf(since))
     if (modelUsage != null && Object.keys(modelUsage).length > 0) {
-      return shareOf(modelUsage, added(modelsBefore, this.models))
+      const grown = added(modelsBefore, this.models)
+      const anew = cleared && promptsOf(Object.values(grown)) < promptsOf([usageOf(usage)])
+      return shareOf(modelUsage, anew ? this.models : grown)
     }
     // Nobody has told by model: it was nothing, or it is not known which one it was.
     const tokens = usageOf(usage)
@@ -84,6 +88,13 @@ export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<stri
 export const isNothing = (usage: Usage & Partial<Pick<ModelUsage, "costUsd" | "webSearchRequests">>): boolean =>
   usage.inputTokens === 0 && usage.outputTokens === 0 && usage.cacheReadInputTokens === 0 &&
   usage.cacheCreationInputTokens === 0 && (usage.costUsd ?? 0) === 0 && (usage.webSearchRequests ?? 0) === 0
+
+/** Tokens of all prompts, however they came to the model. @internal */
+export const promptsOf = (all: ReadonlyArray<Usage>): number =>
+  all.reduce(
+    (sum, usage) => sum + usage.inputTokens + usage.cacheReadInputTokens + usage.cacheCreationInputTokens,
+    0
+  )
 
 /** What a model was used for beyond what it was before. @internal */
 export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
