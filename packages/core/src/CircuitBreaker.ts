@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
+import * as Events from "./Events.js"
 import type { Verdict } from "./internal/circuit.js"
 import { Circuits, type Ticket } from "./internal/circuits.js"
 import * as Options from "./internal/policyOptions.js"
@@ -100,7 +101,12 @@ export const make = (
     const changes = yield* Effect.acquireRelease(PubSub.sliding<Change>(1024), PubSub.shutdown)
 
     const now = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
-    const tell = (change: Change | undefined) => change === undefined ? Effect.void : PubSub.publish(changes, change)
+    const events = yield* Events.current
+    const tell = (change: Change | undefined) => {
+      if (change === undefined) return Effect.void
+      events.tell(eventOf(change))
+      return PubSub.publish(changes, change)
+    }
 
     const admit = (key: string): Effect.Effect<Ticket, CircuitBreakerError> =>
       Effect.flatMap(now((now) => circuits.admit(key, now)), (admitted) =>
@@ -216,6 +222,13 @@ export const isCounted = (error: ClaudeError): boolean => {
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+const eventOf = ({ key, state }: Change): Events.Telling => ({
+  _tag: "BreakerChanged",
+  key,
+  state: state._tag === "Open" ? "open" : state._tag === "HalfOpen" ? "halfOpen" : "closed",
+  ...(state._tag === "Open" ? { until: state.until } : {})
+})
 
 const check = Options.checked(
   Schema.Struct({

@@ -5,12 +5,14 @@
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import { CurrentCall, saying } from "./internal/currentCall.js"
 import { Observed } from "./internal/observed.js"
 import { Permits, type Waiter } from "./internal/permits.js"
 import type { Wait } from "./Policy.js"
@@ -163,7 +165,7 @@ export const make = (
                 const mine = waiter = permits.join(claim)
                 return Effect.forEach(holders, watch, { discard: true }).pipe(
                   Effect.zipRight(claim.spare === true ? Effect.void : reclaim),
-                  Effect.zipRight(granted(mine))
+                  Effect.zipRight(claim.spare === true ? granted(mine) : queued(granted(mine)))
                 )
               }))
             return restore(wait(turn)).pipe(
@@ -224,3 +226,11 @@ const granted = ({ value }: Waiter): Effect.Effect<void> =>
     if (value.granted) resume(Effect.void)
     else value.wake = () => resume(Effect.void)
   })
+
+/** Told of when it is over. */
+const queued = (turn: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.flatMap(CurrentCall, ({ events, id }) =>
+    events.silent() ? turn : Effect.map(
+      Effect.timed(turn),
+      ([waited]) => events.tell({ _tag: "Queued", ...saying(id), waitedMs: Duration.toMillis(waited) })
+    ))

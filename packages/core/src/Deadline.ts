@@ -15,6 +15,7 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "./AgentOptions.js"
 import { type CliTimeoutError, InvalidOptionsError } from "./ClaudeError.js"
+import { CurrentCall, saying } from "./internal/currentCall.js"
 
 /** For calls that do not say. Each is above zero; `Infinity` is none. */
 export interface DeadlineOptions {
@@ -57,7 +58,12 @@ export const make = (
     const events = yield* PubSub.sliding<CliTimeoutError>(256)
     return {
       limits: (call) => limitsOf(call, options, defaults),
-      expired: (error) => Effect.asVoid(PubSub.publish(events, error)),
+      expired: (error) =>
+        Effect.flatMap(CurrentCall, (call) => {
+          const { phase, timeoutMs } = error
+          call.events.tell({ _tag: "TimedOut", ...saying(call.id), phase, timeoutMs })
+          return Effect.asVoid(PubSub.publish(events, error))
+        }),
       changes: Stream.fromPubSub(events)
     }
   })

@@ -14,6 +14,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import * as Events from "./Events.js"
+import { saying } from "./internal/currentCall.js"
 import { Gate } from "./internal/gate.js"
 import { makeStore } from "./internal/limiterStore.js"
 import { type Asking, evenly, inWindow, type Meter } from "./internal/meter.js"
@@ -104,6 +106,7 @@ const over = (
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const gates = new Map<string, Gate>()
+    const events = yield* Events.current
     let sweepAt = 64
 
     const state = (): State => {
@@ -131,7 +134,10 @@ const over = (
     }
 
     /** Through the gate; the scope's end is the call's. */
-    const enter = ({ key = "", maxWait: most = maxWait, requests = 1, tokens = 0, wait = patiently }: Acquiring) =>
+    const enter = (
+      { key = "", maxWait: most = maxWait, requests = 1, tokens = 0, wait = patiently }: Acquiring,
+      callId?: string
+    ) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.suspend(() => {
           const gate = gateOf(key)
@@ -140,6 +146,7 @@ const over = (
             restore(gate.enter({ cost, maxWaitMs: Duration.toMillis(most), wait })),
             (waitedMs) => {
               observed.tell()
+              if (waitedMs > 0) events.tell({ _tag: "RateLimited", ...saying(callId), waitedMs })
               let left = false
               const leave = Effect.sync(() => {
                 if (!left) gate.leave()
@@ -159,7 +166,7 @@ const over = (
         !limits ? identity : around((open) =>
           Effect.gen(function*() {
             let owed = options.tokensPerMinute === undefined ? 0 : estimate(call.prompt)
-            const { gate, leave } = yield* enter({ key: keyOf(call.target), tokens: owed, wait: call.wait })
+            const { gate, leave } = yield* enter({ key: keyOf(call.target), tokens: owed, wait: call.wait }, call.id)
             const settle = (tokens: number) => {
               const difference = tokens - owed
               owed = 0

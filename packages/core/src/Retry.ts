@@ -17,6 +17,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CCFlowError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
+import * as Events from "./Events.js"
 import * as Options from "./internal/policyOptions.js"
 import { type Again, reopening } from "./internal/reopening.js"
 import { around } from "./internal/streamed.js"
@@ -65,8 +66,9 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
     const { retryable = isTransient, schedule, ...backoff } = yield* checkRetry(options)
     const timing = schedule === undefined ? backoffOf(backoff) : orAsTold(schedule)
     const changes = yield* Effect.acquireRelease(PubSub.sliding<Retrying>(1024), PubSub.shutdown)
+    const events = yield* Events.current
 
-    const again = ({ target, wait }: Policy.Call): Again => {
+    const again = ({ id: callId, target, wait }: Policy.Call): Again => {
       let state: unknown = timing.initial
       let attempt = 0
       return (error) =>
@@ -78,6 +80,7 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
           state = next
           attempt++
           const delayMs = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
+          events.tell({ _tag: "Retrying", callId, attempt, delayMs, error })
           return Effect.zipRight(
             PubSub.publish(changes, { target, attempt, delayMs, error }),
             wait(Effect.sleep(delayMs))

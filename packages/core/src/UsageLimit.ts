@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
+import * as Events from "./Events.js"
 import { reopening } from "./internal/reopening.js"
 import { around, type Open } from "./internal/streamed.js"
 import { UsageGate } from "./internal/usageGate.js"
@@ -95,7 +96,7 @@ export const make = (
 ): Effect.Effect<UsageLimit["Type"], InvalidOptionsError, UsageLimitStore | Scope.Scope> =>
   Effect.gen(function*() {
     const defaultWait = yield* millisOf(options.maxWait ?? "5 minutes")
-    const gate = yield* UsageGate.make(yield* UsageLimitStore)
+    const gate = yield* UsageGate.make(yield* UsageLimitStore, yield* Events.current)
     const maxWait = Effect.flatMap(
       CurrentMaxWait,
       (current) => current === undefined ? Effect.succeed(defaultWait) : millisOf(current)
@@ -103,7 +104,7 @@ export const make = (
 
     const guarded = (call: Policy.Call) => (open: Open): Open =>
       Effect.flatMap(Effect.zip(maxWait, Effect.scope), ([patience, scope]) => {
-        const ticket = new Ticket(call.target)
+        const ticket = new Ticket(call.target, call.id)
         let waited = false
         /** Only who has waited can be the one that finds out for others, and must tell them when it is over. */
         const admit = Effect.suspend(() => {

@@ -1,7 +1,184 @@
-import { identity } from "effect/Function"
-import type { EventsService } from "../Events.js"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { ClaudeError } from "../ClaudeError.js"
+import type { CallOutcome, EventsService } from "../Events.js"
+import type { Message, Result, ToolResult, ToolUse, Usage } from "../Message.js"
+import * as KnownCalls from "./knownCalls.js"
 import type { ObservedCall } from "./observation.js"
-import type { Open } from "./streamed.js"
+import type { End, Open } from "./streamed.js"
 
-/** Tells of a call: its beginning, its messages, its end. @internal */
-export const whole = (_events: EventsService, _call: ObservedCall): (open: Open) => Open => identity
+/** Tells of a call: its beginning, its messages, its end. One that nobody listens to at its beginning is not told. @internal */
+export const whole = (events: EventsService, call: ObservedCall) => (open: Open): Open =>
+  Effect.suspend(() => events.silent() ? open : told(events, call, open))
+
+// ---------------------------------------------------------------------------
+
+const told = (events: EventsService, call: ObservedCall, open: Open): Open =>
+  Effect.gen(function*() {
+    const clock = yield* Effect.clock
+    const parent = yield* Effect.serviceOption(Tracer.ParentSpan)
+    const telling = new CallTelling(events, call, () => clock.unsafeCurrentTimeMillis())
+    const traceId = Option.getOrUndefined(Option.map(parent, (span) => span.traceId))
+    KnownCalls.remember(call.id, { traceId, sessionId: () => telling.sessionId })
+    // The last thing that is closed: what a process tells of its end belongs to the call.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        telling.left()
+        KnownCalls.forget(call.id)
+      })
+    )
+    telling.begin()
+    const failed = (cause: Cause.Cause<ClaudeError | End>) => Effect.sync(() => telling.failed(cause))
+    const pull = yield* Effect.tapErrorCause(open, failed)
+    return Effect.tapErrorCause(
+      Effect.map(pull, (batch) => {
+        telling.see(batch)
+        return batch
+      }),
+      failed
+    )
+  })
+
+/** What is told of one call, and what must be known for it. */
+class CallTelling {
+  private readonly events: EventsService
+  private readonly call: ObservedCall
+  private readonly now: () => number
+  private readonly startedAt: number
+  private readonly tools = new Map<string, number>()
+  private over = false
+  private session = ""
+  private model: string
+  private firstAt: number | undefined
+  private result: Result | undefined
+  private usage: Usage | undefined
+  private costUsd = 0
+
+  constructor(events: EventsService, call: ObservedCall, now: () => number) {
+    this.events = events
+    this.call = call
+    this.now = now
+    this.startedAt = now()
+    this.model = call.options.model ?? ""
+  }
+
+  get sessionId(): string {
+    return this.session === "" ? this.call.sessionId() : this.session
+  }
+
+  begin(): void {
+    const { id: callId, kind, prompt, turnNumber } = this.call
+    const { model } = this
+    this.events.tell(
+      kind === "query"
+        ? { _tag: "QueryStarted", callId, model, prompt }
+        : { _tag: "TurnStarted", callId, model, prompt, turnNumber }
+    )
+  }
+
+  see(batch: ReadonlyArray<Message>): void {
+    const { events } = this
+    const callId = this.call.id
+    // Asked once for all: what nobody wants costs a comparison for each message.
+    const messages = !events.silent("MessageReceived")
+    const thinking = !events.silent("ThinkingReceived")
+    const tools = !events.silent("ToolCalled") || !events.silent("ToolFinished")
+    for (const message of batch) {
+      if (message.sessionId !== "") this.session = message.sessionId
+      if (this.firstAt === undefined && !isNotice(message)) this.firstAt = this.now()
+      if (messages) events.tell({ _tag: "MessageReceived", callId, message })
+      switch (message._tag) {
+        case "Init":
+          if (message.model !== "") this.model = message.model
+          break
+        case "Thinking":
+          if (thinking) events.tell({ _tag: "ThinkingReceived", callId, content: message.content })
+          break
+        case "ToolUse":
+          if (tools) this.toolCalled(message)
+          break
+        case "ToolResult":
+          if (tools) this.toolFinished(message)
+          break
+        case "Result":
+          if (message.origin === undefined) this.answered(message)
+      }
+    }
+  }
+
+  /** Closed. Who has the answer, and does not wait for what comes after it, leaves nothing unfinished. */
+  left(): void {
+    if (this.result === undefined || this.result.isError) this.end("interrupted")
+    else this.end(this.result.interrupted ? "interrupted" : "success")
+  }
+
+  failed(cause: Cause.Cause<ClaudeError | End>): void {
+    // Whoever interrupts it closes it as well.
+    if (Cause.isInterruptedOnly(cause)) return
+    const failure = Option.getOrUndefined(Cause.failureOption(cause))
+    if (failure === undefined) return this.end("failure")
+    const error = Option.isOption(failure) ? Option.getOrUndefined(failure) : failure
+    if (error === undefined) return this.end(this.result?.interrupted === true ? "interrupted" : "success")
+    if (error._tag === "CliExitError" && error.reason === "Interrupted") return this.end("interrupted")
+    this.end("failure", error)
+  }
+
+  private answered(result: Result): void {
+    this.result = result
+    this.usage = this.usage === undefined ? result.usage : sum(this.usage, result.usage)
+    this.costUsd += result.costUsd
+  }
+
+  private toolCalled({ id: toolUseId, input, tool }: ToolUse): void {
+    this.tools.set(toolUseId, this.now())
+    this.events.tell({ _tag: "ToolCalled", callId: this.call.id, tool, toolUseId, input })
+  }
+
+  private toolFinished({ content, isError, tool, toolUseId }: ToolResult): void {
+    const since = this.tools.get(toolUseId)
+    this.tools.delete(toolUseId)
+    this.events.tell({
+      _tag: "ToolFinished",
+      callId: this.call.id,
+      tool,
+      toolUseId,
+      isError,
+      content,
+      ...(since === undefined ? {} : { durationMs: this.now() - since })
+    })
+  }
+
+  private end(outcome: CallOutcome, error?: ClaudeError): void {
+    if (this.over) return
+    this.over = true
+    const { id: callId, kind, turnNumber } = this.call
+    const { costUsd, events, firstAt, model, result, startedAt, usage } = this
+    const ended = {
+      callId,
+      outcome,
+      model,
+      durationMs: this.now() - startedAt,
+      ...(error === undefined ? {} : { error }),
+      ...(firstAt === undefined ? {} : { firstMessageMs: firstAt - startedAt }),
+      ...(result === undefined ? {} : { usage, costUsd, result: result.result })
+    }
+    if (kind === "query") return events.tell({ _tag: "QueryEnded", ...ended })
+    if (error !== undefined) events.tell({ _tag: "SessionError", callId, error })
+    events.tell({ _tag: "TurnCompleted", ...ended, turnNumber })
+  }
+}
+
+/** It says nothing of the answer. */
+const isNotice = (message: Message): boolean =>
+  notices.has(message._tag) || (message._tag === "User" && (message.replay || message.synthetic))
+
+const notices: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])
+
+const sum = (one: Usage, other: Usage): Usage => ({
+  inputTokens: one.inputTokens + other.inputTokens,
+  outputTokens: one.outputTokens + other.outputTokens,
+  cacheReadInputTokens: one.cacheReadInputTokens + other.cacheReadInputTokens,
+  cacheCreationInputTokens: one.cacheCreationInputTokens + other.cacheCreationInputTokens
+})

@@ -2,7 +2,10 @@ import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
 import * as Events from "../Events.js"
+import type { ContextSavings } from "../Message.js"
 import * as CallEvents from "./callEvents.js"
+import * as Contexts from "./contexts.js"
+import { CurrentCall } from "./currentCall.js"
 import * as Spans from "./spans.js"
 import type { Open } from "./streamed.js"
 
@@ -16,6 +19,8 @@ export interface ObservedCall {
   readonly options: QueryOptions
   /** Empty where it is not known yet. */
   readonly sessionId: () => string
+  /** Data that the model is given for it, as it was encoded. */
+  readonly contexts?: ReadonlyArray<ContextSavings> | undefined
 }
 
 /** What is put around every call, and around every attempt of it, for those who look on. @internal */
@@ -25,9 +30,15 @@ export interface Observation {
   readonly attempt: (call: ObservedCall) => (open: Open) => Open
 }
 
-/** With the program's own bus and tracer. @internal */
+/** With the program's own bus and tracer. The events are told within the span: they know its trace. @internal */
 export const make: Effect.Effect<Observation> = Effect.map(Events.current, (events) => ({
   events,
-  whole: (call) => (open) => CallEvents.whole(events, call)(Spans.whole(call)(open)),
-  attempt: Spans.attempt
+  whole: (call) => (open) =>
+    Spans.whole(call, events)(CallEvents.whole(events, call)(Contexts.whole(events, call)(open))),
+  attempt: (call) => (open) => {
+    const spanned = Spans.attempt(call)(open)
+    return Effect.suspend(() =>
+      events.silent() ? spanned : Effect.provideService(spanned, CurrentCall, { id: call.id, events })
+    )
+  }
 }))

@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import type * as ControlProtocol from "../ControlProtocol.js"
 import type { Decision, Handler, PermissionRequest } from "../Permissions.js"
 import { causeText } from "./causeText.js"
+import { CurrentCall, saying } from "./currentCall.js"
 import { complaintOf } from "./schemaIssue.js"
 
 const nullish = <A>(schema: Schema.Schema<A>) => Schema.optional(Schema.NullOr(schema))
@@ -43,14 +44,16 @@ export const handlerOf = (handler: Handler): ControlProtocol.Handler => (request
     },
     onRight: (asked) => {
       const told = requestOf(asked, request)
-      return Effect.suspend(() => handler(told)).pipe(
-        Effect.map((decision) => ({ ...responseOf(told, decision), ...idOf(told) })),
-        Effect.catchAllCause((cause) =>
-          Effect.as(
-            Effect.logWarning("A permission handler failed, so the tool was denied", cause).pipe(
-              Effect.annotateLogs("tool", told.tool)
-            ),
-            { ...denial(`The permission handler failed: ${causeText(cause)}`), ...idOf(told) }
+      return telling(told)(
+        Effect.suspend(() => handler(told)).pipe(
+          Effect.map((decision) => ({ ...responseOf(told, decision), ...idOf(told) })),
+          Effect.catchAllCause((cause) =>
+            Effect.as(
+              Effect.logWarning("A permission handler failed, so the tool was denied", cause).pipe(
+                Effect.annotateLogs("tool", told.tool)
+              ),
+              { ...denial(`The permission handler failed: ${causeText(cause)}`), ...idOf(told) }
+            )
           )
         )
       )
@@ -58,6 +61,26 @@ export const handlerOf = (handler: Handler): ControlProtocol.Handler => (request
   })
 
 // ---------------------------------------------------------------------------
+
+type Response = ReturnType<typeof responseOf>
+
+/** What is asked, and how it was decided. What is no longer wanted is withdrawn. */
+const telling = ({ tool, toolUseId }: PermissionRequest) => <A extends Response>(decided: Effect.Effect<A>) =>
+  Effect.flatMap(Effect.zip(CurrentCall, Effect.clock), ([{ events, id }, clock]) => {
+    if (events.silent()) return decided
+    const since = clock.unsafeCurrentTimeMillis()
+    const asked = { ...saying(id), tool, toolUseId }
+    const told = (decision: "allow" | "deny" | "withdrawn") =>
+      Effect.sync(() => {
+        const waitedMs = clock.unsafeCurrentTimeMillis() - since
+        events.tell({ _tag: "PermissionDecided", ...asked, decision, waitedMs })
+      })
+    events.tell({ _tag: "PermissionAsked", ...asked })
+    return decided.pipe(
+      Effect.tap(({ behavior }) => told(behavior === "allow" ? "allow" : "deny")),
+      Effect.onInterrupt(() => told("withdrawn"))
+    )
+  })
 
 const requestOf = (asked: typeof CanUseTool.Type, raw: ControlProtocol.Request): PermissionRequest => ({
   tool: asked.tool_name,

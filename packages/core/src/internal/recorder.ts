@@ -36,6 +36,8 @@ export interface Recorder {
   ) => Effect.Effect<void, InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError>
   /** The CLI has named the session, or gone on to another one, as `/clear` makes it. */
   readonly moved: (from: string, to: string) => Effect.Effect<void>
+  /** Told each time that the end of a turn is in the records. */
+  readonly onPersisted: (persisted: (sessionId: string, callId: string) => void) => void
   /** The session is closed. */
   readonly close: (sessionId: string) => Effect.Effect<void>
 }
@@ -47,6 +49,7 @@ export const none: Recorder = {
   saw: () => Effect.void,
   end: () => Effect.void,
   moved: () => Effect.void,
+  onPersisted: () => {},
   close: () => Effect.void
 }
 

@@ -66,11 +66,16 @@ export class Recording implements Recorder {
   private readonly owed = new Map<string, TurnEnd>()
   /** Empty until the CLI has named it. */
   private sessionId = ""
+  private persisted: (sessionId: string, callId: string) => void = () => {}
   private readonly one = Effect.unsafeMakeSemaphore(1).withPermits(1)
 
   constructor(parts: RecordingParts) {
     this.parts = parts
     this.record = new KeptRecord(parts)
+  }
+
+  onPersisted(persisted: (sessionId: string, callId: string) => void): void {
+    this.persisted = persisted
   }
 
   open(sessionId: string): Effect.Effect<boolean, SessionBusyError | SessionStoreError> {
@@ -143,6 +148,7 @@ export class Recording implements Recorder {
         this.parts.repository.endTurn(turn.id, end),
         () => Effect.sync(() => this.owed.set(turn.id, end))
       )
+      this.persisted(this.sessionId, turn.charge.callId)
       yield* this.flush(kept)
       yield* this.record.update
     }))

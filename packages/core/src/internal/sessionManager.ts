@@ -11,6 +11,7 @@ import {
   SessionNotFoundError,
   type SessionStoreError
 } from "../ClaudeError.js"
+import * as Events from "../Events.js"
 import type { SessionOptions } from "../Session.js"
 import type { SessionFilter } from "../SessionFilter.js"
 import { SessionHolder } from "../SessionHolder.js"
@@ -35,6 +36,7 @@ export const make = (
     const claude = yield* Claude
     const repository = yield* SessionRepository
     const holder = yield* SessionHolder
+    const events = yield* Events.current
     const actor = yield* SessionActor.make(holder)
     const live = new LiveSessions(yield* Effect.scope, maxLive, onFull)
     const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
@@ -55,6 +57,7 @@ export const make = (
             onSome: Effect.succeed
           })
         )
+        events.tell({ _tag: "SessionLoaded", sessionId, turnCount: record.turnCount })
         // Turns of a process that is dead by now.
         yield* repository.recover(actor.isAlive)
         return { ...(yield* optionsOf(record)), ...defined(given), ...identityOf(record) }
@@ -101,6 +104,11 @@ export const make = (
         )
       )
 
+    const remove = (sessionId: string) =>
+      Effect.tap(repository.delete(sessionId), (deleted) => {
+        if (deleted) events.tell({ _tag: "SessionDeleted", sessionId })
+      })
+
     const close = (sessionId: string) =>
       Effect.flatMap(
         live.find(sessionId),
@@ -133,7 +141,7 @@ export const make = (
       delete: (sessionId): Effect.Effect<boolean, SessionBusyError | SessionStoreError> =>
         one(Effect.zipRight(
           Effect.zipRight(close(sessionId), live.settled(sessionId)),
-          alone(sessionId, repository.delete(sessionId))
+          alone(sessionId, remove(sessionId))
         )),
       sweep: Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
@@ -141,7 +149,7 @@ export const make = (
         const deleted = Duration.isFinite(deleteAfter)
           ? yield* sweepAll(
             { status: "expired", updatedBefore: now - Duration.toMillis(deleteAfter) },
-            ({ sessionId }) => repository.delete(sessionId)
+            ({ sessionId }) => remove(sessionId)
           )
           : []
         const expire = (record: SessionRecord) => repository.save({ ...record, status: "expired" })

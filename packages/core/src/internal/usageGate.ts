@@ -9,6 +9,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { UsageLimitError } from "../ClaudeError.js"
+import type { EventsService } from "../Events.js"
 import type { Message } from "../Message.js"
 import type { ParkedCalls, UsageLimitStore, UsageWindow } from "../UsageLimit.js"
 import { commits } from "./reopening.js"
@@ -28,16 +29,20 @@ export class UsageGate {
   private readonly memory: UsageMemory.UsageMemory
   private readonly statuses: PubSub.PubSub<UsageWindow>
   private readonly crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>
+  private readonly events: EventsService
   private readonly bells = new Set<Queue.Enqueue<void>>()
   private outbox: Array<UsageWindow> = []
   private crowd: ReadonlyArray<ParkedCalls> = []
 
-  static readonly make = (store: UsageLimitStore["Type"]): Effect.Effect<UsageGate, never, Scope.Scope> =>
+  static readonly make = (
+    store: UsageLimitStore["Type"],
+    events: EventsService
+  ): Effect.Effect<UsageGate, never, Scope.Scope> =>
     Effect.gen(function*() {
       const statuses = yield* Effect.acquireRelease(PubSub.sliding<UsageWindow>(told), PubSub.shutdown)
       const crowds = yield* Effect.acquireRelease(PubSub.sliding<ReadonlyArray<ParkedCalls>>(told), PubSub.shutdown)
       const memory = yield* UsageMemory.make(store)
-      const gate = new UsageGate(memory, statuses, crowds)
+      const gate = new UsageGate(memory, statuses, crowds, events)
       yield* gate.changing((now, jitter) => {
         for (const window of memory.remembered) gate.known.learn(window, Infinity, jitter)
         // What has passed since then is no news.
@@ -49,8 +54,10 @@ export class UsageGate {
   private constructor(
     memory: UsageMemory.UsageMemory,
     statuses: PubSub.PubSub<UsageWindow>,
-    crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>
+    crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>,
+    events: EventsService
   ) {
+    this.events = events
     this.memory = memory
     this.statuses = statuses
     this.crowds = crowds
@@ -67,8 +74,13 @@ export class UsageGate {
 
   /** Until it may begin. */
   admit(ticket: Ticket, maxWait: number): Effect.Effect<void, UsageLimitError> {
+    const parking = new Parking(this.events, ticket)
     const step: Effect.Effect<void, UsageLimitError> = Effect.flatMap(
-      this.changing((now, jitter) => [this.lines.step(ticket, maxWait, 1 + jitter % gap, now), now] as const),
+      this.changing((now, jitter) => {
+        const next = this.lines.step(ticket, maxWait, 1 + jitter % gap, now)
+        parking.see(now)
+        return [next, now] as const
+      }),
       ([next, now]) =>
         next === "go"
           ? Effect.void
@@ -76,7 +88,13 @@ export class UsageGate {
           ? Effect.fail(refusal(next.refusedBy.window))
           : Effect.zipRight(pause(ticket, next.until - now), step)
     )
-    return Effect.ensuring(step, this.changing(() => this.lines.leave(ticket)))
+    return Effect.ensuring(
+      step,
+      this.changing((now) => {
+        this.lines.leave(ticket)
+        parking.see(now)
+      })
+    )
   }
 
   /** Whether a rejected call waits for what has rejected it. */
@@ -197,6 +215,31 @@ export class UsageGate {
 }
 
 // ---------------------------------------------------------------------------
+
+/** Tells when a call begins to wait in a line, and when it has left it. */
+class Parking {
+  private readonly events: EventsService
+  private readonly ticket: Ticket
+  private parked: { readonly limit: string; readonly since: number } | undefined
+
+  constructor(events: EventsService, ticket: Ticket) {
+    this.events = events
+    this.ticket = ticket
+  }
+
+  see(now: number): void {
+    const { events, parked, ticket: { callId, line } } = this
+    const limit = line?.known.window.limit
+    if (limit === parked?.limit) return
+    if (parked !== undefined) {
+      events.tell({ _tag: "Unparked", callId, limit: parked.limit, waitedMs: now - parked.since })
+    }
+    this.parked = limit === undefined ? undefined : { limit, since: now }
+    if (line === undefined || limit === undefined) return
+    const { closedUntil } = line.known
+    events.tell({ _tag: "Parked", callId, limit, ...(closedUntil > now ? { until: closedUntil } : {}) })
+  }
+}
 
 /** What a slow observer may miss is older than this many changes. */
 const told = 256

@@ -21,9 +21,11 @@ export class Ticket {
   private resume: (() => void) | undefined
   private woken = false
   readonly target: Target
+  readonly callId: string
 
-  constructor(target: Target) {
+  constructor(target: Target, callId: string) {
     this.target = target
+    this.callId = callId
   }
 
   wake(): void {

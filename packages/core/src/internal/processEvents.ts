@@ -1,0 +1,60 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { CurrentClaim } from "../Concurrency.js"
+import type { EventsService } from "../Events.js"
+import type { Message } from "../Message.js"
+import type { Parser } from "../MessageParser.js"
+import { CurrentCall, saying } from "./currentCall.js"
+
+/** Told that a process has been started, with the parser of its output; gives the parser to use. @internal */
+export type Begun = (parser: Parser) => Parser
+
+/**
+ * Tells of a process. This comes before the process is opened, so that its end is told when it is gone.
+ *
+ * @internal
+ */
+export const make = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope> =>
+  Effect.suspend(() => events.silent() ? Effect.succeed(silently) : telling(events))
+
+// ---------------------------------------------------------------------------
+
+const silently: Begun = (parser) => parser
+
+const telling = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { id } = yield* CurrentCall
+    const { spare = false } = yield* CurrentClaim
+    const processId = crypto.randomUUID()
+    let begun: Parser | undefined
+    let unknown = 0
+    const counted = (batch: ReadonlyArray<Message>) => {
+      for (const message of batch) if (isUnknown(message)) unknown++
+      return batch
+    }
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (begun === undefined) return
+        const { damaged: malformed, frames, noise } = begun.counts
+        const lines = frames + noise + malformed
+        events.tell({ _tag: "ProcessEnded", ...saying(id), processId, lines, unknown, noise, malformed })
+      })
+    )
+    return (parser) => {
+      begun = parser
+      events.tell({ _tag: "ProcessStarted", ...saying(id), processId, warm: spare })
+      const { unfinished } = parser
+      return {
+        ...(unfinished === undefined ? {} : { unfinished: () => unfinished() }),
+        counts: parser.counts,
+        takeControl: () => parser.takeControl(),
+        push: (chunks) => counted(parser.push(chunks)),
+        end: () => counted(parser.end())
+      }
+    }
+  })
+
+/** What is broken is counted by the parser. */
+const isUnknown = (message: Message): boolean =>
+  message._tag === "UnknownSystem" ||
+  (message._tag === "Unknown" && (message.reason === "kind" || message.reason === "changed"))
