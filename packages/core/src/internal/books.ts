@@ -13,7 +13,7 @@ import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
 export class Bookkeeper {
   readonly ledger: UsageLedgerService | undefined
   readonly pricing: PricingService
-  private readonly events: EventsService
+  readonly events: EventsService
   private owed: Array<UsageEntry> = []
   /** The store did not take the last ones, and this has been said. */
   private failing = false
