@@ -158,8 +158,11 @@ export const truth = (run: Run): Account => {
       total = number(at(frame, "total_cost_usd"))
       const resumed = results.length === 0 && run.args.some((arg) => resumes.has(arg.split("=")[0]!))
       const since = at(frame, "model_usage_since_last_result")
-      const own = Object.values(typeof since === "object" && since !== null ? since : {})
-        .reduce<number>((sum, usage) => sum + number(at(usage, "costUSD")), 0)
+      const used = Object.values(typeof since === "object" && since !== null ? since : {})
+      const costOf = (parts: ReadonlyArray<unknown>) =>
+        parts.reduce<number>((sum, usage) => sum + number(at(usage, "costUSD")), 0)
+      // The CLI had no price for it, and took another model's.
+      const guessed = costOf(used.filter((usage) => at(usage, "costBasis") === "unknown"))
       results.push({
         text: typeof at(frame, "result") === "string"
           ? string(at(frame, "result"))
@@ -168,7 +171,7 @@ export const truth = (run: Run): Account => {
         isError: at(frame, "is_error") === true,
         usage: tokens(at(frame, "usage")),
         // Of a resumed conversation the total holds the earlier turns.
-        costUsd: money(resumed ? own : total - before),
+        costUsd: money((resumed ? costOf(used) : total - before) - guessed),
         totalCostUsd: money(total),
         userTurn: at(frame, "origin") == null
       })
