@@ -34,9 +34,9 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* \
   && npm install --global --no-audit --no-fund "@anthropic-ai/claude-code@${CLAUDE_CODE_VERSION}" \
   && npm cache clean --force \
-  && userdel --remove node \
-  && useradd --create-home --uid 1000 ccflow \
-  && install -d -o ccflow -g ccflow /home/ccflow/.claude /data /workspace
+  && usermod --login ccflow --home /home/ccflow --move-home node \
+  && groupmod --new-name ccflow node \
+  && install -d -o ccflow -g ccflow /home/ccflow /home/ccflow/.claude /data /workspace
 COPY --from=build /image /opt/ccflow
 RUN ln -s /opt/ccflow/bundle/main.js /usr/local/bin/ccflow
 # The CLI is as installed: an image does not change itself.
