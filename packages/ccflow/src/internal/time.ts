@@ -2,17 +2,25 @@ import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Effect from "effect/Effect"
 
 /** A day, a moment, or how long ago. In UTC epoch milliseconds. */
-export const sinceOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> => {
+export const sinceOf = (
+  text: string,
+  now: number,
+  option = "--since"
+): Effect.Effect<number, InvalidOptionsError> => {
   const [, count = "", unit = ""] = /^(\d+)\s*([mhdw])$/.exec(text.trim()) ?? []
   const at = unit === "" ? dayOf(text.trim()) : now - Number(count) * (units[unit] ?? NaN)
   return Number.isFinite(at) ? Effect.succeed(at) : Effect.fail(
     new InvalidOptionsError({
-      field: "--since",
+      field: option,
       detail: `"${text}" is no time`,
       hint: "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w."
     })
   )
 }
+
+/** The end of it: of a day that is all of it, its last moment included. */
+export const untilOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> =>
+  Effect.map(sinceOf(text, now, "--until"), (at) => /^\d{4}-\d\d-\d\d$/.test(text.trim()) ? dayAfter(at) : at)
 
 /** As the clock on the wall has it. */
 export const local = (epochMillis: number): string => {
@@ -35,3 +43,9 @@ const units: Readonly<Record<string, number>> = {
 /** A day alone begins where its reader is, and not in Greenwich. */
 const dayOf = (text: string): number =>
   /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text.length === 10 ? `${text}T00:00` : text) : NaN
+
+/** Some days are longer than others. */
+const dayAfter = (at: number): number => {
+  const date = new Date(at)
+  return date.setDate(date.getDate() + 1)
+}
