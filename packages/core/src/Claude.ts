@@ -109,7 +109,8 @@ export const make = (
           turnNumber: 1,
           prompt,
           options,
-          sessionId: () => options.sessionId ?? ""
+          sessionId: () => options.sessionId ?? "",
+          contexts: host.context === undefined ? [] : [host.context]
         }
         const run = observation.attempt(call)(
           Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, wait, charge })

@@ -148,6 +148,19 @@ export const Stop = Schema.TaggedStruct("Stop", {
 })
 export type Stop = typeof Stop.Type
 
+/** What the encoding of data for the model has come to. Tokens are estimates, the same way for both encodings. */
+export const ContextSavings = Schema.Struct({
+  /** What the model got. */
+  format: Schema.Literal("toon", "json"),
+  /** As compact JSON. */
+  jsonTokens: Schema.Number,
+  /** As TOON; that of JSON where TOON was not tried, or cannot hold the data. */
+  toonTokens: Schema.Number,
+  /** What TOON saves against JSON. Below 0 it would have been longer, and was not sent. */
+  savedTokens: Schema.Number
+})
+export type ContextSavings = typeof ContextSavings.Type
+
 /** A turn's answer and account. A run whose `isError` is true fails after this message. */
 export const Result = Schema.TaggedStruct("Result", {
   ...common,
@@ -178,6 +191,8 @@ export const Result = Schema.TaggedStruct("Result", {
    * model. Absent where there are none.
    */
   unpriced: Schema.optional(Schema.Array(Schema.String)),
+  /** Of the data that was given with this call; with a session's first turn, also of the session's. Absent without. */
+  context: Schema.optional(ContextSavings),
   numTurns: Schema.Number,
   durationMs: Schema.Number,
   permissionDenials: Schema.Array(

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
+import { ContextEncoder, type Encoded } from "../ContextEncoder.js"
 import type { Handlers } from "../ControlProtocol.js"
 import * as Hooks from "../Hooks.js"
 import * as Permissions from "../Permissions.js"
@@ -16,6 +17,8 @@ export interface Host {
   /** Fields of the `initialize` request, beside those of the options. */
   readonly initialize: Readonly<Record<string, unknown>>
   readonly handlers: Handlers
+  /** The context of the options, as the model gets it. */
+  readonly context?: Encoded | undefined
 }
 
 /** What a call gives of it. */
@@ -31,17 +34,25 @@ export interface HostOptions {
 /** Decides nothing: the CLI does as its settings say. */
 export const none: Host = { args: [], initialize: {}, handlers: {} }
 
+/** Data for the model, encoded once for all that is sent of it. */
+export const contextOf = (context: unknown): Effect.Effect<Encoded | undefined, InvalidOptionsError> =>
+  context === undefined ? Effect.succeed(undefined) : Effect.flatMap(ContextEncoder, ({ encode }) => encode(context))
+
 /** What the call gives, and what the fiber's references hold. The options are those of the query, all merged. */
 export const resolve = (given: HostOptions, options: QueryOptions): Effect.Effect<Host, InvalidOptionsError> =>
   Effect.gen(function*() {
     const permissions = given.permissions ?? (yield* Permissions.Permissions)
     const hooks = [...yield* Hooks.Hooks, ...given.hooks ?? []]
     const toolSets = [...yield* Tools.Tools, ...given.toolSets ?? []]
-    if (permissions === undefined && hooks.length === 0 && toolSets.length === 0) return none
+    const context = yield* contextOf(options.context)
+    if (permissions === undefined && hooks.length === 0 && toolSets.length === 0) {
+      return context === undefined ? none : { ...none, context }
+    }
     const conflict = (permissions === undefined ? undefined : shadowed(options)) ?? HookWire.conflictIn(hooks)
     if (conflict !== undefined) return yield* conflict
     const servers = yield* McpServer.make(toolSets, options)
     return {
+      context,
       args: permissions === undefined ? [] : PermissionWire.args,
       initialize: {
         ...(hooks.length === 0 ? {} : { hooks: HookWire.initializeOf(hooks) }),

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Prompt } from "../Claude.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
-import { contextBlock } from "./translation.js"
+import { type Encoded, toBlock } from "../ContextEncoder.js"
 
 /** @internal */
 export const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptionsError> =>
@@ -16,8 +16,8 @@ export const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptions
     )
 
 /** The data comes after what is asked. @internal */
-export const withContext = (prompt: Prompt, context: unknown): Prompt => {
-  const block = contextBlock("Turn Context", context)
-  if (block === undefined) return prompt
-  return typeof prompt === "string" ? `${prompt}\n\n${block}` : [...prompt, { type: "text", text: block }]
+export const withContext = (prompt: Prompt, context: Encoded | undefined): Prompt => {
+  if (context === undefined) return prompt
+  const text = toBlock("Turn Context", context)
+  return typeof prompt === "string" ? `${prompt}\n\n${text}` : [...prompt, { type: "text", text }]
 }

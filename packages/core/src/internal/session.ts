@@ -13,7 +13,7 @@ import type { Session } from "../Session.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
 import { purposeOf } from "../UsageLedger.js"
 import type { Adopted, Connect } from "./connection.js"
-import type { Host } from "./host.js"
+import { contextOf, type Host } from "./host.js"
 import type { Observation, ObservedCall } from "./observation.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
@@ -72,13 +72,15 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           yield* checkPrompt(prompt)
           const { context, turnId, ...turn } = yield* decodeTurn(given)
           const merged = merge(options, turn)
-          const whole = withContext(prompt, context)
+          const encoded = yield* contextOf(context)
+          const whole = withContext(prompt, encoded)
           const id = crypto.randomUUID()
           const charge = { ...(yield* purposeOf(merged.tags)), callId: id }
           const call: ObservedCall = {
             id,
             kind: "turn",
             turnNumber: ++turns,
+            contexts: [turns === 1 ? plan.host.context : undefined, encoded].filter((given) => given !== undefined),
             prompt,
             options: merged,
             sessionId: () => core.cli.sessionId

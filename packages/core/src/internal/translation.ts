@@ -1,6 +1,8 @@
 import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
 import type { QueryOptions } from "../AgentOptions.js"
 import { defaultGraces, type Invocation, type InvocationFile } from "../CliProcess.js"
+import * as ContextEncoder from "../ContextEncoder.js"
 import { toJsonSchema } from "./outputSchema.js"
 
 /** The CLI's arguments: each valued flag one token, lists joined by commas. */
@@ -88,10 +90,15 @@ export const toFiles = (options: QueryOptions): ReadonlyArray<InvocationFile> =>
 }
 
 /** The fields of the `initialize` request; `undefined` when there is nothing to say, so that nothing is sent. */
-export const toInitialize = (options: QueryOptions): Readonly<Record<string, unknown>> | undefined => {
-  const append = [options.appendSystemPrompt, contextBlock("Context", options.context)].filter((part) =>
-    part !== undefined
-  )
+export const toInitialize = (
+  options: QueryOptions,
+  /** The context as it was encoded. Default: it is encoded here, as the encoder does that is not configured. */
+  context: ContextEncoder.Encoded | undefined = encodedOf(options.context)
+): Readonly<Record<string, unknown>> | undefined => {
+  const append = [
+    options.appendSystemPrompt,
+    context === undefined ? undefined : ContextEncoder.toBlock("Context", context)
+  ].filter((part) => part !== undefined)
   const fields = Object.entries({
     systemPrompt: options.systemPrompt === undefined ? undefined : [options.systemPrompt],
     appendSystemPrompt: append.length === 0 ? undefined : append.join("\n\n"),
@@ -191,11 +198,5 @@ const settingsOf = ({ sandbox, settings }: QueryOptions): string | undefined => 
 const isData = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** A block that its content cannot end: the fence is longer than any run of backticks inside. @internal */
-export const contextBlock = (label: string, context: unknown): string | undefined => {
-  if (context === undefined) return undefined
-  const json = JSON.stringify(context) ?? "null"
-  const longest = (json.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2)
-  const fence = "`".repeat(longest + 1)
-  return `[${label}]\n${fence}json\n${json}\n${fence}`
-}
+const encodedOf = (context: unknown): ContextEncoder.Encoded | undefined =>
+  context === undefined ? undefined : Either.getOrThrowWith(ContextEncoder.encode(context), (error) => error)

@@ -9,7 +9,7 @@ import { type Claim, CurrentClaim } from "../Concurrency.js"
 import * as ControlProtocol from "../ControlProtocol.js"
 import { type Adopted, type Connect, type Connection, planOf, sessionPlan } from "./connection.js"
 import { isRecord } from "./guard.js"
-import { type Host, none } from "./host.js"
+import { contextOf, type Host, none } from "./host.js"
 import { patiently } from "./waiting.js"
 
 /** Processes that wait for their first prompt. Each is given away once. @internal */
@@ -49,14 +49,15 @@ export const make = (
     }
     const work = yield* Effect.scope
     const ready: Array<Waiting> = []
-    const key = keyOf(defaults, none)
+    const host = { ...none, context: yield* contextOf(defaults.context) }
+    const key = keyOf(defaults, host)
     let starting = 0
 
     const start = Effect.gen(function*() {
       const scope = yield* Scope.fork(work, sequential)
       const sessionId = crypto.randomUUID()
       const waiting = yield* Effect.onError(
-        Scope.extend(warmUp(connect, { ...defaults, sessionId }, sessionId, scope), scope),
+        Scope.extend(warmUp(connect, { ...defaults, sessionId }, host, sessionId, scope), scope),
         () => Scope.close(scope, Exit.void)
       )
       ready.push(waiting)
@@ -148,9 +149,15 @@ const named = (options: QueryOptions): QueryOptions =>
     : { ...options, sessionId: crypto.randomUUID() }
 
 /** Started and asked what it is, which is answered when it has started. */
-const warmUp = (connect: Connect, options: QueryOptions, sessionId: string, scope: Scope.CloseableScope) =>
+const warmUp = (
+  connect: Connect,
+  options: QueryOptions,
+  host: Host,
+  sessionId: string,
+  scope: Scope.CloseableScope
+) =>
   Effect.gen(function*() {
-    const connection = yield* connect(sessionPlan(options, none), patiently)
+    const connection = yield* connect(sessionPlan(options, host), patiently)
     const { cli, parser, plan } = connection
     const control = yield* ControlProtocol.make(cli)
     const reading = yield* Effect.fork(Effect.gen(function*() {
