@@ -1,6 +1,9 @@
 import { SessionRepository } from "@ccflow/core/SessionRepository"
+import { UsageLedger } from "@ccflow/core/UsageLedger"
+import * as SqliteFile from "@ccflow/sql/SqliteFile"
+import * as SqlUsageLedger from "@ccflow/sql/SqlUsageLedger"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, FastCheck, Option } from "effect"
+import { Effect, FastCheck, Layer, Option } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync, writeFileSync } from "node:fs"
@@ -198,4 +201,63 @@ describe("processes that share a file of sessions", () => {
       }),
     180_000
   )
+})
+
+describe("processes that share a file of usage", () => {
+  const booked = (path: string) =>
+    Effect.flatMap(UsageLedger, (ledger) =>
+      Effect.all({
+        total: ledger.total(),
+        all: ledger.total({ tag: "all" }),
+        sessions: ledger.by("session"),
+        entries: Effect.map(ledger.entries({ limit: 1000 }), ({ entries }) => entries)
+      })).pipe(Effect.provide(Layer.provide(SqlUsageLedger.layer, SqliteFile.layer({ path }))))
+
+  it.scopedLive(
+    "lose no entry and book none twice, and none of them is told that the file is busy",
+    () =>
+      Effect.gen(function*() {
+        const path = join(yield* folder, "sessions.db")
+        const times = 120
+        const names = ["a", "b", "c"]
+        const workers = yield* Effect.forEach(names, (name) => worker("book", path, name, String(times)))
+        yield* Effect.forEach(workers, succeeded)
+        const { all, sessions, total } = yield* booked(path)
+        const expected = (names.length + 1) * times
+        assert.deepStrictEqual([total.entries, total.costUsd, total.inputTokens, total.outputTokens], [
+          expected,
+          expected,
+          expected,
+          2 * expected
+        ])
+        assert.strictEqual(all.entries, expected)
+        assert.strictEqual(sessions.reduce((sum, { entries }) => sum + entries, 0), expected)
+      }),
+    120_000
+  )
+
+  it.scopedLive("can be killed at any moment: what was booked is there, whole", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "sessions.db")
+      const moments = FastCheck.sample(
+        FastCheck.tuple(FastCheck.integer({ min: 0, max: 30 }), FastCheck.double({ min: 0, max: 8, noNaN: true })),
+        10
+      )
+      const printed: Array<unknown> = []
+      for (const [round, [lines, millis]] of moments.entries()) {
+        const writer = yield* worker("book", path, `r${round}`, "40")
+        yield* Effect.promise(() => writer.printed(lines))
+        yield* Effect.sleep(millis)
+        writer.child.kill("SIGKILL")
+        yield* Effect.promise(() => writer.ended)
+        printed.push(...writer.lines)
+      }
+      const { all, entries, total } = yield* booked(path)
+      const known = new Set(entries.map(({ entryId }) => entryId))
+      assert.isAtMost(total.entries, 1000)
+      assert.deepStrictEqual(printed.filter((id) => !known.has(String(id))), [])
+      // An entry never comes without its tags.
+      assert.strictEqual(all.entries, total.entries)
+      assert.isTrue(entries.every(({ tags }) => tags.length === 2))
+    }), 180_000)
 })
