@@ -4,7 +4,9 @@ import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { ClaudeError } from "../ClaudeError.js"
+import * as Events from "../Events.js"
 import type { Status } from "../Message.js"
+import { fallbacks } from "../Metrics.js"
 import type { Target } from "../Policy.js"
 import { reopening } from "./reopening.js"
 import type { Open, Pull } from "./streamed.js"
@@ -57,6 +59,8 @@ export const falling = (
           if (Either.isLeft(opened) && isRefusal(opened.left)) return yield* withHint(error, opened.left)
           const cause = causeOf(error) ?? "other"
           yield* Metric.update(Metric.tagged(fallbacks, "cause", cause), 1)
+          const events = yield* Events.current
+          events.tell({ _tag: "FellBack", cause, error })
           if (onFallback !== undefined) yield* onFallback({ cause, target, error })
           open = Effect.map(opened, (pull) => announced(cause, error, pull))
         })
@@ -68,11 +72,6 @@ export const falling = (
     }))
 
 // ---------------------------------------------------------------------------
-
-const fallbacks = Metric.counter("ccflow_fallbacks_total", {
-  description: "Calls that were answered by the fallback, and not by the CLI",
-  incremental: true
-})
 
 const causeOf = (error: ClaudeError): FallbackCause | undefined => {
   switch (error._tag) {
