@@ -11,7 +11,10 @@ import { startMessagesApi, text } from "./support/MessagesApi.js"
 const run = promisify(execFile)
 const root = fileURLToPath(new URL("..", import.meta.url))
 const packages = ["core", "node", "sql", "anthropic", "testing", "ccflow"] as const
+const bin = (path: string) => join(root, "node_modules", path)
 const nameOf = (name: (typeof packages)[number]) => name === "ccflow" ? name : `@ccflow/${name}`
+
+const tarballs = new Map<(typeof packages)[number], string>()
 
 /** An empty folder with the packed packages installed, and what they depend on. */
 let consumer: string
@@ -29,6 +32,7 @@ beforeAll(async () => {
       maxBuffer: 1 << 26
     })
     const [packed] = JSON.parse(stdout) as [{ readonly filename: string }]
+    tarballs.set(name, join(consumer, packed.filename))
     await run("tar", ["xzf", join(consumer, packed.filename)], { cwd: consumer })
     await cp(join(consumer, "package"), join(modules, nameOf(name)), { recursive: true })
     await run("rm", ["-r", join(consumer, "package")])
@@ -41,6 +45,30 @@ const node = (...args: ReadonlyArray<string>) =>
     cwd: consumer,
     env: { PATH: process.env["PATH"], CCFLOW_CLI_PATH: fakeClaude }
   })
+
+describe("the tarball of", () => {
+  it.each(packages)("%s has nothing wrong that publint finds", async (name) => {
+    const { stdout } = await run(process.execPath, [bin("publint/src/cli.js"), tarballs.get(name)!, "--strict"], {
+      cwd: consumer
+    }).catch((error: { readonly stdout: string }) => error)
+    assert.include(stdout, "All good!")
+  })
+
+  // By Node 10's rules no sub-path can be had, and there was no ESM; CommonJS loads ESM by `require` from Node 20.19 on.
+  it.each(packages)("%s has the types of what it is, for NodeNext and for bundlers", async (name) => {
+    const { stdout } = await run(
+      process.execPath,
+      [bin("@arethetypeswrong/cli/dist/index.js"), tarballs.get(name)!, "--profile", "esm-only", "--format", "json"],
+      { cwd: consumer, maxBuffer: 1 << 26 }
+    ).catch((error: { readonly stdout: string }) => error)
+    const { analysis, problems } = JSON.parse(stdout) as {
+      readonly analysis: { readonly types: unknown }
+      readonly problems?: unknown
+    }
+    assert.isOk(analysis.types)
+    assert.deepStrictEqual(problems ?? {}, {})
+  })
+})
 
 describe("a program in an empty folder with the packed packages", () => {
   it("asks through the facade, by import and by require", async () => {
