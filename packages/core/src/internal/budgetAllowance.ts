@@ -1,17 +1,33 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
+import type { Parser, UnfinishedMessage } from "../MessageParser.js"
 
-/** What a budget leaves to a run, in US dollars. @internal */
+/** What a budget leaves to a run, and how it sees what the run is spending. @internal */
+export interface Allowance {
+  /** US dollars. */
+  readonly usd: number
+  unfinished: () => ReadonlyArray<UnfinishedMessage>
+}
+
+/** @internal */
 export class CurrentAllowance extends Context.Reference<CurrentAllowance>()("@ccflow/core/CurrentAllowance", {
-  defaultValue: (): number => Infinity
+  defaultValue: (): Allowance | undefined => undefined
 }) {}
 
 /** The options of a run that the CLI itself is to end when that is spent, or what was asked for. @internal */
 export const limited = (options: QueryOptions): Effect.Effect<QueryOptions> =>
   Effect.map(CurrentAllowance, (allowance) => {
     const { maxBudgetUsd = Infinity } = options
-    return allowance >= maxBudgetUsd ? options : { ...options, maxBudgetUsd: written(allowance) }
+    return allowance === undefined || allowance.usd >= maxBudgetUsd
+      ? options
+      : { ...options, maxBudgetUsd: written(allowance.usd) }
+  })
+
+/** From now on this parser reads what is paid from it: what a message costs is known when it begins. @internal */
+export const spending = (parser: Parser): Effect.Effect<void> =>
+  Effect.map(CurrentAllowance, (allowance) => {
+    if (allowance !== undefined) allowance.unfinished = () => parser.unfinished?.() ?? []
   })
 
 // ---------------------------------------------------------------------------

@@ -11,8 +11,15 @@ export interface Tally {
   readonly batchId: string
   /** Of its results. */
   reportedUsd: number
-  /** What was seen since, which the ledger does not have yet. */
-  inFlightUsd: number
+  /** What was seen since, by message and model: the ledger does not have it yet. */
+  readonly seen: Map<string, number>
+}
+
+/** @internal */
+export const inFlight = ({ seen }: Tally): number => {
+  let sum = 0
+  for (const usd of seen.values()) sum += usd
+  return sum
 }
 
 /** A day in its time zone, in UTC epoch milliseconds. @internal */
@@ -83,7 +90,7 @@ export class BudgetBook {
 
   /** A result: what was in flight has been booked by now. */
   settle(tally: Tally, usd: number, now: number): void {
-    tally.inFlightUsd = 0
+    tally.seen.clear()
     tally.reportedUsd += usd
     for (const { key, scope } of this.kept(tally, now)) {
       this.learn(scope, key, (this.booked.get(`${scope} ${key}`) ?? 0) + usd)
@@ -94,7 +101,7 @@ export class BudgetBook {
     const query = this.limits.query === Infinity ? [] : [{
       scope: "query" as const,
       key: "",
-      spentUsd: tally.reportedUsd + tally.inFlightUsd,
+      spentUsd: tally.reportedUsd + inFlight(tally),
       limitUsd: this.limits.query,
       renewsAt: undefined
     }]
@@ -103,7 +110,7 @@ export class BudgetBook {
 
   level(scope: BudgetScope, key: string, now: number): BudgetLevel {
     let spentUsd = this.booked.get(`${scope} ${key}`) ?? 0
-    for (const call of this.calls) if (this.keyOf(scope, call, now) === key) spentUsd += call.inFlightUsd
+    for (const call of this.calls) if (this.keyOf(scope, call, now) === key) spentUsd += inFlight(call)
     return {
       scope,
       key,

@@ -6,11 +6,12 @@ import * as Scope from "effect/Scope"
 import type { BudgetChange, BudgetLevel } from "../Budget.js"
 import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import type { Assistant, Message } from "../Message.js"
+import type { UnfinishedMessage } from "../MessageParser.js"
 import { BudgetExceededError } from "../MoneyError.js"
 import type { Call } from "../Policy.js"
 import type { PricingService } from "../Pricing.js"
 import { CurrentPurpose, type UsageFilter, type UsageLedgerService } from "../UsageLedger.js"
-import { CurrentAllowance } from "./budgetAllowance.js"
+import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
 import { type BudgetBook, left, spent, type Tally, tightest } from "./budgetBook.js"
 import { Inbox } from "./inbox.js"
 import type { Open, Pull } from "./streamed.js"
@@ -37,7 +38,7 @@ export class BudgetWatch {
 
   readonly state: Effect.Effect<ReadonlyArray<BudgetLevel>, SessionStoreError> = Effect.suspend(() => {
     const { book, now } = this.parts
-    const nobody: Tally = { sessionId: "", batchId: "", reportedUsd: 0, inFlightUsd: 0 }
+    const nobody: Tally = { sessionId: "", batchId: "", reportedUsd: 0, seen: new Map() }
     return Effect.map(this.refresh(nobody), () => {
       const levels = [nobody, ...book.calls].flatMap((call) =>
         book.kept(call, now()).map(({ key, scope }) => book.level(scope, key, now()))
@@ -56,7 +57,7 @@ export class BudgetWatch {
         sessionId: sessionOf(call),
         batchId: (yield* CurrentPurpose).batchId ?? "",
         reportedUsd: 0,
-        inFlightUsd: 0
+        seen: new Map()
       }
       const outer = yield* Effect.scope
       // It counts until all of it has been booked, which is when its process has been left.
@@ -69,7 +70,7 @@ export class BudgetWatch {
       if (refusal !== undefined) return yield* Effect.fail(refusal)
       const levels = book.levels(tally, this.parts.now())
       const least = tightest(levels)
-      const allowance = least === undefined ? Infinity : left(least)
+      const allowance: Allowance = { usd: least === undefined ? Infinity : left(least), unfinished: () => [] }
       const limited = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.provideService(effect, CurrentAllowance, allowance)
 
@@ -80,11 +81,11 @@ export class BudgetWatch {
       const cut = (error: ClaudeError) =>
         Effect.zipRight(Effect.uninterruptible(Scope.close(scope, Exit.void)), Effect.fail(Option.some(error)))
       const step: Pull = Effect.tap(
-        Effect.mapError(pull, Option.map((error) => this.named(call, tally, allowance, error))),
+        Effect.mapError(pull, Option.map((error) => this.named(call, tally, allowance.usd, error))),
         (batch) => {
           inbox.offer(batch)
           return Effect.flatMap(
-            this.see(call, tally, batch),
+            this.see(call, tally, allowance, batch),
             (error) => error === undefined ? Effect.void : cut(error)
           )
         }
@@ -105,6 +106,7 @@ export class BudgetWatch {
   private see(
     call: Call,
     tally: Tally,
+    { unfinished }: Allowance,
     batch: ReadonlyArray<Message>
   ): Effect.Effect<BudgetExceededError | undefined> {
     const { book, now } = this.parts
@@ -115,8 +117,12 @@ export class BudgetWatch {
         tally.sessionId = message.sessionId
         paid = true
       }
-      if (message._tag === "Assistant") {
-        tally.inFlightUsd += this.costOf(message)
+      if (message._tag === "ToolUse") {
+        for (const begun of unfinished()) this.saw(tally, begun, [])
+        paid = true
+        goesOn = message.tool !== "StructuredOutput"
+      } else if (message._tag === "Assistant") {
+        this.saw(tally, message, message.content)
         paid = true
         goesOn = !isLast(message)
       } else if (message._tag === "Result") {
@@ -167,17 +173,12 @@ export class BudgetWatch {
     )
   }
 
-  private costOf({ content, model, usage }: Assistant): number {
+  private saw(tally: Tally, { messageId, model, usage }: UnfinishedMessage, content: Assistant["content"]): void {
     // With partial messages off the CLI says how much was said as of the message's start.
-    const said = Math.floor(lengthOf(content) / charsPerToken)
-    return Option.getOrElse(
-      this.parts.pricing.costOf(
-        model,
-        { ...usage, outputTokens: Math.max(usage.outputTokens, said) },
-        { at: this.parts.now() }
-      ),
-      () => 0
-    )
+    const outputTokens = Math.max(usage.outputTokens, Math.floor(lengthOf(content) / charsPerToken))
+    const price = this.parts.pricing.costOf(model, { ...usage, outputTokens }, { at: this.parts.now() })
+    const name = `${messageId} ${model}`
+    tally.seen.set(name, Math.max(tally.seen.get(name) ?? 0, Option.getOrElse(price, () => 0)))
   }
 
   /** The CLI has stopped: by the caller's own limit, or by what a budget had left for it. */

@@ -16,6 +16,7 @@ import type { Message } from "../Message.js"
 import { Attribution } from "./attribution.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
 import * as Billing from "./billing.js"
+import { spending } from "./budgetAllowance.js"
 import { type Connection, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
@@ -236,7 +237,7 @@ export const open = (
           next.pace.ours = ours
           next.pace.heard(now())
           attribution.begin(uuid)
-          return cli.send(ControlProtocol.userLine(next.prompt, uuid))
+          return Effect.zipRight(spending(parser), cli.send(ControlProtocol.userLine(next.prompt, uuid)))
         })
     }
   })

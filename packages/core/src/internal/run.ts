@@ -16,7 +16,7 @@ import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
 import type { Charge } from "./account.js"
 import * as Billing from "./billing.js"
-import { limited } from "./budgetAllowance.js"
+import * as Allowance from "./budgetAllowance.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import type { Host } from "./host.js"
@@ -58,11 +58,12 @@ export const open = (
     const pace = new Deadlines.Pace(now(), seen)
     const limits = deadline.limits(options)
     const { account, cli, initialized, parser, plan } = yield* Deadlines.within(
-      Effect.flatMap(limited(options), (limited) => connect(planOf(limited, host), wait)),
+      Effect.flatMap(Allowance.limited(options), (limited) => connect(planOf(limited, host), wait)),
       limits.total,
       () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
     ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
     account.charge(charge)
+    yield* Allowance.spending(parser)
     pace.heardAt = now()
     pace.begun = parser.counts.frames > 0
     pace.ours = () => asking > 0 || full
