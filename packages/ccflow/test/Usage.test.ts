@@ -156,18 +156,6 @@ describe("what a client keeps", () => {
       assert.strictEqual(await connections(), 0)
     }
   )
-
-  it("is opened for all, also when the one who asked first has left", async () => {
-    await using client = clientOf({ storagePath })
-    const controller = new AbortController()
-    const first = client.batchQuery(["one"], { id: "batch", signal: controller.signal })
-    const second = client.sessions.list()
-    controller.abort()
-    const error = await first.catch((error: unknown) => error)
-    assert.strictEqual(error instanceof DOMException && error.name, "AbortError")
-    assert.deepStrictEqual((await second).sessions, [])
-    assert.strictEqual((await client.usage()).entries, 0)
-  })
 })
 
 describe("calculateCost", () => {
