@@ -19,7 +19,9 @@ import * as Hooks from "@ccflow/core/Hooks"
 import * as Permissions from "@ccflow/core/Permissions"
 import * as Policies from "@ccflow/core/Policies"
 import type { Wait } from "@ccflow/core/Policy"
+import { Pricing } from "@ccflow/core/Pricing"
 import * as Tools from "@ccflow/core/Tools"
+import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -30,6 +32,7 @@ import * as Redacted from "effect/Redacted"
 import { type AnthropicOptions, decode, fromEnvironment } from "./AnthropicOptions.js"
 import * as Exchange from "./internal/exchange.js"
 import { refusal } from "./internal/failures.js"
+import { apiKeySource } from "./internal/reply.js"
 import { commandOf, textsOf, toRequest } from "./internal/request.js"
 import { unsupported } from "./OptionSupport.js"
 
@@ -46,6 +49,8 @@ export const make = (
     const { defaults: configured } = yield* ClaudeConfig
     const deadline = yield* Deadline
     const policies = yield* Policies.make
+    const pricing = yield* Pricing
+    const booking = yield* UsageLedger.booking
     const key = Redacted.value(apiKey)
     const client = new Anthropic({
       apiKey: key,
@@ -87,8 +92,25 @@ export const make = (
         const asked = yield* toRequest(prompt, options, { maxTokens, model })
         const secrets = [key, ...textsOf(prompt, options)]
         const wait = interruptWhen === undefined ? identity : waitUnless(interruptWhen)
-        const call = { id: crypto.randomUUID(), prompt, options, target: { ...target, model: asked.models[0] }, wait }
-        const run = Exchange.open({ client, deadline, asked, options, interruptWhen, secrets })
+        const purpose = yield* UsageLedger.purposeOf(options.tags)
+        const id = crypto.randomUUID()
+        const book: Exchange.Parts["book"] = (sessionId, { costUsd, messageId, model, usage }, at, basis) =>
+          booking([{
+            entryId: `${sessionId}/${messageId}`,
+            at,
+            basis,
+            model,
+            usage,
+            costUsd,
+            listUsd: costUsd,
+            sessionId,
+            callId: id,
+            turnId: undefined,
+            ...purpose,
+            apiKeySource
+          }])
+        const call = { id, prompt, options, target: { ...target, model: asked.models[0] }, wait }
+        const run = Exchange.open({ client, deadline, asked, options, interruptWhen, secrets, pricing, book })
         return yield* Claude.toPull(policies.around(call)(Claude.fromPull(run)))
       }))
 

@@ -36,6 +36,7 @@ export const support: { readonly [Option in keyof QueryOptions]-?: Support } = {
   includePartialMessages: "honoured",
   sessionId: "honoured",
   betas: "honoured",
+  tags: "honoured",
   /** One answer is one turn. */
   maxTurns: "ignored",
   /** No tool ever runs, so that nobody is asked, and nothing has to be kept from anything. */
@@ -86,9 +87,8 @@ export const support: { readonly [Option in keyof QueryOptions]-?: Support } = {
   /** What an answer costs is known when it has been given. */
   maxBudgetUsd: "refused",
   taskBudget: "refused",
-  /** It asks with a key, and knows of no ledger. */
+  /** It asks with a key. */
   billing: (value) => value === "apiKey",
-  tags: "ignored",
   resume: "refused",
   resumeSessionAt: "refused",
   resumeDropsTurn: "refused",

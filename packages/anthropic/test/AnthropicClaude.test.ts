@@ -31,6 +31,7 @@ describe("an answer", () => {
     })
     const { fetch, requests } = scripted(() => streamOf(sse(reply, "claude-sonnet-5-5")))
     return Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 10, 22))
       const { error, seen } = yield* collect("What is 2+2?", { model: "sonnet" })
       assert.isUndefined(error)
       assert.deepStrictEqual(tags(seen), ["Init", "Thinking", "Text", "Text", "Assistant", "Stop", "Result"])

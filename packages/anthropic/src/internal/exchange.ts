@@ -5,6 +5,8 @@ import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError
 import type { Deadline } from "@ccflow/core/Deadline"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Outcome from "@ccflow/core/Outcome"
+import type { PricingService } from "@ccflow/core/Pricing"
+import type { UsageEntry } from "@ccflow/core/UsageLedger"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,7 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { cutOff, failureOf, failureOfEvent, malformed, type Secrets } from "./failures.js"
-import { Reply } from "./reply.js"
+import { Reply, type Used } from "./reply.js"
 import type { Asked } from "./request.js"
 
 /** What a run over the API is made of. */
@@ -25,6 +27,9 @@ export interface Parts {
   readonly options: QueryOptions
   readonly interruptWhen: Effect.Effect<unknown> | undefined
   readonly secrets: Secrets
+  readonly pricing: PricingService
+  /** Books what an answer has used, once: when it ends, or when it is cut. */
+  readonly book: (sessionId: string, used: Used, at: number, basis: UsageEntry["basis"]) => Effect.Effect<void>
 }
 
 /** The next messages; the failure `None` is the good end. */
@@ -37,7 +42,7 @@ type Events = AsyncIterator<{ readonly event: string | null; readonly data: stri
  * nobody pulls nothing is read, and no silence is counted.
  */
 export const open = (
-  { asked, client, deadline, interruptWhen, options, secrets }: Parts
+  { asked, book, client, deadline, interruptWhen, options, pricing, secrets }: Parts
 ): Effect.Effect<Pull, never, Scope.Scope> =>
   Effect.gen(function*() {
     const controller = yield* Effect.acquireRelease(
@@ -50,11 +55,21 @@ export const open = (
     }
     const limits = deadline.limits(options)
     const startedAt = yield* Clock.currentTimeMillis
-    const reply = new Reply(options.sessionId ?? crypto.randomUUID(), asked.models[0], options)
+    const reply = new Reply(options.sessionId ?? crypto.randomUUID(), asked.models[0], options, pricing)
     const waiting: Array<string> = [...asked.models]
     let events: Events | undefined
     let over = false
     let verdict: Option.Option<ClaudeError> = Option.none()
+    let booked = false
+
+    const booking = (basis: UsageEntry["basis"]): Effect.Effect<void> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const used = reply.used(now)
+        if (booked || used === undefined) return Effect.void
+        booked = true
+        return book(reply.sessionId, used, now, basis)
+      })
+    yield* Effect.addFinalizer(() => booking("estimated"))
 
     const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ClaudeError> =>
       Effect.catchAll(
@@ -108,8 +123,8 @@ export const open = (
       })
 
     const finish = (stopped: boolean): Effect.Effect<ReadonlyArray<Message>> =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const told = reply.end({ durationMs: now - startedAt, interrupted: stopped })
+      Effect.map(Effect.zipRight(booking(stopped ? "estimated" : "reported"), Clock.currentTimeMillis), (now) => {
+        const told = reply.end({ at: now, durationMs: now - startedAt, interrupted: stopped })
         const { error, result } = judged(told.result, reply.refusal, options, stopped, {
           exitCode: null,
           signal: null,

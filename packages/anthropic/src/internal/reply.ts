@@ -1,7 +1,12 @@
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import type { ContentBlock, Message, Result, Usage } from "@ccflow/core/Message"
+import type { PricedTokens, PricingService } from "@ccflow/core/Pricing"
+import type { UsageEntry, UsageTokens } from "@ccflow/core/UsageLedger"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { type Charged, costOf } from "./prices.js"
+
+/** Tokens as they are charged. */
+export type Charged = { readonly [Kind in keyof PricedTokens]-?: number }
 
 /** A block while it grows. */
 interface Growing {
@@ -11,8 +16,16 @@ interface Growing {
   open: boolean
 }
 
+/** What an answer has used. */
+export interface Used extends Pick<UsageEntry, "model" | "costUsd"> {
+  readonly messageId: string
+  readonly usage: UsageTokens
+}
+
 /** How an answer ended. */
 export interface Ending {
+  /** UTC epoch milliseconds: the price is that of the day. */
+  readonly at: number
   readonly durationMs: number
   readonly interrupted: boolean
 }
@@ -36,11 +49,29 @@ export class Reply {
   private usage: Charged = nothing
   private readonly blocks: Array<Growing> = []
   private readonly options: QueryOptions
+  private readonly pricing: PricingService
 
-  constructor(sessionId: string, model: string, options: QueryOptions) {
+  constructor(sessionId: string, model: string, options: QueryOptions, pricing: PricingService) {
     this.sessionId = sessionId
     this.model = model
     this.options = options
+    this.pricing = pricing
+  }
+
+  /** What the API has counted so far; undefined before it has said anything. */
+  used(at: number): Used | undefined {
+    const { messageId, model, usage } = this
+    if (!this.started) return undefined
+    return {
+      messageId,
+      model,
+      usage: { ...usageOf(usage), webSearchRequests: usage.webSearchRequests },
+      costUsd: this.cost(at)
+    }
+  }
+
+  private cost(at: number): number | undefined {
+    return Option.getOrUndefined(this.pricing.costOf(this.model, this.usage, { at }))
   }
 
   /** All text so far. */
@@ -82,13 +113,25 @@ export class Reply {
 
   /** What is left to tell: the whole message, and the account of the turn. */
   end(
-    { durationMs, interrupted }: Ending
+    { at, durationMs, interrupted }: Ending
   ): { readonly messages: ReadonlyArray<Message>; readonly result: Result } {
     const { sessionId, stopReason, usage } = this
     const refused = stopReason === "refusal"
     const tokens = usageOf(usage)
-    const cost = costOf(this.model, usage)
+    const cost = this.cost(at)
     const costUsd = cost ?? 0
+    const hour = usage.cacheCreationHourInputTokens
+    const modelUsage = this.started
+      ? {
+        [this.model]: {
+          ...tokens,
+          costUsd,
+          webSearchRequests: usage.webSearchRequests,
+          contextWindow: undefined,
+          ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {})
+        }
+      }
+      : {}
     const result: Result = {
       _tag: "Result",
       sessionId,
@@ -102,16 +145,8 @@ export class Reply {
       usage: tokens,
       costUsd,
       totalCostUsd: costUsd,
-      modelUsage: this.started
-        ? {
-          [this.model]: {
-            ...tokens,
-            costUsd,
-            webSearchRequests: usage.webSearchRequests,
-            contextWindow: undefined
-          }
-        }
-        : {},
+      modelUsage,
+      turnUsage: modelUsage,
       unpriced: this.started && cost === undefined ? [this.model] : undefined,
       numTurns: 1,
       durationMs,
@@ -145,7 +180,7 @@ export class Reply {
       tools: [],
       mcpServers: [],
       permissionMode: "default",
-      apiKeySource: "ANTHROPIC_API_KEY",
+      apiKeySource,
       cliVersion: "",
       slashCommands: [],
       agents: [],
@@ -214,7 +249,7 @@ export class Reply {
       outputTokens: number(field(usage, "output_tokens")) ?? before.outputTokens,
       cacheReadInputTokens: number(field(usage, "cache_read_input_tokens")) ?? before.cacheReadInputTokens,
       cacheCreationInputTokens: number(field(usage, "cache_creation_input_tokens")) ?? before.cacheCreationInputTokens,
-      cacheHourInputTokens: hour ?? before.cacheHourInputTokens,
+      cacheCreationHourInputTokens: hour ?? before.cacheCreationHourInputTokens,
       webSearchRequests: searches ?? before.webSearchRequests
     }
   }
@@ -222,12 +257,15 @@ export class Reply {
 
 // ---------------------------------------------------------------------------
 
+/** Who pays, as the CLI would say it. */
+export const apiKeySource = "ANTHROPIC_API_KEY"
+
 const nothing: Charged = {
   inputTokens: 0,
   outputTokens: 0,
   cacheReadInputTokens: 0,
   cacheCreationInputTokens: 0,
-  cacheHourInputTokens: 0,
+  cacheCreationHourInputTokens: 0,
   webSearchRequests: 0
 }
 
