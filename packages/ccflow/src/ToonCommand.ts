@@ -1,6 +1,147 @@
 /**
- * Not here yet.
+ * `ccflow toon`: how a file of data would be given to the model, as TOON and as JSON, and what that saves. Nobody is asked.
  */
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as ContextEncoder from "@ccflow/core/ContextEncoder"
+import { jsonFault } from "@ccflow/node/JsonFault"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import { readFile } from "node:fs/promises"
+import { optionsFirst } from "./internal/optionsFirst.js"
+import * as Table from "./internal/table.js"
+import { version } from "./internal/version.js"
+import { Terminal } from "./Terminal.js"
 
-export const run = (_argv: readonly [node: string, script: string], _args: ReadonlyArray<string>) => Effect.void
+const file = Args.text({ name: "file" }).pipe(
+  Args.withDescription("A file of JSON; - or nothing for stdin."),
+  Args.optional
+)
+
+const toon = Command.make("toon", {
+  file,
+  json: Options.boolean("json").pipe(
+    Options.withDescription("Print one object: { format, savedTokens, savedPercent, json, toon }.")
+  ),
+  decode: Options.boolean("decode").pipe(Options.withDescription("The file is TOON: print it as JSON."))
+}, ({ decode, file, json }) =>
+  Effect.gen(function*() {
+    const terminal = yield* Terminal
+    const text = yield* textOf(Option.getOrElse(file, () => "-"))
+    if (decode) {
+      const data = yield* Either.mapLeft(ContextEncoder.fromToon(text), ({ detail, hint }) => bad(detail, hint))
+      return yield* terminal.say(`${JSON.stringify(data, undefined, 2)}\n`)
+    }
+    const found = yield* comparisonOf(yield* dataOf(text))
+    yield* terminal.say(json ? `${JSON.stringify(found, undefined, 2)}\n` : shown(found))
+  })).pipe(
+    Command.withDescription(HelpDoc.blocks([
+      HelpDoc.p(
+        "Shows data as the model would get it as a context: as TOON where that has fewer tokens, else as JSON."
+      ),
+      HelpDoc.p("Tokens are estimates; those of TOON count the line that tells the model what it is.")
+    ]))
+  )
+
+/** Runs it on what stands behind its name. */
+export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    optionsFirst(args, { valued: [], bare: ["--json", "--decode"] }, "ccflow toon --help"),
+    (args) => Command.run(toon, { name: "ccflow toon", version })([...program, ...args])
+  )
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+interface Encoding {
+  readonly tokens: number
+  readonly bytes: number
+  readonly text: string
+}
+
+interface Comparison {
+  /** What the model would get. */
+  readonly format: "toon" | "json"
+  readonly savedTokens: number
+  readonly savedPercent: number
+  readonly json: Encoding
+  /** There is none of what TOON cannot hold. */
+  readonly toon: Encoding | null
+}
+
+const comparisonOf = (data: unknown): Effect.Effect<Comparison, InvalidOptionsError> =>
+  Effect.map(ContextEncoder.encode(data), ({ format, jsonTokens, savedTokens, toonTokens }) => {
+    const toon = Either.getOrUndefined(ContextEncoder.toToon(data))
+    return {
+      format,
+      savedTokens,
+      savedPercent: jsonTokens === 0 ? 0 : Math.round(savedTokens / jsonTokens * 1000) / 10,
+      json: encodingOf(JSON.stringify(data), jsonTokens),
+      toon: toon === undefined ? null : encodingOf(toon, toonTokens)
+    }
+  })
+
+const encodingOf = (text: string, tokens: number): Encoding => ({ tokens, bytes: Buffer.byteLength(text), text })
+
+const shown = ({ format, json, savedPercent, savedTokens, toon }: Comparison): string => {
+  const row = (name: string, { bytes, tokens }: Encoding) => [name, String(tokens), String(bytes)]
+  const figures = Table.render(
+    [{ title: "" }, { title: "tokens", side: "right" }, { title: "bytes", side: "right" }],
+    [row("JSON", json), ...(toon === null ? [] : [row("TOON", toon)])],
+    Table.room()
+  )
+  const verdict = toon === null
+    ? "TOON cannot hold this data."
+    : savedTokens >= 0
+    ? `TOON saves ${savedTokens} tokens (${savedPercent} %).`
+    : `TOON needs ${-savedTokens} tokens more (${-savedPercent} %).`
+  return [
+    `JSON\n${json.text}\n`,
+    ...(toon === null ? [] : [`TOON\n${toon.text}\n`]),
+    figures,
+    `${verdict} The model gets ${format === "toon" ? "TOON" : "JSON"}.\n`
+  ].join("\n")
+}
+
+const textOf = (path: string): Effect.Effect<string, InvalidOptionsError> =>
+  path === "-" && process.stdin.isTTY === true
+    ? Effect.fail(bad("there is none", "Name a file of JSON behind the command, or pipe one in."))
+    : Effect.tryPromise({
+      try: async () => (path === "-" ? await readStdin() : await readFile(path, "utf8")).replace(/^\uFEFF/, ""),
+      catch: (error) => bad(reasonOf(error), "Name a file that can be read, or - for stdin.")
+    })
+
+const readStdin = async (): Promise<string> => {
+  let text = ""
+  process.stdin.setEncoding("utf8")
+  for await (const part of process.stdin) text += String(part)
+  return text
+}
+
+const reasonOf = (error: unknown): string => {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
+  return reasons[code] ?? `it cannot be read: ${code}`
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "it may not be read"
+}
+
+const dataOf = (text: string): Effect.Effect<unknown, InvalidOptionsError> =>
+  Effect.try({
+    try: (): unknown => JSON.parse(text),
+    catch: () => {
+      const fault = jsonFault(text)
+      const where = fault === undefined ? "" : `: line ${fault.line}, column ${fault.column}, ${fault.detail}`
+      return bad(`it is not JSON${where}`, "For a file of TOON there is --decode.")
+    }
+  })
+
+const bad = (detail: string, hint: string) => new InvalidOptionsError({ field: "file", detail, hint })

@@ -1,4 +1,5 @@
 // Written by scripts/barrels.mjs
+export * as JsonFault from "./JsonFault.js"
 export * as NodeClaude from "./NodeClaude.js"
 export * as NodeCliProcess from "./NodeCliProcess.js"
 export * as NodeDoctor from "./NodeDoctor.js"

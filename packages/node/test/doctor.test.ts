@@ -1,5 +1,6 @@
 import * as HealthCheck from "@ccflow/core/HealthCheck"
 import type { UsageWindow } from "@ccflow/core/UsageLimit"
+import { jsonFault } from "@ccflow/node/JsonFault"
 import * as NodeDoctor from "@ccflow/node/NodeDoctor"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck, TestClock } from "effect"
@@ -7,7 +8,6 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, vi } from "vitest"
-import { jsonFault } from "../src/internal/jsonFault.js"
 import { liveFinding } from "../src/internal/mcpServers.js"
 import { linux, onlyLinux } from "./support.js"
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { jsonFault } from "../JsonFault.js"
 import { failed, type Finding, ok, skipped, together } from "./checkResult.js"
-import { jsonFault } from "./jsonFault.js"
 import { configFolder, globalConfig, type Machine } from "./machine.js"
 
 type Fields = Readonly<Record<string, unknown>>

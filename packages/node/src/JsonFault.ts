@@ -1,4 +1,6 @@
-/** Where a text stops being JSON. */
+/**
+ * Where a text stops being JSON, for who has to correct it.
+ */
 export interface JsonFault {
   /** From 1. */
   readonly line: number
