@@ -1,0 +1,140 @@
+import type { ClaudeError } from "@ccflow/core/ClaudeError"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Data from "effect/Data"
+import * as Schema from "effect/Schema"
+
+/** What the service itself refuses with. `type` says which status it is. @internal */
+export class ServiceError extends Data.TaggedError("ServiceError")<{
+  readonly type: string
+  readonly message: string
+  readonly hint: string
+  /** Milliseconds. */
+  readonly retryAfter?: number | undefined
+}> {}
+
+/** Which errors have which status. All others are the CLI's, and so a bad gateway. @internal */
+export const types = {
+  400: ["InvalidRequest", "InvalidOptionsError", "ModelNotFoundError"],
+  401: ["Unauthorized"],
+  403: ["OptionRefused", "HostRefused", "OriginRefused"],
+  404: ["NotFound", "SessionNotFoundError"],
+  409: ["SessionBusyError", "SessionClosedError"],
+  413: ["BodyTooLarge"],
+  415: ["ContentTypeRefused"],
+  422: [
+    "MaxTurnsError",
+    "BudgetExceededError",
+    "RefusalError",
+    "ContextOverflowError",
+    "StructuredOutputError",
+    "PermissionDeniedError"
+  ],
+  429: ["TooManyRequests", "UsageLimitError", "RateLimitExceededError", "ApiRateLimitError", "SessionLimitError"],
+  500: ["InternalError", "SessionStoreError"],
+  503: ["CircuitBreakerError", "OverloadedError", "Stopping"],
+  504: ["CliTimeoutError", "RequestTimeout"]
+} as const
+
+/** @internal */
+export type Status = keyof typeof types
+
+/** What a request that failed is answered, with any status. */
+export interface Failure {
+  readonly error: {
+    /** The name of the error. */
+    readonly type: string
+    readonly message: string
+    /** What to do about it. */
+    readonly hint: string
+    /** Seconds, as in the header of that name. */
+    readonly retryAfter?: number | undefined
+  }
+}
+
+const failureWith = <A extends string>(status: number, type: Schema.Schema<A>) =>
+  Schema.Struct({
+    error: Schema.Struct({
+      type,
+      message: Schema.String,
+      hint: Schema.String,
+      retryAfter: Schema.optional(Schema.Number)
+    })
+  }).annotations({ ...HttpApiSchema.annotations({ status }), identifier: `Failure${status}` })
+
+/** The answers of one status, for the API's description. @internal */
+export const failure = <S extends Status>(status: S) => failureWith(status, Schema.Literal(...types[status]))
+
+/** The answers where the CLI failed. @internal */
+export const badGateway = failureWith(502, Schema.String)
+
+/** @internal */
+export interface Answer {
+  readonly status: number
+  readonly body: Failure
+}
+
+/** How an error is told to a client. @internal */
+export const answerOf = (error: ClaudeError | ServiceError, now: number): Answer => {
+  const type = error._tag === "ServiceError" ? error.type : error._tag
+  const wait = waitOf(error, now)
+  const { hint, message } = error
+  return {
+    status: statuses.get(type) ?? 502,
+    body: {
+      error: {
+        type,
+        // An error's own text ends with its hint.
+        message: message.endsWith(hint) && message !== hint ? message.slice(0, -hint.length).trimEnd() : message,
+        hint,
+        ...(wait === undefined ? {} : { retryAfter: Math.max(1, Math.ceil(wait / 1000)) })
+      }
+    }
+  }
+}
+
+/** @internal */
+export const responseOf = ({ body, status }: Answer): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.unsafeJson(body, {
+    status,
+    headers: {
+      ...(body.error.retryAfter === undefined ? {} : { "retry-after": String(body.error.retryAfter) }),
+      // What is left of the body is not read.
+      ...(status === 413 ? { connection: "close" } : {})
+    }
+  })
+
+/** @internal */
+export const invalid = (
+  field: string,
+  detail: string,
+  hint = "See /docs for what the request takes."
+): ServiceError =>
+  new ServiceError({ type: "InvalidRequest", message: field === "" ? detail : `${field}: ${detail}`, hint })
+
+/** What nobody has thought of. What it was is in the log. @internal */
+export const internalError = new ServiceError({
+  type: "InternalError",
+  message: "Something went wrong in the service",
+  hint: "Its log has the details, under the request's id."
+})
+
+/** @internal */
+export const notFound = new ServiceError({
+  type: "NotFound",
+  message: "There is nothing at this path, or not for this method",
+  hint: "See /docs for what there is."
+})
+
+// ---------------------------------------------------------------------------
+
+const statuses: ReadonlyMap<string, number> = new Map(
+  Object.entries(types).flatMap(([status, names]) => names.map((name) => [name, Number(status)] as const))
+)
+
+/** Milliseconds until it is worth to come again. */
+const waitOf = (error: ClaudeError | ServiceError, now: number): number | undefined => {
+  if (error._tag === "UsageLimitError") return error.resetsAt === null ? undefined : error.resetsAt - now
+  if (error._tag === "SessionLimitError" || error._tag === "OverloadedError") return 5000
+  return "retryAfter" in error ? error.retryAfter ?? undefined : undefined
+}
