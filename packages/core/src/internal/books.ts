@@ -26,7 +26,8 @@ export class Bookkeeper {
 
   /** Nobody wants to know. */
   get idle(): boolean {
-    return this.ledger === undefined && this.events.silent()
+    const { events, ledger } = this
+    return ledger === undefined && events.silent("TokensUsed") && events.silent("CostIncurred")
   }
 
   book(entries: ReadonlyArray<UsageEntry>): Effect.Effect<void> {
@@ -66,9 +67,8 @@ export class Bookkeeper {
 
   private tell({ basis, callId, costUsd, model, sessionId, usage }: UsageEntry): void {
     const { events } = this
-    if (events.silent()) return
     const about = { ...(callId === "" ? {} : { callId }), sessionId, model, estimated: basis === "estimated" }
-    if (usage !== undefined) {
+    if (usage !== undefined && !events.silent("TokensUsed")) {
       const { cacheCreationInputTokens, cacheReadInputTokens, inputTokens, outputTokens } = usage
       events.tell({
         _tag: "TokensUsed",
