@@ -55,8 +55,8 @@ export const connect = (
     const cli = yield* cliProcess.open({ ...invocation, env: yield* Spans.environment(invocation.env) })
     yield* permit.until(cli.exit)
     const clock = yield* Effect.clock
-    const own = yield* messageParser.make
-    const parser = begun(yield* Spans.timed(own))
+    const own = begun(yield* messageParser.make)
+    const parser = yield* Spans.timed(own)
     const account = new Account(books, () => clock.unsafeCurrentTimeMillis())
     yield* Effect.addFinalizer(() => account.close(own.unfinished?.()))
     return { cli, parser, plan, account, permit, initialized: undefined }

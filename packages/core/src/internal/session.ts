@@ -17,9 +17,10 @@ import { contextOf, type Host } from "./host.js"
 import type { Observation, ObservedCall } from "./observation.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
-import type { Recorder } from "./recorder.js"
+import { Draft, type Recorder } from "./recorder.js"
 import { controlsOf } from "./sessionControls.js"
 import { SessionCore } from "./sessionCore.js"
+import { SessionEvents } from "./sessionEvents.js"
 import { streamed } from "./streamed.js"
 
 /** What a session is made of. @internal */
@@ -44,9 +45,12 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     const work = yield* Scope.make()
     const events = yield* PubSub.sliding<Message>(1024)
     const clock = yield* Effect.clock
+    const telling = new SessionEvents(plan.observation.events)
+    plan.recorder.onPersisted((sessionId, callId) => telling.persisted(sessionId, callId))
     const core = new SessionCore(
       {
         ...plan,
+        host: telling.host(plan.host),
         idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
         recycle: {
           ageMs: Duration.toMillis(recycleAfter.age ?? "6 hours"),
@@ -59,7 +63,9 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
       () => clock.unsafeCurrentTimeMillis()
     )
     const policed = new Policed(plan.policies, core.cli.whenClosed)
-    yield* Effect.addFinalizer(() => Effect.zipRight(core.dispose, PubSub.shutdown(events)))
+    const closed = Effect.sync(() => telling.closed(core.cli.sessionId, core.totals))
+    yield* Effect.addFinalizer(() => Effect.zipRight(Effect.zipRight(core.dispose, closed), PubSub.shutdown(events)))
+    telling.begun(core.cli.sessionId, options, (yield* Draft)?.tags ?? options.tags ?? [])
     yield* core.spare
     const stats = Effect.sync(() => ({ ...core.totals }))
     let turns = 0
@@ -92,7 +98,11 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
             options: merged,
             interruptWhen,
             attempt: (first) =>
-              observation.attempt(call)(core.send(turnId, whole, merged, charge, interruptWhen, !first))
+              observation.attempt(call)(
+                Effect.tap(core.send(turnId, whole, merged, charge, interruptWhen, !first), () => {
+                  telling.running = id
+                })
+              )
           }))
         })),
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
@@ -113,6 +123,6 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
         })),
       background: Stream.fromPubSub(events),
       stats,
-      close: Effect.zipRight(core.close, stats)
+      close: Effect.zipRight(Effect.zipRight(core.close, closed), stats)
     }
   })
