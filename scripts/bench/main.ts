@@ -12,15 +12,19 @@ import { pipe } from "./suite/pipe.js"
 import { records } from "./suite/records.js"
 import { sessions } from "./suite/sessions.js"
 import { startUp } from "./suite/startUp.js"
+import { toon } from "./suite/toon.js"
 
 const benchmarks = [parse, oneShot, pipe, startUp, memory, fake, sessions, records]
+const counts = [toon]
 
 const args = process.argv.slice(2)
 const quick = args.includes("--quick")
 const names = args.filter((arg) => !arg.startsWith("--"))
-const chosen = benchmarks.filter(({ name }) => names.length === 0 || names.includes(name))
-if (chosen.length < names.length) {
-  throw new Error(`No such benchmark; there are: ${benchmarks.map(({ name }) => name).join(", ")}`)
+const wanted = ({ name }: { readonly name: string }) => names.length === 0 || names.includes(name)
+const chosen = benchmarks.filter(wanted)
+const counted = counts.filter(wanted)
+if (chosen.length + counted.length < names.length) {
+  throw new Error(`No such benchmark; there are: ${[...benchmarks, ...counts].map(({ name }) => name).join(", ")}`)
 }
 
 const facts = (): string => {
@@ -46,16 +50,20 @@ const save = async (figures: string): Promise<void> => {
 }
 
 const startedAt = Date.now()
-const provisions = await provision()
-const context = { ...provisions, quick, rounds: (full: number, few: number) => quick ? few : full }
-const sections: Array<Section> = []
-for (const { name, run } of chosen) {
-  const since = Date.now()
-  process.stderr.write(`${name} `)
-  sections.push(...await run(context))
-  process.stderr.write(` ${Math.round((Date.now() - since) / 1000)} s\n`)
+const measured = async (): Promise<ReadonlyArray<string>> => {
+  if (chosen.length === 0) return []
+  const provisions = await provision()
+  const context = { ...provisions, quick, rounds: (full: number, few: number) => quick ? few : full }
+  const sections: Array<Section> = []
+  for (const { name, run } of chosen) {
+    const since = Date.now()
+    process.stderr.write(`${name} `)
+    sections.push(...await run(context))
+    process.stderr.write(` ${Math.round((Date.now() - since) / 1000)} s\n`)
+  }
+  return [`${facts()}.`, table(sections)]
 }
-const figures = `${facts()}.\n\n${table(sections)}`
+const figures = [...await measured(), ...counted.map(({ table }) => table())].join("\n\n")
 console.log(figures)
 // Figures of a few rounds, or of a part, do not go beside those of a whole run.
 if (!quick && names.length === 0) await save(figures)

@@ -116,12 +116,17 @@ const header = ["", "CPU", "wall", "CPU ratio", "wall ratio", "against", "budget
 
 /** Sections as one Markdown table. */
 export const table = (sections: ReadonlyArray<Section>): string => {
-  const lines = [header, header.map(() => "---")]
+  const lines: Array<ReadonlyArray<string>> = []
   for (const { rows, title } of sections) {
     lines.push([`**${title}**`, ...Array.from({ length: header.length - 1 }, () => "")])
     for (const { against, budget, cpu, cpuRatio, verdict, wall, wallRatio, what } of rows) {
       lines.push([what, cpu, wall, cpuRatio, wallRatio, against, budget, verdict].map((cell) => cell ?? ""))
     }
   }
-  return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n")
+  return markdown(header, lines)
 }
+
+export const markdown = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [header, header.map(() => "---"), ...rows]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
+    .join("\n")

@@ -11,3 +11,9 @@ export interface Benchmark {
   readonly name: string
   readonly run: (context: Context) => Promise<ReadonlyArray<Section>>
 }
+
+/** What is counted and not measured: it needs no quiet machine, and nothing that is built. */
+export interface Count {
+  readonly name: string
+  readonly table: () => string
+}
