@@ -16,8 +16,6 @@ export type File = Context.Context<SqlClient.SqlClient>
 /**
  * What a client keeps: one connection to one file, which all that is kept there shares. It is opened by the first who
  * needs it, and closed with the client.
- *
- * @internal
  */
 export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
   /** Whether there is a file. */
@@ -25,7 +23,7 @@ export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
   readonly file: Effect.Effect<File, SessionStoreError>
 }>() {}
 
-/** In the file that this names; none where it is empty. @internal */
+/** In the file that this names; none where it is empty. */
 export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
   Layer.scoped(
     Kept,
@@ -42,8 +40,6 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
 /**
  * Opens something for as long as this scope lasts, at the first use. Whoever has asked first may leave: the others get
  * it all the same. What has failed is tried again by the next.
- *
- * @internal
  */
 export const once = <A, E, R>(
   open: Effect.Effect<A, E, R>
