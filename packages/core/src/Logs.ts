@@ -1,0 +1,168 @@
+/**
+ * Log lines: structured, on stderr, with the call, the session and the trace that they belong to, and without secrets.
+ * What an Effect program logs itself becomes such lines, too.
+ */
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import { InvalidOptionsError } from "./ClaudeError.js"
+import { type Event, Events } from "./Events.js"
+import { CurrentCall } from "./internal/currentCall.js"
+import { lineOf, typesAt } from "./internal/eventLines.js"
+import { isSecretName, redactor } from "./internal/redact.js"
+
+/** `warning`: what a call waits for, and what is tried again. `info`: how each call ended. `debug`: what it does. */
+export type Level = "none" | "error" | "warning" | "info" | "debug" | "trace"
+
+export type Format = "logfmt" | "json"
+
+export interface LogOptions {
+  /** Default: `warning`. */
+  readonly level?: Level | undefined
+  /** Default: `logfmt`. */
+  readonly format?: Format | undefined
+  /** Values that no line may have, beside what looks like a secret. Those below 6 characters are in too many words. */
+  readonly secrets?: ReadonlyArray<string> | undefined
+}
+
+/** The values of the variables that are called keys, tokens, secrets or passwords: for `secrets`. */
+export const secretsOf = (env: Readonly<Record<string, string | undefined>>): ReadonlyArray<string> =>
+  Object.entries(env).flatMap(([name, value]) => value !== undefined && isSecretName(name) ? [value] : [])
+
+/** What the environment says: `CCFLOW_LOG_LEVEL` and `CCFLOW_LOG_FORMAT`, in either case. An empty one says nothing. */
+export const fromEnvironment: Effect.Effect<LogOptions, InvalidOptionsError> = Effect.all({
+  level: Effect.suspend(() => variable("CCFLOW_LOG_LEVEL", levels)),
+  format: Effect.suspend(() => variable("CCFLOW_LOG_FORMAT", formats))
+})
+
+/** Lines as text, for those who write them elsewhere. */
+export const make = ({ format, secrets }: Omit<LogOptions, "level"> = {}): Logger.Logger<unknown, string> => {
+  const redact = redactor(secrets)
+  const line = format === "json" ? Logger.jsonLogger : Logger.logfmtLogger
+  return line.pipe(Logger.mapInputOptions(correlated), Logger.map((text) => redact(text).replace(controls, escaped)))
+}
+
+/** Lines on stderr in place of Effect's own on stdout. */
+export const layer = ({ level = "warning", ...options }: LogOptions = {}): Layer.Layer<never> =>
+  // One within the other: what two layers beside each other have changed stays changed when they are gone.
+  Layer.provideMerge(
+    Logger.minimumLogLevel(levels[level]),
+    Logger.replace(Logger.defaultLogger, Logger.withConsoleError(make(options)))
+  )
+
+/** As the environment says, and these options where it says nothing. */
+export const layerConfig = (options: LogOptions = {}): Layer.Layer<never, InvalidOptionsError> =>
+  Layer.unwrapEffect(Effect.map(
+    fromEnvironment,
+    ({ format = options.format, level = options.level }) => layer({ ...options, format, level })
+  ))
+
+/**
+ * A line for each event that the level lets through, by the loggers of whoever it happens to. A call's lines have its
+ * `callId`, its `sessionId` as soon as it is known, and its `traceId`: that of the trace, else one made of the call's id.
+ */
+export const layerEvents: Layer.Layer<never, never, Events> = Layer.scopedDiscard(Effect.gen(function*() {
+  const events = yield* Events
+  const refs = yield* Effect.getFiberRefs
+  const types = typesAt(FiberRefs.getOrDefault(refs, FiberRef.currentMinimumLogLevel))
+  if (types.length > 0) yield* events.observe((event) => write(event, refs), types)
+}))
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const levels: Readonly<Record<Level, LogLevel.LogLevel>> = {
+  none: LogLevel.None,
+  error: LogLevel.Error,
+  warning: LogLevel.Warning,
+  info: LogLevel.Info,
+  debug: LogLevel.Debug,
+  trace: LogLevel.Trace
+}
+
+const formats: Readonly<Record<Format, true>> = { logfmt: true, json: true }
+
+const variable = <Name extends string>(
+  name: string,
+  known: Readonly<Record<Name, unknown>>
+): Effect.Effect<Name | undefined, InvalidOptionsError> =>
+  Config.option(Config.nonEmptyString(name)).pipe(
+    Effect.orElseSucceed(Option.none<string>),
+    Effect.flatMap(Option.match({
+      onNone: () => Effect.succeed(undefined),
+      onSome: (text) => {
+        const names = Object.keys(known) as Array<Name>
+        const found = names.find((each) => each === text.trim().toLowerCase())
+        return found === undefined
+          ? Effect.fail(
+            new InvalidOptionsError({
+              field: name,
+              detail: `it must be one of ${names.join(", ")}`,
+              hint: "Correct the variable or remove it from the environment."
+            })
+          )
+          : Effect.succeed(found)
+      }
+    }))
+  )
+
+/** What is logged within a call says to which one it belongs. */
+const correlated = (options: Logger.Logger.Options<unknown>): Logger.Logger.Options<unknown> => {
+  const context = FiberRefs.getOrDefault(options.context, FiberRef.currentContext)
+  const { id } = Context.get(context, CurrentCall)
+  const span = Option.getOrUndefined(Context.getOption(context, Tracer.ParentSpan))
+  let { annotations } = options
+  const say = (name: string, value: string | undefined) => {
+    if (value !== undefined && !HashMap.has(annotations, name)) annotations = HashMap.set(annotations, name, value)
+  }
+  say("callId", id)
+  say("traceId", span === undefined || span.traceId === "noop" ? traceIdOf(id) : span.traceId)
+  return annotations === options.annotations ? options : { ...options, annotations }
+}
+
+const traceIdOf = (callId: string | undefined): string | undefined => callId?.replaceAll("-", "")
+
+/** As `Effect.log` where it happens, which is in no fiber where a program's own code has called. */
+const write = (event: Event, otherwise: FiberRefs.FiberRefs): void => {
+  const line = lineOf(event)
+  if (line === undefined) return
+  const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+  const context = fiber?.getFiberRefs() ?? otherwise
+  const get = <A>(ref: FiberRef.FiberRef<A>) => FiberRefs.getOrDefault(context, ref)
+  const { fields, level: logLevel, text: message } = line
+  if (LogLevel.lessThan(logLevel, get(FiberRef.currentMinimumLogLevel))) return
+  const { callId, sessionId, traceId = traceIdOf(callId) } = event
+  const said = Object.entries({ ...fields, callId, sessionId, traceId }).filter(([, value]) =>
+    value !== undefined && value !== ""
+  )
+  const annotations = HashMap.union(get(FiberRef.currentLogAnnotations), HashMap.fromIterable(said))
+  for (const logger of get(FiberRef.currentLoggers)) {
+    logger.log({
+      annotations,
+      cause: Cause.empty,
+      context,
+      date: new Date(event.at),
+      fiberId: fiber?.id() ?? FiberId.none,
+      logLevel,
+      message,
+      spans: get(FiberRef.currentLogSpan)
+    })
+  }
+}
+
+/** What would steer a terminal. */
+
+const controls = /[\u0000-\u001f\u007f-\u009f]/g
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
