@@ -1,9 +1,11 @@
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import {
+  batchQuery,
   calculateCost,
   CCFlowError,
   type Client,
   getUsageTracker,
+  query,
   type Result,
   SessionStoreError,
   UnknownModelError,
@@ -14,6 +16,7 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { UsageTracker } from "../src/Usage.js"
 
@@ -181,8 +184,17 @@ describe("calculateCost", () => {
 })
 
 describe("a usage tracker", () => {
-  it("is one for the top-level functions", () => {
-    assert.strictEqual(getUsageTracker(), getUsageTracker())
+  it("is one for the top-level functions, and has what they have used", async () => {
+    const { env } = process
+    env["CCFLOW_CLI_PATH"] = fileURLToPath(new URL("../../testing/bin/fake-claude.mjs", import.meta.url))
+    env["FAKE_CLAUDE_SCRIPT"] = JSON.stringify({ turns: [[{ init: {} }, { text: "hello" }, { result: {} }]] })
+    delete env["CCFLOW_SESSION_STORAGE_PATH"]
+    const tracker = getUsageTracker()
+    assert.strictEqual(getUsageTracker(), tracker)
+    const first = await query("one").result
+    isSumOf(await tracker.totals(), [first])
+    const batch = await batchQuery(["two", "three"])
+    isSumOf(await tracker.totals(), [first, ...batch.flatMap(({ result }) => result ?? [])])
   })
 
   it("has what its owner has used, and begins anew when it is reset", async () => {
