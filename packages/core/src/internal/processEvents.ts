@@ -28,8 +28,12 @@ const telling = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope
     const processId = crypto.randomUUID()
     let begun: Parser | undefined
     let unknown = 0
+    let sessionId = ""
     const counted = (batch: ReadonlyArray<Message>) => {
-      for (const message of batch) if (isUnknown(message)) unknown++
+      for (const message of batch) {
+        if (message.sessionId !== "") sessionId = message.sessionId
+        if (isUnknown(message)) unknown++
+      }
       return batch
     }
     yield* Effect.addFinalizer(() =>
@@ -37,7 +41,8 @@ const telling = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope
         if (begun === undefined) return
         const { damaged: malformed, frames, noise } = begun.counts
         const lines = frames + noise + malformed
-        events.tell({ _tag: "ProcessEnded", ...saying(id), processId, lines, unknown, noise, malformed })
+        const whose = sessionId === "" ? saying(id) : { ...saying(id), sessionId }
+        events.tell({ _tag: "ProcessEnded", ...whose, processId, lines, unknown, noise, malformed })
       })
     )
     return (parser) => {
