@@ -198,7 +198,7 @@ describe("a budget of a session", () => {
       const session = yield* Session.make()
       yield* Session.text(session, "a")
       yield* Session.text(session, "b")
-      const expected = { scope: "session", spentUsd: 2, limitUsd: 2, renewsAt: undefined }
+      const expected = { scope: "session" as const, spentUsd: 2, limitUsd: 2, renewsAt: undefined }
       assert.deepStrictEqual(yield* spentIn({ sessionId: yield* session.id }), 2)
       assert.deepStrictEqual(yield* refusal(Session.text(session, "c")), expected)
       assert.deepStrictEqual(yield* refusal(Claude.text("d", { resume: yield* session.id })), expected)
@@ -267,7 +267,7 @@ describe("who watches a budget", () => {
   it.scoped("sees how much is spent", () =>
     Effect.gen(function*() {
       const budget = yield* Budget.Budget
-      const day = { scope: "day", key: "0", limitUsd: 10, renewsAt: 24 * hour }
+      const day = { scope: "day" as const, key: "0", limitUsd: 10, renewsAt: 24 * hour }
       assert.deepStrictEqual(yield* budget.state, [{ ...day, spentUsd: 0 }])
       const query = yield* follow(Claude.query("a"))
       assert.deepStrictEqual(yield* budget.state, [{ ...day, spentUsd: 1 }])
