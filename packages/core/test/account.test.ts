@@ -193,20 +193,6 @@ describe("what is booked", () => {
         assert.strictEqual(new Set(entries.map(({ sessionId }) => sessionId)).size, 1)
       })
     ))
-
-  it.effect("of one result that is told twice is booked once", () =>
-    run(
-      [[
-        FakeCli.init(),
-        FakeCli.result({ uuid: "r", modelUsage: { [opus]: used(1, 1, 1) } }),
-        FakeCli.result({ uuid: "r", modelUsage: { [opus]: used(1, 1, 1) } })
-      ]],
-      Effect.gen(function*() {
-        const events = yield* told(Claude.result("hi"))
-        assert.strictEqual((yield* booked).length, 1)
-        assert.strictEqual(events.length, 2)
-      })
-    ))
 })
 
 describe("a resumed process", () => {
@@ -237,8 +223,8 @@ describe("a resumed process", () => {
       assert.deepStrictEqual(yield* costs(says), [[100, 1], [30, 0.25]])
       const startsAgain = { total_cost_usd: 0.25, modelUsage: { [opus]: used(30, 4, 0.25) } }
       assert.deepStrictEqual(yield* costs(startsAgain), [[100, 1], [30, 0.25]])
-      const compacts = { total_cost_usd: 0.75, modelUsage: { [opus]: used(90, 7, 0.75) } }
-      assert.deepStrictEqual(yield* costs(compacts), [[100, 1], [90, 0.75]])
+      const compacts = { total_cost_usd: 1.5, modelUsage: { [opus]: used(190, 7, 1.5) } }
+      assert.deepStrictEqual(yield* costs(compacts), [[100, 1], [190, 1.5]])
     }))
 })
 

@@ -23,6 +23,49 @@ const bookedOf = (frames: ReadonlyArray<f.Frame>): ReadonlyArray<UsageEntry> => 
   return Effect.runSync(ledger.entries({ limit: 1000 })).entries
 }
 
+describe("an account", () => {
+  it("tells and books a result once, however often it is printed", () => {
+    const told: Array<string> = []
+    const events: Events.EventsService = {
+      ...Events.noop,
+      silent: () => false,
+      tell: ({ _tag }) => void told.push(_tag)
+    }
+    const account = new Account(new Bookkeeper(undefined, events, Pricing.make(Pricing.table)), () => 0)
+    const [result] = results([f.result("", { uuid: "r", modelUsage: { a: { inputTokens: 1, costUSD: 1 } } })])
+    for (let n = 0; n < 3; n++) Effect.runSync(account.look([result!]) ?? Effect.void)
+    assert.deepStrictEqual(told, ["TokensUsed", "CostIncurred"])
+  })
+
+  it("has nothing to do with batches that hold no result", () => {
+    const account = new Account(new Bookkeeper(new MemoryLedger(), Events.noop, Pricing.make(Pricing.table)), () => 0)
+    const messages = f.parse(f.init, f.assistant("m", [f.says("said")]), f.user("x"))
+    assert.isUndefined(account.look(messages))
+  })
+})
+
+describe("messages that were cut", () => {
+  it("are known until a result has counted them, also when no line has told of them", () => {
+    const parser = MessageParser.make()
+    const push = (...frames: ReadonlyArray<f.Frame>) => {
+      parser.push([f.bytes(frames)])
+      return [...new Set(parser.unfinished?.().map(({ messageId }) => messageId))]
+    }
+    assert.deepStrictEqual(push(f.starts("m1"), f.delta("one")), ["m1"])
+    assert.deepStrictEqual(push(f.starts("m2"), f.delta("two")), ["m1", "m2"])
+    assert.deepStrictEqual(push(f.assistant("m2", [f.says("two")]), f.stops()), ["m1"])
+    assert.deepStrictEqual(push(f.result("two")), [])
+    push(f.starts("m3"))
+    parser.end()
+    assert.deepStrictEqual(push(), ["m3"])
+    assert.deepStrictEqual(parser.unfinished?.()[0], {
+      messageId: "m3",
+      model: "claude-opus-5-5",
+      usage: { inputTokens: 25, outputTokens: 1, cacheReadInputTokens: 3, cacheCreationInputTokens: 0 }
+    })
+  })
+})
+
 const results = (frames: ReadonlyArray<f.Frame>) => f.parse(...frames).filter(Message.is("Result"))
 
 const counts = fc.record({
