@@ -34,6 +34,13 @@ describe("a budget of a day", () => {
       assert.strictEqual((yield* processes).started, 2)
     }).pipe(Effect.provide(layerOf(each(1), { perDayUsd: 2, timeZone: "UTC" }))))
 
+  it.scoped("is spent by ten tenths of it", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 10; i++) yield* Claude.text("a")
+      assert.isBelow(yield* spentIn(), 1)
+      assert.propertyVal(yield* refusal(Claude.text("b")), "scope", "day")
+    }).pipe(Effect.provide(layerOf(each(0.1), { perDayUsd: 1, timeZone: "UTC" }))))
+
   it.scoped("renews at midnight in its time zone", () =>
     Effect.gen(function*() {
       // 1970-01-01T12:00Z is 22:00 in Brisbane.

@@ -125,7 +125,8 @@ export class BudgetBook {
     return levels.flatMap((level) =>
       [false, true].flatMap((exceeded) => {
         const name = `${level.scope} ${level.scope === "query" ? call : level.key} ${exceeded}`
-        if (level.spentUsd < level.limitUsd * (exceeded ? 1 : this.warnAt) || this.told.has(name)) return []
+        const limitUsd = level.limitUsd * (exceeded ? 1 : this.warnAt)
+        if (!isSpent({ ...level, limitUsd }) || this.told.has(name)) return []
         this.told.add(name)
         if (this.told.size > most) this.told.delete(this.told.keys().next().value ?? "")
         return [{ ...level, exceeded }]
@@ -135,8 +136,7 @@ export class BudgetBook {
 }
 
 /** The one that is spent, if one is. @internal */
-export const spent = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined =>
-  levels.find(({ limitUsd, spentUsd }) => spentUsd >= limitUsd)
+export const spent = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined => levels.find(isSpent)
 
 /** The one of which least is left. @internal */
 export const tightest = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined =>
@@ -152,3 +152,6 @@ export const left = ({ limitUsd, spentUsd }: BudgetLevel): number => limitUsd - 
 
 /** Sessions, batches and days that are remembered. */
 const most = 4096
+
+/** Ten times 0.1 is a little less than 1: so little is not left. */
+const isSpent = (level: BudgetLevel): boolean => left(level) < 1e-9
