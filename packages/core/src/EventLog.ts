@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type { SessionStoreError } from "./ClaudeError.js"
 import { type CallOutcome, type Common, Events, type EventTypes } from "./Events.js"
 import { EventKeeper } from "./internal/eventLogKeeper.js"
+import { keptTypes } from "./internal/eventLogKept.js"
 import { MemoryEventLog } from "./internal/eventLogMemory.js"
 import { checked, inputError } from "./SessionRecord.js"
 
@@ -126,7 +127,7 @@ export const layerKeeping = (options: KeepingOptions = {}): Layer.Layer<never, n
     const keeper = new EventKeeper(yield* EventLog, options)
     const { observe } = yield* Events
     yield* keeper.work
-    yield* observe(keeper.tell)
+    yield* observe(keeper.tell, keptTypes)
   }))
 
 /** What a page asks for, with the defaults filled in. For those who make a log of their own. */

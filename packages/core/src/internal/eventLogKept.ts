@@ -1,5 +1,25 @@
-import type { LoggedEvent } from "../EventLog.js"
+import type { LoggedEvent, LoggedType } from "../EventLog.js"
 import type { Common, Event, EventTypes } from "../Events.js"
+
+/** What has anything that may be kept. @internal */
+export const keptTypes: ReadonlyArray<LoggedType> = [
+  "QueryStarted",
+  "QueryEnded",
+  "TurnStarted",
+  "TurnCompleted",
+  "ToolCalled",
+  "ToolFinished",
+  "Retrying",
+  "BreakerChanged",
+  "RateLimited",
+  "Queued",
+  "Parked",
+  "Unparked",
+  "FellBack",
+  "TimedOut",
+  "PermissionAsked",
+  "PermissionDecided"
+]
 
 /** What of an event may be kept: none of its content. Undefined where nothing of it is. @internal */
 export const keptOf = (event: Event): LoggedEvent | undefined => {
