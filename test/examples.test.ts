@@ -1,27 +1,11 @@
-import { execFile } from "node:child_process"
-import { readdir } from "node:fs/promises"
-import { createRequire } from "node:module"
-import { join } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
-import { assert, describe, it } from "vitest"
 import { echoBrain } from "./support/EchoBrain.js"
-import { type Script, startMessagesApi, text, toolUse } from "./support/MessagesApi.js"
-import { realCli, sandboxEnvironment, sandboxHome, supportedVersions } from "./support/RealCli.js"
-
-const examples = fileURLToPath(new URL("../examples/", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
-const [version] = supportedVersions
-
-interface Example {
-  /** What the model says. */
-  readonly says: Script
-  readonly prints: ReadonlyArray<string | RegExp>
-}
+import { describeExamples } from "./support/examples.js"
+import { text, toolUse } from "./support/MessagesApi.js"
 
 const bash = (command: string) => toolUse("Bash", { command, description: "It" })
 const nice = "Nice to meet you, Ada. I am a stand-in without a model, yet I will remember that."
 
-const played: Readonly<Record<string, Example>> = {
+describeExamples("examples", {
   "batch.ts": {
     says: echoBrain,
     prints: [
@@ -82,50 +66,5 @@ const played: Readonly<Record<string, Example>> = {
       /^failed: .*There is no cake; there is tea, coffee\./,
       "A tea costs 3.50, and there is no cake."
     ]
-  }
-}
-
-interface End {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** As a user runs it, who has no variables but those of the sandbox. */
-const run = (file: string, cwd: string, env: Readonly<Record<string, string>>): Promise<End> =>
-  new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      ["--conditions=@ccflow/source", "--import", tsx, join(examples, file)],
-      { cwd, env },
-      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr })
-    )
-  })
-
-describe("each example", () => {
-  it("is tested here", async () => {
-    const files = (await readdir(examples)).filter((file) => file.endsWith(".ts"))
-    assert.deepStrictEqual(files.sort(), Object.keys(played))
-  })
-
-  for (const [file, { prints, says }] of Object.entries(played)) {
-    it(`runs on the real CLI and prints what it is there to show: ${file}`, async (ctx) => {
-      const cli = await realCli(version)
-      if (cli._tag === "missing") return ctx.skip(cli.reason)
-      await using home = await sandboxHome()
-      await using api = await startMessagesApi(says)
-      const env = sandboxEnvironment({ url: api.url, home: home.path, extra: { CCFLOW_CLI_PATH: cli.path } })
-      const { code, stderr, stdout } = await run(file, home.project, env)
-      const lines = stdout.trim().split("\n")
-      assert.deepStrictEqual(
-        { code, stderr, lines: lines.length },
-        { code: 0, stderr: "", lines: prints.length },
-        stdout
-      )
-      for (const [index, expected] of prints.entries()) {
-        if (typeof expected === "string") assert.strictEqual(lines[index], expected)
-        else assert.match(lines[index] ?? "", expected)
-      }
-    })
   }
 })

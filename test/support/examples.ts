@@ -1,0 +1,68 @@
+import { execFile } from "node:child_process"
+import { readdir } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { assert, describe, it } from "vitest"
+import { type Script, startMessagesApi } from "./MessagesApi.js"
+import { realCli, sandboxEnvironment, sandboxHome, supportedVersions } from "./RealCli.js"
+
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+const [version] = supportedVersions
+
+export interface Example {
+  /** What the model says. */
+  readonly says: Script
+  /** Line by line. */
+  readonly prints: ReadonlyArray<string | RegExp>
+}
+
+interface End {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** As a user runs it, who has no variables but those of the sandbox. */
+const run = (path: string, cwd: string, env: Readonly<Record<string, string>>): Promise<End> =>
+  new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      ["--conditions=@ccflow/source", "--import", tsx, path],
+      { cwd, env },
+      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr })
+    )
+  })
+
+/** Each program of the folder, run on the real CLI and a stand-in of the API. They are type-checked with the tests. */
+export const describeExamples = (folder: string, played: Readonly<Record<string, Example>>): void => {
+  const examples = fileURLToPath(new URL(`../../${folder}/`, import.meta.url))
+
+  describe(`each program in ${folder}`, () => {
+    it("is tested here", async () => {
+      const files = (await readdir(examples)).filter((file) => file.endsWith(".ts"))
+      assert.deepStrictEqual(files.sort(), Object.keys(played).sort())
+    })
+
+    for (const [file, { prints, says }] of Object.entries(played)) {
+      it(`runs on the real CLI and prints what it is there to show: ${file}`, async (ctx) => {
+        const cli = await realCli(version)
+        if (cli._tag === "missing") return ctx.skip(cli.reason)
+        await using home = await sandboxHome()
+        await using api = await startMessagesApi(says)
+        const env = sandboxEnvironment({ url: api.url, home: home.path, extra: { CCFLOW_CLI_PATH: cli.path } })
+        const { code, stderr, stdout } = await run(join(examples, file), home.project, env)
+        const lines = stdout.trim().split("\n")
+        assert.deepStrictEqual(
+          { code, stderr, lines: lines.length },
+          { code: 0, stderr: "", lines: prints.length },
+          stdout
+        )
+        for (const [index, expected] of prints.entries()) {
+          if (typeof expected === "string") assert.strictEqual(lines[index], expected)
+          else assert.match(lines[index] ?? "", expected)
+        }
+      })
+    }
+  })
+}
