@@ -4,7 +4,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -15,11 +14,10 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
-import * as Tracer from "effect/Tracer"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import { type Event, Events } from "./Events.js"
-import { CurrentCall } from "./internal/currentCall.js"
 import { lineOf, typesAt } from "./internal/eventLines.js"
+import { correlated, traceIdOf } from "./internal/logOptions.js"
 import { isSecretName, redactor } from "./internal/redact.js"
 
 /** `warning`: what a call waits for, and what is tried again. `info`: how each call ended. `debug`: what it does. */
@@ -117,22 +115,6 @@ const variable = <Name extends string>(
       }
     }))
   )
-
-/** What is logged within a call says to which one it belongs. */
-const correlated = (options: Logger.Logger.Options<unknown>): Logger.Logger.Options<unknown> => {
-  const context = FiberRefs.getOrDefault(options.context, FiberRef.currentContext)
-  const { id } = Context.get(context, CurrentCall)
-  const span = Option.getOrUndefined(Context.getOption(context, Tracer.ParentSpan))
-  let { annotations } = options
-  const say = (name: string, value: string | undefined) => {
-    if (value !== undefined && !HashMap.has(annotations, name)) annotations = HashMap.set(annotations, name, value)
-  }
-  say("callId", id)
-  say("traceId", span === undefined || span.traceId === "noop" ? traceIdOf(id) : span.traceId)
-  return annotations === options.annotations ? options : { ...options, annotations }
-}
-
-const traceIdOf = (callId: string | undefined): string | undefined => callId?.replaceAll("-", "")
 
 /** As `Effect.log` where it happens, which is in no fiber where a program's own code has called. */
 const write = (event: Event, otherwise: FiberRefs.FiberRefs): void => {

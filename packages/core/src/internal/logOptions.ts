@@ -1,0 +1,50 @@
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as HashMap from "effect/HashMap"
+import * as Inspectable from "effect/Inspectable"
+import type * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import { CurrentCall } from "./currentCall.js"
+
+type Options = Logger.Logger.Options<unknown>
+
+/** What is logged within a call says to which one it belongs. @internal */
+export const correlated = (options: Options): Options => {
+  const context = FiberRefs.getOrDefault(options.context, FiberRef.currentContext)
+  const { id } = Context.get(context, CurrentCall)
+  const span = Option.getOrUndefined(Context.getOption(context, Tracer.ParentSpan))
+  let { annotations } = options
+  const say = (name: string, value: string | undefined) => {
+    if (value !== undefined && !HashMap.has(annotations, name)) annotations = HashMap.set(annotations, name, value)
+  }
+  say("callId", id)
+  say("traceId", span === undefined || span.traceId === "noop" ? traceIdOf(id) : span.traceId)
+  return annotations === options.annotations ? options : { ...options, annotations }
+}
+
+/** A trace id of a call that has no trace. @internal */
+export const traceIdOf = (callId: string | undefined): string | undefined => callId?.replaceAll("-", "")
+
+/** For those who do not write lines of text. @internal */
+export const redacted = (redact: (text: string) => string) => (options: Options): Options => {
+  const safe = (value: unknown): unknown =>
+    typeof value === "number" || typeof value === "boolean"
+      ? value
+      : redact(Inspectable.toStringUnknown(value, 0))
+  return {
+    ...options,
+    message: Arr.ensure(options.message).map(safe),
+    annotations: HashMap.map(options.annotations, (value, name) => {
+      const said = safe(value)
+      // Its name may be what says that it is a secret.
+      return typeof said === "string" ? redact(`${name}=${said}`).slice(name.length + 1) : said
+    }),
+    cause: Cause.isEmpty(options.cause)
+      ? options.cause
+      : Cause.fail(redact(Cause.pretty(options.cause, { renderErrorCause: true })))
+  }
+}
