@@ -31,7 +31,7 @@ export interface Price {
   readonly batch?: number | undefined
   /** The day, in UTC, since when it holds: `2026-10-07`. Default: always. */
   readonly since?: string | undefined
-  /** The longest prompt of a request, in tokens and with what is cached, that it holds for. Default: any. */
+  /** The longest prompt of a request, in tokens and with what is cached, that it holds for. Left out, every one is. */
   readonly upTo?: number | undefined
 }
 
