@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process"
 import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { buildReportPage } from "./report-page.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const packages = readdirSync(join(root, "packages")).filter((name) => existsSync(join(root, "packages", name, "src")))
@@ -45,10 +46,13 @@ const { metafile } = await build({
   }
 })
 chmodSync(join(ccflow, "dist", "bundle", "main.js"), 0o755)
+const page = await buildReportPage(join(ccflow, "dist", "bundle"))
 
 /** The licences of what the bundle holds. */
 const bundled = new Set(
-  Object.keys(metafile.inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [])
+  Object.keys({ ...metafile.inputs, ...page.inputs }).flatMap((path) =>
+    /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []
+  )
 )
 const licences = [...bundled].filter((name) => !name.startsWith("@ccflow/")).sort().map((name) => {
   const folder = join(root, "node_modules", name)

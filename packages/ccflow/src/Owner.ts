@@ -18,6 +18,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
 import * as Fallback from "./Fallback.js"
+import * as EventStore from "./internal/eventStore.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Kept from "./internal/kept.js"
 import * as Records from "./internal/records.js"
@@ -73,6 +74,7 @@ export const make = (
   const kept = Kept.layer(config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath))
   const runtime = ManagedRuntime.make(
     Layer.merge(Layer.provideMerge(Records.layer, layer), Decisions.layer(config)).pipe(
+      Layer.provideMerge(EventStore.layer),
       Layer.provideMerge(Layer.merge(Events.layer, UsageStore.ledger)),
       Layer.provide(UsageStore.layer),
       Layer.provide(kept),

@@ -1,0 +1,253 @@
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { EventLog, LoggedEvent, LoggedOf, LoggedType } from "@ccflow/core/EventLog"
+import type { SessionRecord } from "@ccflow/core/SessionRecord"
+import { SessionRepository } from "@ccflow/core/SessionRepository"
+import type { UsageLedger } from "@ccflow/core/UsageLedger"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { oneLine } from "../safe.js"
+import * as Store from "../store.js"
+import { local } from "../time.js"
+import type { CallCell, OutcomeIndex, ReportData, SessionData, TurnData, TurnEnding } from "./data.js"
+import { Names, TagSets } from "./names.js"
+import { entries, events, overlaps, type Range, records } from "./sources.js"
+import { timelineOf, type TimelineTurn } from "./timeline.js"
+import { UsageCells } from "./usageCells.js"
+
+export interface Asked extends Range {
+  /** Titles and prompts stay where they are. */
+  readonly withoutPrompts?: boolean | undefined
+}
+
+/** How much is given one by one. What is summed up is summed up whole. */
+export interface Bounds {
+  readonly sessions: number
+  readonly calls: number
+  /** Of one session. */
+  readonly turns: number
+  readonly events: number
+  /** Of all together. */
+  readonly steps: number
+}
+
+export const usual: Bounds = { sessions: 500, calls: 20_000, turns: 200, events: 1_000, steps: 40_000 }
+
+/** Everything that the page shows. */
+export const collect = (
+  asked: Asked = {},
+  bounds: Bounds = usual
+): Effect.Effect<ReportData, SessionStoreError, SessionRepository | UsageLedger | EventLog> =>
+  Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const range = { since: asked.since, until: asked.until }
+    const all = yield* records
+    const tagsOf = (sessionId: string) => all.get(sessionId)?.tags ?? []
+    const names = new Names()
+    const tagSets = new TagSets(names)
+
+    const ended = yield* events(["QueryEnded", "TurnCompleted"], bounds.calls, { ...range, newestFirst: true })
+    const calls = ended.slice(0, bounds.calls)
+    const tagged = new Map(calls.map(({ callId = "" }) => [callId, new Set<string>()]))
+    const seen = new Seen()
+    for (const { createdAt, sessionId, updatedAt } of all.values()) {
+      if (overlaps(range, createdAt, updatedAt)) seen.at(sessionId, createdAt, updatedAt)
+    }
+    const lastModel = new Map<string, string>()
+    for (const { at, durationMs, model, sessionId = "" } of calls) {
+      seen.at(sessionId, at - durationMs, at)
+      if (!lastModel.has(sessionId)) lastModel.set(sessionId, model)
+    }
+
+    const usage = new UsageCells()
+    yield* Stream.runForEach(entries(range), (entry) =>
+      Effect.sync(() => {
+        const { at, callId, model, sessionId, tags } = entry
+        for (const tag of tags) tagged.get(callId)?.add(tag)
+        seen.at(sessionId, at, at)
+        usage.add(entry, dayOf(at), names.of(oneLine(model)), tagSets.of(...tags, ...tagsOf(sessionId)))
+      }))
+
+    const shown = seen.latest(bounds.sessions)
+    const opened = yield* events(["BreakerChanged"], bounds.events, range)
+    const sessions: Array<SessionData> = []
+    const given: Array<Given> = calls.map((call) => ({
+      day: dayOf(call.at),
+      model: names.of(oneLine(call.model)),
+      tagSet: tagSets.of(...tagged.get(call.callId ?? "") ?? [], ...tagsOf(call.sessionId ?? "")),
+      sessionId: call.sessionId ?? "",
+      outcome: outcomeOf(call.outcome),
+      error: call.error,
+      durationMs: call.durationMs,
+      firstMessageMs: call.firstMessageMs
+    }))
+    let steps = 0
+    let cut = false
+    for (const { begun, sessionId, used: usedAt } of shown) {
+      const record = all.get(sessionId)
+      const used = record?.model ?? lastModel.get(sessionId) ?? ""
+      const model = used === "" ? -1 : names.of(oneLine(used))
+      const tagSet = tagSets.of(...tagsOf(sessionId))
+      const { less, turns } = steps < bounds.steps
+        ? yield* turnsOf(sessionId, { ...range, opened, bounds, now })
+        : { less: true, turns: [] }
+      cut ||= less
+      for (const { callId, end, ending, error, start, steps: parts } of turns) {
+        steps += 1 + parts.length
+        // Nobody has logged it: its record has to do.
+        if (callId !== undefined || ending === "running") continue
+        const outcome = outcomeOf(ending)
+        given.push({ day: dayOf(end), model, tagSet, sessionId, outcome, error, durationMs: end - start })
+      }
+      sessions.push({
+        id: sessionId,
+        title: record === undefined ? "" : titleOf(record, asked),
+        model,
+        tagSet,
+        begun,
+        used: usedAt,
+        turns: turns.map((turn) => turnData(turn, names, asked))
+      })
+    }
+
+    const days = [...new Set([...usage.days, ...given.map(({ day }) => day)])].sort()
+    const dayPlaces = new Map(days.map((day, place) => [day, place]))
+    const day = (name: string) => dayPlaces.get(name) ?? -1
+    const places = new Map(shown.map(({ sessionId }, place) => [sessionId, place]))
+    const session = (sessionId: string) => places.get(sessionId) ?? -1
+    return {
+      madeAt: now,
+      timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      since: asked.since ?? null,
+      until: asked.until ?? null,
+      days,
+      usage: usage.placed(day, session),
+      calls: given.map((call): CallCell => [
+        day(call.day),
+        call.model,
+        call.tagSet,
+        session(call.sessionId),
+        call.outcome,
+        call.error === undefined ? -1 : names.of(call.error),
+        Math.round(call.durationMs),
+        call.firstMessageMs === undefined ? -1 : Math.round(call.firstMessageMs)
+      ]),
+      sessions,
+      names: names.all,
+      tagSets: tagSets.all,
+      left: { sessions: seen.count - shown.length, calls: ended.length > calls.length, steps: cut }
+    }
+  })
+
+// ---------------------------------------------------------------------------
+
+interface Given {
+  readonly day: string
+  readonly model: number
+  readonly tagSet: number
+  readonly sessionId: string
+  readonly outcome: OutcomeIndex
+  readonly error: string | undefined
+  readonly durationMs: number
+  readonly firstMessageMs?: number | undefined
+}
+
+interface SeenSession {
+  readonly sessionId: string
+  readonly begun: number
+  readonly used: number
+}
+
+/** Sessions, and when something of them was seen. */
+class Seen {
+  private readonly all = new Map<string, SeenSession>()
+
+  at(sessionId: string, from: number, to: number): void {
+    if (sessionId === "") return
+    const { begun = from, used = to } = this.all.get(sessionId) ?? {}
+    this.all.set(sessionId, { sessionId, begun: Math.min(begun, from), used: Math.max(used, to) })
+  }
+
+  get count(): number {
+    return this.all.size
+  }
+
+  latest(most: number): ReadonlyArray<SeenSession> {
+    return [...this.all.values()]
+      .sort((one, other) => other.used - one.used || (one.sessionId < other.sessionId ? -1 : 1))
+      .slice(0, most)
+  }
+}
+
+const turnsOf = (
+  sessionId: string,
+  { bounds, now, opened, ...range }: Range & {
+    readonly bounds: Bounds
+    readonly now: number
+    readonly opened: ReadonlyArray<LoggedOf<"BreakerChanged">>
+  }
+) =>
+  Effect.gen(function*() {
+    const repository = yield* SessionRepository
+    const turns = yield* Store.turns(repository, sessionId).pipe(
+      Stream.filter(({ endedAt, startedAt }) => overlaps(range, startedAt, endedAt ?? now)),
+      Stream.take(bounds.turns + 1),
+      Stream.runCollect,
+      Effect.map(Chunk.toReadonlyArray)
+    )
+    const known: ReadonlyArray<LoggedEvent> = yield* events(shownTypes, bounds.events, { ...range, sessionId })
+    const kept = known.slice(0, bounds.events)
+    const global = opened.filter(({ callId }) => callId === undefined)
+    const timeline = timelineOf(turns.slice(0, bounds.turns), [...kept, ...global], now)
+    return {
+      turns: timeline.slice(0, bounds.turns),
+      less: turns.length > bounds.turns || known.length > bounds.events || timeline.length > bounds.turns
+    }
+  })
+
+const shownTypes: ReadonlyArray<LoggedType> = [
+  "QueryStarted",
+  "QueryEnded",
+  "TurnStarted",
+  "TurnCompleted",
+  "ToolCalled",
+  "ToolFinished",
+  "PermissionAsked",
+  "PermissionDecided",
+  "Retrying",
+  "RateLimited",
+  "Queued",
+  "Parked",
+  "Unparked",
+  "FellBack",
+  "TimedOut"
+]
+
+const dayOf = (at: number): string => local(at).slice(0, 10)
+
+const outcomeOf = (ending: TurnEnding): OutcomeIndex => ending === "success" ? 0 : ending === "failure" ? 1 : 2
+
+/** A title is read at a glance; what is longer is in the records. */
+const clipped = (text: string): string => {
+  const line = oneLine(text.slice(0, 2_000))
+  return line.length > 160 ? `${line.slice(0, 159).replace(/[\ud800-\udbff]$/, "")}…` : line
+}
+
+const titleOf = ({ sessionId, title }: SessionRecord, { withoutPrompts }: Asked): string =>
+  (withoutPrompts === true ? "" : clipped(title)) || `Session ${sessionId.slice(0, 8)}`
+
+const turnData = (turn: TimelineTurn, names: Names, { withoutPrompts }: Asked): TurnData => ({
+  title: withoutPrompts === true ? "" : clipped(turn.title),
+  start: Math.round(turn.start),
+  ms: Math.round(turn.end - turn.start),
+  end: turn.ending,
+  error: turn.error === undefined ? -1 : names.of(turn.error),
+  steps: turn.steps.map(({ end, kind, name, start, state }) => [
+    kind,
+    names.of(oneLine(name)),
+    Math.round(start - turn.start),
+    Math.round(end - start),
+    state
+  ])
+})

@@ -1,0 +1,70 @@
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
+import { EventLog, type EventPageOptions, type LoggedEvent, type LoggedType } from "@ccflow/core/EventLog"
+import type { SessionRecord } from "@ccflow/core/SessionRecord"
+import { SessionRepository } from "@ccflow/core/SessionRepository"
+import { type UsageEntry, UsageLedger } from "@ccflow/core/UsageLedger"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Store from "../store.js"
+
+/** Times are UTC epoch milliseconds: from the one on, before the other. */
+export interface Range {
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+}
+
+/** Whether it lies in the range, wholly or in part. */
+export const overlaps = ({ since = -Infinity, until = Infinity }: Range, from: number, to: number): boolean =>
+  to >= since && from < until
+
+/** Every session that is kept. */
+export const records: Effect.Effect<
+  ReadonlyMap<string, SessionRecord>,
+  SessionStoreError,
+  SessionRepository
+> = Effect.flatMap(SessionRepository, (repository) =>
+  Stream.runFold(
+    Store.all(repository, { limit: 1_000 }),
+    new Map<string, SessionRecord>(),
+    (all, record) => all.set(record.sessionId, record)
+  ))
+
+/** Every entry of the ledger in this range. */
+export const entries = (range: Range): Stream.Stream<UsageEntry, SessionStoreError, UsageLedger> =>
+  Stream.unwrap(Effect.map(UsageLedger, (ledger) =>
+    Stream.paginateChunkEffect(
+      undefined,
+      (after: string | undefined) =>
+        Effect.map(ledger.entries({ ...range, after, limit: 1_000 }), ({ entries, next }) => [
+          Chunk.fromIterable(entries),
+          Option.fromNullable(next)
+        ])
+    )))
+
+/** At most so many events of these kinds; one more than `most` says that there are more. */
+export const events = <Type extends LoggedType>(
+  types: ReadonlyArray<Type>,
+  most: number,
+  asked: Range & Pick<EventPageOptions, "newestFirst"> & { readonly sessionId?: string }
+): Effect.Effect<ReadonlyArray<Extract<LoggedEvent, { readonly _tag: Type }>>, SessionStoreError, EventLog> =>
+  Effect.flatMap(
+    EventLog,
+    (log) =>
+      Stream.paginateChunkEffect(
+        undefined,
+        (after: string | undefined) =>
+          Effect.map(log.read({ ...asked, types, after, limit: Math.min(most + 1, 1_000) }), ({ events, next }) => [
+            Chunk.fromIterable(events),
+            Option.fromNullable(next)
+          ])
+      ).pipe(
+        Stream.filter((event): event is Extract<LoggedEvent, { readonly _tag: Type }> =>
+          types.some((type) => type === event._tag)
+        ),
+        Stream.take(most + 1),
+        Stream.runCollect,
+        Effect.map(Chunk.toReadonlyArray)
+      )
+  )

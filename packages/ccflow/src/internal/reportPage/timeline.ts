@@ -1,0 +1,191 @@
+import type { LoggedEvent } from "@ccflow/core/EventLog"
+import type { CallOutcome } from "@ccflow/core/Events"
+import { promptText, type TurnRecord } from "@ccflow/core/SessionRecord"
+import type { StepCell, StepKind, TurnEnding } from "./data.js"
+
+/** A turn of a session, or a query, with its parts. Times are UTC epoch milliseconds. */
+export interface TimelineTurn {
+  /** The prompt, where it is kept. */
+  readonly title: string
+  readonly start: number
+  readonly end: number
+  readonly ending: TurnEnding
+  readonly error: string | undefined
+  /** Where it comes from the event log: its figures are known as a call's. */
+  readonly callId: string | undefined
+  readonly steps: ReadonlyArray<Step>
+}
+
+export interface Step {
+  readonly kind: StepKind
+  readonly name: string
+  readonly start: number
+  readonly end: number
+  readonly state: StepCell[4]
+}
+
+/**
+ * The turns of one session out of what is recorded of them and what the event log has of their calls; either may know
+ * of some that the other does not. `now` ends what still runs.
+ */
+export const timelineOf = (
+  records: ReadonlyArray<TurnRecord>,
+  events: ReadonlyArray<LoggedEvent>,
+  now: number
+): ReadonlyArray<TimelineTurn> => {
+  const calls = callsOf(events, now)
+  const taken = new Set<Call>()
+  const turns = [...records].sort((one, other) => one.startedAt - other.startedAt).map((record): TimelineTurn => {
+    const call = calls.find((call) => !taken.has(call) && isOf(record, call))
+    const title = promptText(record.prompt)
+    if (call !== undefined) {
+      taken.add(call)
+      return turnOf(call, title, record)
+    }
+    return {
+      title,
+      start: record.startedAt,
+      end: record.endedAt ?? now,
+      ending: endings[record.status],
+      error: record.error?.tag,
+      callId: undefined,
+      steps: []
+    }
+  })
+  return [...turns, ...calls.filter((call) => !taken.has(call)).map((call) => turnOf(call, ""))]
+    .sort((one, other) => one.start - other.start)
+}
+
+// ---------------------------------------------------------------------------
+
+interface Call {
+  readonly id: string
+  readonly start: number
+  readonly end: number
+  readonly outcome: CallOutcome | undefined
+  readonly error: string | undefined
+  readonly events: ReadonlyArray<LoggedEvent>
+}
+
+const callsOf = (events: ReadonlyArray<LoggedEvent>, now: number): ReadonlyArray<Call> => {
+  const byCall = new Map<string, Array<LoggedEvent>>()
+  const homeless: Array<LoggedEvent> = []
+  for (const event of events) {
+    if (event.callId === undefined || event.callId === "") homeless.push(event)
+    else if (byCall.has(event.callId)) byCall.get(event.callId)?.push(event)
+    else byCall.set(event.callId, [event])
+  }
+  const calls = [...byCall].flatMap(([id, events]): ReadonlyArray<Call> => {
+    const started = events.find(isStart)
+    const ended = events.find(isEnd)
+    if (started === undefined && ended === undefined) return []
+    const end = ended?.at ?? now
+    const start = started?.at ?? end - (ended?.durationMs ?? 0)
+    return [{ id, start, end, outcome: ended?.outcome, error: ended?.error, events }]
+  })
+  return calls.map((call) => ({
+    ...call,
+    events: [...call.events, ...homeless.filter(({ at }) => at >= call.start && at <= call.end)]
+  })).sort((one, other) => one.end - other.end)
+}
+
+const isStart = (event: LoggedEvent) => event._tag === "QueryStarted" || event._tag === "TurnStarted"
+
+const isEnd = (event: LoggedEvent) => event._tag === "QueryEnded" || event._tag === "TurnCompleted"
+
+/** The record is written while the call runs; where turns wait for each other, the earlier call ends first. */
+const isOf = ({ endedAt, startedAt }: TurnRecord, call: Call): boolean =>
+  startedAt >= call.start - slackMs && startedAt < call.end + slackMs &&
+  (endedAt === undefined || endedAt <= call.end + slackMs)
+
+const slackMs = 50
+
+const turnOf = (call: Call, title: string, record?: TurnRecord): TimelineTurn => {
+  const steps = [
+    ...record !== undefined && record.startedAt - call.start > slackMs
+      ? [step(2, "its turn", call.start, record.startedAt)]
+      : [],
+    ...stepsOf(call)
+  ]
+  return {
+    title,
+    start: call.start,
+    end: call.end,
+    ending: call.outcome ?? (record?.status === "cut" ? "cut" : "running"),
+    error: call.error ?? record?.error?.tag,
+    callId: call.id,
+    steps: steps.sort((one, other) => one.start - other.start)
+  }
+}
+
+const endings: Readonly<Record<TurnRecord["status"], TurnEnding>> = {
+  running: "running",
+  completed: "success",
+  failed: "failure",
+  interrupted: "interrupted",
+  cut: "cut"
+}
+
+const step = (kind: StepKind, name: string, start: number, end: number, state: StepCell[4] = 0): Step => ({
+  kind,
+  name,
+  start: Math.min(start, end),
+  end,
+  state
+})
+
+const stepsOf = ({ end, events }: Call): ReadonlyArray<Step> => {
+  const steps: Array<Step> = []
+  const tools = new Map<string, { readonly tool: string; readonly at: number }>()
+  const asked = new Map<string, { readonly tool: string; readonly at: number }>()
+  const parked = new Map<string, number>()
+  for (const event of events) {
+    switch (event._tag) {
+      case "ToolCalled":
+        tools.set(event.toolUseId, event)
+        break
+      case "ToolFinished": {
+        const start = tools.get(event.toolUseId)?.at ?? event.at - (event.durationMs ?? 0)
+        tools.delete(event.toolUseId)
+        steps.push(step(0, event.tool, start, event.at, event.isError ? 1 : 0))
+        break
+      }
+      case "PermissionAsked":
+        asked.set(event.toolUseId, event)
+        break
+      case "PermissionDecided":
+        asked.delete(event.toolUseId)
+        steps.push(step(3, event.tool, event.at - event.waitedMs, event.at, event.decision === "deny" ? 1 : 0))
+        break
+      case "Retrying":
+        steps.push(step(1, event.error, event.at, event.at + event.delayMs))
+        break
+      case "RateLimited":
+        steps.push(step(2, "the rate limit", event.at - event.waitedMs, event.at))
+        break
+      case "Queued":
+        steps.push(step(2, "a process", event.at - event.waitedMs, event.at))
+        break
+      case "Parked":
+        parked.set(event.limit, event.at)
+        break
+      case "Unparked":
+        parked.delete(event.limit)
+        steps.push(step(2, `the limit ${event.limit}`, event.at - event.waitedMs, event.at))
+        break
+      case "BreakerChanged":
+        if (event.state === "open") steps.push(step(4, "circuit breaker opened", event.at, event.at, 1))
+        break
+      case "FellBack":
+        steps.push(step(4, `fell back: ${event.error}`, event.at, event.at))
+        break
+      case "TimedOut":
+        steps.push(step(4, `timed out: ${event.phase}`, event.at, event.at, 1))
+    }
+  }
+  // What has begun and was never heard of again.
+  for (const { at, tool } of tools.values()) steps.push(step(0, tool, at, end, 2))
+  for (const { at, tool } of asked.values()) steps.push(step(3, tool, at, end, 2))
+  for (const [limit, at] of parked) steps.push(step(2, `the limit ${limit}`, at, end, 2))
+  return steps
+}

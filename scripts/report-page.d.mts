@@ -1,0 +1,3 @@
+import type { Metafile } from "esbuild"
+
+export declare const buildReportPage: (outdir: string) => Promise<Metafile>
