@@ -69,6 +69,20 @@ describeExamples("examples/seed", {
     prints: ["it worked at call 3", "given up after 2: Error: never", "2+2 is 4. (run 2)"]
   },
   "cost.ts": { says: echoBrain, prints: ["$0.0105", "nobody knows what gpt costs", "true 1"] },
+  "events.ts": {
+    says: [
+      toolUse("Bash", { command: "echo Friday", description: "It" }),
+      text("It is Friday."),
+      text("You are welcome."),
+      text("4")
+    ],
+    prints: [
+      ...["uses Bash", "has used tokens", "costs money", "turn 1: success"],
+      ...["has used tokens", "costs money", "turn 2: success"],
+      ...["has used tokens", "costs money"],
+      "true true"
+    ]
+  },
   "storage.ts": { says: echoBrain, prints: ["My name is Ada.: 1 turn, closed", "Your name is Ada.", "true"] },
   "errors.ts": {
     says: (request) => request.model === "no-such-model" ? modelNotFound("no-such-model") : echoBrain(request),
