@@ -9,6 +9,7 @@ import type { Query } from "./Query.js"
 export type { Agent, McpServer } from "@ccflow/core/AgentOptions"
 export type { Prompt } from "@ccflow/core/Claude"
 export * from "@ccflow/core/ClaudeError"
+export type { CallOutcome, Event, EventOf, EventTypes } from "@ccflow/core/Events"
 export type { HookEvent, HookInput } from "@ccflow/core/HookInput"
 export type {
   ApiRetry,
@@ -87,6 +88,7 @@ export {
   type ToolCall,
   type ToolOptions
 } from "./Decisions.js"
+export { type Emitter, type EventStream, type EventStreamOptions, EventType, getEmitter } from "./Emitter.js"
 export type { FallbackConfig } from "./Fallback.js"
 export type { Account, HealthOptions, HealthStatus, Problem as HealthProblem } from "./Health.js"
 export * as HookOutput from "./HookOutput.js"
