@@ -103,6 +103,8 @@ describe("the timeline of a session", () => {
       ["b", "second"],
       ["query", ""]
     ])
+    const two = timelineOf([turn("first", 100, 140), turn("second", 150, 190)], call("a", 100, 200), 9_000)
+    assert.deepStrictEqual(two.map(({ callId, title }) => [callId, title]), [["a", "first"], [undefined, "second"]])
     const running = timelineOf([{ ...record, status: "cut" }], [], 9_000)
     assert.deepStrictEqual(running.map(({ ending }) => ending), ["cut"])
   })
@@ -206,6 +208,8 @@ describe("the figures of the page", () => {
       yield* turn("new", 600, { status: "completed" })
       yield* log.append([{ _tag: "TurnCompleted", at: 2_000, ...ended, turnNumber: 1, durationMs: 600 }])
       yield* log.append([
+        { _tag: "QueryStarted", at: 2_000, callId: "q", model: "m" },
+        { _tag: "Queued", at: 2_300, callId: "q", waitedMs: 300 },
         { ...ended, _tag: "QueryEnded", at: 3_000, callId: "q", sessionId: "other", outcome: "interrupted" }
       ])
       const data = yield* collect()
@@ -216,6 +220,13 @@ describe("the figures of the page", () => {
       assert.deepStrictEqual(figuresOf(data, { ...everything, tag: ci }).durations, [400, 600])
       assert.deepStrictEqual(figures.sessions.map((place) => data.sessions[place]?.id), ["other", "s"])
       assert.notInclude(JSON.stringify(data), "secret")
+      // Also what it waited for before anybody knew its session.
+      const [query] = data.sessions[0]?.turns ?? []
+      assert.deepStrictEqual([query?.start, query?.ms, query?.steps], [
+        2_000,
+        1_000,
+        [[2, data.names.indexOf("a process"), 0, 300, 0]]
+      ])
       // Only what is asked for.
       const late = yield* collect({ since: 1_300, withoutPrompts: true })
       assert.deepStrictEqual(figuresOf(late, everything).durations, [600, 1_000])

@@ -197,7 +197,8 @@ const turnsOf = (
       Effect.map(Chunk.toReadonlyArray)
     )
     const known: ReadonlyArray<LoggedEvent> = yield* events(shownTypes, bounds.events, { ...range, sessionId })
-    const kept = known.slice(0, bounds.events)
+    const begun = yield* begunUnknown(known.slice(0, bounds.events), bounds.events)
+    const kept = [...known.slice(0, bounds.events), ...begun]
     const global = opened.filter(({ callId }) => callId === undefined)
     const timeline = timelineOf(turns.slice(0, bounds.turns), [...kept, ...global], now)
     return {
@@ -205,6 +206,18 @@ const turnsOf = (
       less: turns.length > bounds.turns || known.length > bounds.events || timeline.length > bounds.turns
     }
   })
+
+/** What a call has waited for before its session had an id. */
+const begunUnknown = (known: ReadonlyArray<LoggedEvent>, most: number) => {
+  const started = new Set(known.flatMap(({ _tag, callId }) => _tag.endsWith("Started") ? [callId] : []))
+  const ended = known.flatMap(({ _tag, callId }) =>
+    callId !== undefined && !started.has(callId) && (_tag === "QueryEnded" || _tag === "TurnCompleted") ? [callId] : []
+  )
+  return Effect.map(
+    Effect.forEach(ended, (callId) => events(shownTypes, most, { callId })),
+    (found) => found.flat().filter(({ sessionId }) => sessionId === undefined)
+  )
+}
 
 const shownTypes: ReadonlyArray<LoggedType> = [
   "QueryStarted",

@@ -47,7 +47,7 @@ export const entries = (range: Range): Stream.Stream<UsageEntry, SessionStoreErr
 export const events = <Type extends LoggedType>(
   types: ReadonlyArray<Type>,
   most: number,
-  asked: Range & Pick<EventPageOptions, "newestFirst"> & { readonly sessionId?: string }
+  asked: Range & Pick<EventPageOptions, "newestFirst"> & { readonly sessionId?: string; readonly callId?: string }
 ): Effect.Effect<ReadonlyArray<Extract<LoggedEvent, { readonly _tag: Type }>>, SessionStoreError, EventLog> =>
   Effect.flatMap(
     EventLog,
