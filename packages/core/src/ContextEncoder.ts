@@ -21,7 +21,7 @@ export interface Encoded extends ContextSavings {
 export interface EncoderOptions {
   /** `json`: TOON is not tried. Default: `auto`, whichever has fewer tokens. */
   readonly format?: "auto" | "json" | undefined
-  /** Between the values of a row, in TOON. A tab has the fewest tokens in some tokenizers. Default: a comma. */
+  /** Between the values of a row, in TOON. Default: a comma. */
   readonly delimiter?: "," | "\t" | "|" | undefined
   /** A tokenizer of one's own. Where it throws, or gives no number, the estimate counts. Default: `estimateTokens`. */
   readonly countTokens?: ((text: string) => number) | undefined

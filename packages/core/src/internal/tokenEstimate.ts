@@ -14,13 +14,13 @@ export const countTokens = (text: string): number => {
     let lines = false
     while (at < text.length && kindOf(text.charCodeAt(at)) === kind) {
       const code = text.charCodeAt(at++)
-      if (code !== 0x20) lines = true
+      if (code === 0x0A || code === 0x0D) lines = true
       if (kind === "other") tokens += code >= 0x2E80 ? 1 : 0.6
     }
     const length = at - start
     if (kind === "letter") tokens += Math.ceil(length / 7)
     else if (kind === "digit" || kind === "mark") tokens += Math.ceil(length / 3)
-    else if (kind === "space") tokens += lines ? 1.5 : length > 1 ? 1 : 0
+    else if (kind === "space") tokens += lines ? 1.5 : length === 1 && text[start] === " " ? 0 : 1
   }
   return Math.ceil(tokens)
 }

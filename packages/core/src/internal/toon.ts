@@ -11,18 +11,14 @@ export type Delimiter = "," | "\t" | "|"
  *
  * @internal
  */
-export const toonOf = (plain: unknown, delimiter: Delimiter): string | undefined => {
-  const toon = Either.getOrUndefined(Either.try(() => encode(plain, { delimiter })))
-  return toon === undefined || halfCharacter.test(toon) ? undefined : toon
-}
+export const toonOf = (plain: unknown, delimiter: Delimiter): string | undefined =>
+  Either.getOrUndefined(Either.try(() => encode(plain, { delimiter })))
 
 /** Whether the text gives the data back. Looking costs 5 ms for 100 KB. */
 export const givesBack = (toon: string, plain: unknown): boolean =>
   Either.getOrElse(Either.try(() => same(decode(toon), plain)), () => false)
 
 // ---------------------------------------------------------------------------
-
-const halfCharacter = /\p{Cs}/u
 
 const same = (one: unknown, other: unknown): boolean => {
   if (one === other) return true
