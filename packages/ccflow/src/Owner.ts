@@ -5,6 +5,7 @@ import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import type * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Events from "@ccflow/core/Events"
+import * as Logs from "@ccflow/core/Logs"
 import type * as Policies from "@ccflow/core/Policies"
 import type * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
@@ -13,12 +14,12 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
 import * as Fallback from "./Fallback.js"
 import * as EventStore from "./internal/eventStore.js"
+import * as Exporting from "./internal/exporting.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Kept from "./internal/kept.js"
 import * as Records from "./internal/records.js"
@@ -39,6 +40,11 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
   readonly storagePath?: string | undefined
   /** Asks the Messages API where the CLI cannot answer, for money. Default: never. */
   readonly fallback?: Fallback.FallbackConfig | undefined
+  /**
+   * Sends traces, metrics and log lines to an OpenTelemetry collector, as the standard variables `OTEL_*` say. What is left
+   * when the client is closed has 3 seconds. Default: no.
+   */
+  readonly telemetry?: boolean | undefined
 }
 
 /** What is closed with its client. */
@@ -69,16 +75,18 @@ export interface Owner {
 export const make = (
   layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
   config: ClientConfig = {},
-  storagePath: Config.Config<string> = Config.succeed("")
+  storagePath: Config.Config<string> = Config.succeed(""),
+  logs: Layer.Layer<never, InvalidOptionsError> = Logs.layer()
 ): Owner => {
   const kept = Kept.layer(config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath))
   const runtime = ManagedRuntime.make(
     Layer.merge(Layer.provideMerge(Records.layer, layer), Decisions.layer(config)).pipe(
       Layer.provideMerge(EventStore.layer),
-      Layer.provideMerge(Layer.merge(Events.layer, UsageStore.ledger)),
+      Layer.provideMerge(Layer.provideMerge(Logs.layerEvents, Layer.merge(Events.layer, UsageStore.ledger))),
       Layer.provide(UsageStore.layer),
       Layer.provide(kept),
-      Layer.provideMerge(Layer.merge(Layer.setClock(clock), logger))
+      Layer.provideMerge(config.telemetry === true ? Exporting.otlp : Layer.empty),
+      Layer.provideMerge(Layer.provideMerge(logs, Layer.setClock(clock)))
     )
   )
   const open = new Set<Closable>()
@@ -113,10 +121,10 @@ export const make = (
 
 /** Of the user's own `claude`. */
 export const node = (config: ClientConfig = {}): Owner => {
-  const { fallback, hooks, permissions, storagePath, toolSets, ...options } = config
+  const { fallback, hooks, permissions, storagePath, telemetry, toolSets, ...options } = config
   const primary = NodeClaude.layerWith({ ...options, unref: true })
   const layer = fallback === undefined ? primary : Fallback.layer(primary, fallback, queryOptionsOf(options))
-  return make(layer, config, Records.pathConfig)
+  return make(layer, config, Records.pathConfig, logs)
 }
 
 /** That of the top-level functions. The environment is read at the first call. */
@@ -134,7 +142,7 @@ export const valueOf = async <A, E>(running: Promise<Exit.Exit<A, E>>): Promise<
 // ---------------------------------------------------------------------------
 
 /** The program's standard output is its own. */
-const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
+const logs = Layer.suspend(() => Logs.layerConfig({ secrets: Logs.secretsOf(process.env) }))
 
 /** Without what is asked of the policies and of the processes. */
 const queryOptionsOf = (

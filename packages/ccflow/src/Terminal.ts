@@ -3,6 +3,7 @@
  */
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as Logs from "@ccflow/core/Logs"
 import type { Message } from "@ccflow/core/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -93,8 +94,19 @@ export const layer: Layer.Layer<Terminal> = Layer.sync(Terminal, () => {
   })
 })
 
+/** What is logged, as a line: as the environment says, and without what it keeps secret. */
+export const lines: Logger.Logger<unknown, string> = Logger.make((options) => (lineLogger ??= linesOf({})).log(options))
+
 /** What is logged goes to stderr: stdout has the answer, and nothing else. */
-export const logger: Logger.Logger<unknown, void> = Logger.withConsoleError(Logger.logfmtLogger)
+export const logger: Logger.Logger<unknown, void> = Logger.withConsoleError(lines)
+
+/** From the level on that the environment asks for; warnings where it does not. */
+export const logging: Layer.Layer<never, InvalidOptionsError> = Layer.unwrapEffect(
+  Effect.map(Logs.fromEnvironment, ({ format, level }) => {
+    lineLogger = linesOf({ format })
+    return Logs.layerWith(logger, level)
+  })
+)
 
 /** Help and versions are printed by the parser of arguments: with its colours only where they are wanted. */
 export const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -111,6 +123,11 @@ export const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effec
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+const linesOf = (options: Pick<Logs.LogOptions, "format">) =>
+  Logs.make({ ...options, secrets: Logs.secretsOf(process.env) })
+
+let lineLogger: Logger.Logger<unknown, string> | undefined
 
 const plain = (part: unknown): unknown => typeof part === "string" ? stripVTControlCharacters(part) : part
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 import { CCFlowError, type ClaudeError } from "@ccflow/core/ClaudeError"
+import * as Events from "@ccflow/core/Events"
+import * as Logs from "@ccflow/core/Logs"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Command from "./Command.js"
+import * as Exporting from "./internal/exporting.js"
 import { hangUp } from "./internal/hangUp.js"
 import { Told } from "./internal/told.js"
 import * as Terminal from "./Terminal.js"
@@ -28,15 +30,21 @@ process.stdout.on("error", () => {})
 process.stderr.on("error", () => {})
 
 Command.run(process.argv).pipe(
+  Effect.provide(
+    Logs.layerEvents.pipe(
+      Layer.provideMerge(Events.layer),
+      Layer.provideMerge(Exporting.layer),
+      Layer.provideMerge(Terminal.logging)
+    )
+  ),
   Effect.tapError((error) =>
     isOurs(error) ? Effect.flatMap(Terminal.Terminal, (terminal) => terminal.fail(error)) : Effect.void
   ),
-  Effect.provide(
-    Layer.mergeAll(NodeContext.layer, Terminal.layer, Logger.replace(Logger.defaultLogger, Terminal.logger))
-  ),
+  Effect.provide(Layer.merge(NodeContext.layer, Terminal.layer)),
   Terminal.withPlainConsole,
   NodeRuntime.runMain({
     disableErrorReporting: true,
+    disablePrettyLogger: true,
     teardown: (exit, onExit) => {
       // Only now that everything is closed: as whoever does not handle the signal ends.
       if (hangUp.seen) process.kill(process.pid, "SIGHUP")

@@ -52,12 +52,13 @@ export const make = ({ format, secrets }: Omit<LogOptions, "level"> = {}): Logge
 }
 
 /** Lines on stderr in place of Effect's own on stdout. */
-export const layer = ({ level = "warning", ...options }: LogOptions = {}): Layer.Layer<never> =>
+export const layer = ({ level, ...options }: LogOptions = {}): Layer.Layer<never> =>
+  layerWith(Logger.withConsoleError(make(options)), level)
+
+/** Lines by a logger of one's own. Default: from `warning` on. */
+export const layerWith = (logger: Logger.Logger<unknown, unknown>, level: Level = "warning"): Layer.Layer<never> =>
   // One within the other: what two layers beside each other have changed stays changed when they are gone.
-  Layer.provideMerge(
-    Logger.minimumLogLevel(levels[level]),
-    Logger.replace(Logger.defaultLogger, Logger.withConsoleError(make(options)))
-  )
+  Layer.provideMerge(Logger.minimumLogLevel(levels[level]), Logger.replace(Logger.defaultLogger, logger))
 
 /** As the environment says, and these options where it says nothing. */
 export const layerConfig = (options: LogOptions = {}): Layer.Layer<never, InvalidOptionsError> =>

@@ -6,7 +6,7 @@ import { InvalidOptionsError } from "../ClaudeError.js"
 import type { OtlpOptions } from "../Telemetry.js"
 import type { Sampler } from "./sampling.js"
 
-/** Where one kind of data goes. @internal */
+/** Where one kind of data goes. */
 export interface Target {
   readonly url: string
   readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
@@ -14,7 +14,6 @@ export interface Target {
   readonly interval: number
 }
 
-/** @internal */
 export interface OtlpSettings {
   readonly protocol: "http/json" | "http/protobuf"
   readonly timeoutMs: number
@@ -27,7 +26,7 @@ export interface OtlpSettings {
   readonly logs: Target | undefined
 }
 
-/** What the variables `OTEL_*` and the options say; the options first. `None`: nothing is exported. @internal */
+/** What the variables `OTEL_*` and the options say; the options first. `None`: nothing is exported. */
 export const settingsOf = (
   options: OtlpOptions
 ): Effect.Effect<Option.Option<OtlpSettings>, InvalidOptionsError> =>

@@ -1,7 +1,7 @@
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 
-/** Which traces are recorded. @internal */
+/** Which traces are recorded. */
 export interface Sampler {
   /** As the span that it hangs from, where there is one. */
   readonly parentBased: boolean
@@ -9,7 +9,7 @@ export interface Sampler {
   readonly ratio: number
 }
 
-/** A tracer that makes spans of all, and records those of some traces. @internal */
+/** A tracer that makes spans of all, and records those of some traces. */
 export const sampling = (tracer: Tracer.Tracer, { parentBased, ratio }: Sampler): Tracer.Tracer =>
   Tracer.make({
     context: (f, fiber) => tracer.context(f, fiber),
