@@ -117,7 +117,7 @@ export class FakeDialogue {
       duration_ms: 1,
       permission_denials: this.turn?.denials ?? [],
       ...modern && { result_index: results },
-      ...billed ? this.session.bill(fields["total_cost_usd"]) : this.session.figures(),
+      ...billed ? this.session.bill(fields) : this.session.figures(),
       ...fields
     })
   }

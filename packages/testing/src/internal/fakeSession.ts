@@ -93,21 +93,26 @@ export class FakeSession {
     this.save(new Set())
   }
 
-  /** The figures of a result, which are cumulative; `total` where the script says it. */
-  bill(total: unknown): Readonly<Record<string, unknown>> {
+  /** The figures of a result, which are cumulative. The newer CLI adds the difference, unless the script has its own. */
+  bill(said: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const total = said["total_cost_usd"]
+    const own = !("modelUsage" in said)
     const price = typeof total === "number" ? total - this.cost : turnCost
     const before = this.models[this.model] ?? { inputTokens: 0, outputTokens: 0, costUSD: 0 }
+    const turn = { inputTokens: 10, outputTokens: 5, costUSD: price }
     this.models = {
       ...this.models,
       [this.model]: {
-        inputTokens: before.inputTokens + 10,
-        outputTokens: before.outputTokens + 5,
-        costUSD: before.costUSD + price
+        inputTokens: before.inputTokens + turn.inputTokens,
+        outputTokens: before.outputTokens + turn.outputTokens,
+        costUSD: before.costUSD + turn.costUSD
       }
     }
     this.cost = typeof total === "number" ? total : this.cost + price
     this.save(this.disk.get(this.id)?.uuids ?? nothing.uuids)
-    return this.figures()
+    return this.modern && own
+      ? { ...this.figures(), model_usage_since_last_result: { [this.model]: turn } }
+      : this.figures()
   }
 
   figures(): Readonly<Record<string, unknown>> {
