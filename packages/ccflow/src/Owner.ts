@@ -35,7 +35,8 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
   /**
    * A file, made where it is not there, in which sessions and their turns are kept: what was said outlives the program,
    * and `client.sessions` finds it. What was used is booked in it, for `client.usage()` of whoever shares it; limits of
-   * the subscription that are used up are known in it as well. Needs the package `better-sqlite3`. Default: `CCFLOW_SESSION_STORAGE_PATH`; without either nothing is kept.
+   * the subscription that are used up are known in it as well. Needs the package `better-sqlite3`. Default:
+   * `CCFLOW_SESSION_STORAGE_PATH`; without either nothing is kept.
    */
   readonly storagePath?: string | undefined
   /** Asks the Messages API where the CLI cannot answer, for money. Default: never. */
