@@ -27,7 +27,7 @@ export interface UsageGrouping extends UsageFilter {
   readonly timeZone?: string | undefined
 }
 
-/** All that was used, and each model's share. What is unknown is in no sum: `unpriced` and `uncounted` say how often. */
+/** All that was used, and each model's share. What is unknown is in no sum: `unpriced` and `uncounted` count it. */
 export interface UsageTotals extends Omit<UsageLedger.UsageSum, "costUsd"> {
   /** USD, as the CLI says; `estimatedUsd` is the part of it that is an estimate, of runs that were cut. */
   readonly totalCostUsd: number
@@ -81,8 +81,8 @@ export class UsageTracker {
 }
 
 /**
- * The ledger of the top-level functions. Where `CCFLOW_SESSION_STORAGE_PATH` names a file it has all that is kept there,
- * by whomever; else what this program has used.
+ * The ledger of the top-level functions. Where `CCFLOW_SESSION_STORAGE_PATH` names a file it has all that is kept in
+ * it, by whomever; else what this program has used.
  */
 export const getUsageTracker = (): UsageTracker => tracker ??= new UsageTracker(Owner.shared())
 
