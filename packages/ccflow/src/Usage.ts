@@ -55,7 +55,7 @@ export const by = (
     Effect.flatMap(UsageLedger.UsageLedger, (ledger) => ledger.by(key, { ...within(filter), timeZone }))
   ))
 
-/** What the top-level functions have used, since the tracker was made or reset. */
+/** What the ledger of the top-level functions has: all of it, or what came since the last `reset`. */
 export class UsageTracker {
   private readonly owner: Owner.Owner
   private since: number | undefined

@@ -7,7 +7,7 @@ import { plus } from "./usageRows.js"
 /** @internal */
 export const quarterMs = 15 * 60_000
 
-/** The day of a moment, such as `2026-11-22`. Fails for what is no time zone; without one it is the host's. @internal */
+/** The day of a moment, such as `2026-11-22`. Fails for what is no time zone; left out, the host's. @internal */
 export const dayIn = (timeZone: string | undefined): Effect.Effect<(at: number) => string, SessionStoreError> =>
   Effect.try({
     try: () => {
