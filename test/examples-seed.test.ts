@@ -66,6 +66,7 @@ describeExamples("examples/seed", {
   },
   "retry.ts": {
     says: (request) => overloadedFor(request) ? status(529) : echoBrain(request),
+    logs: /^.* level=WARN .*"trying again".*\n$/,
     prints: ["it worked at call 3", "given up after 2: Error: never", "2+2 is 4. (run 2)"]
   },
   "cost.ts": { says: echoBrain, prints: ["$0.0105", "nobody knows what gpt costs", "true 1"] },
@@ -86,6 +87,7 @@ describeExamples("examples/seed", {
   "storage.ts": { says: echoBrain, prints: ["My name is Ada.: 1 turn, closed", "Your name is Ada.", "true"] },
   "errors.ts": {
     says: (request) => request.model === "no-such-model" ? modelNotFound("no-such-model") : echoBrain(request),
+    logs: /^.* level=WARN .*"time is up".*\n$/,
     prints: ["there is no CLI true", /^too late: /, /^the CLI says /, /^ModelNotFoundError: /, "AbortError"]
   }
 })

@@ -15,6 +15,8 @@ export interface Example {
   readonly says: Script
   /** Line by line. */
   readonly prints: ReadonlyArray<string | RegExp>
+  /** What it logs, as a whole. Default: nothing. */
+  readonly logs?: RegExp
 }
 
 interface End {
@@ -44,7 +46,7 @@ export const describeExamples = (folder: string, played: Readonly<Record<string,
       assert.deepStrictEqual(files.sort(), Object.keys(played).sort())
     })
 
-    for (const [file, { prints, says }] of Object.entries(played)) {
+    for (const [file, { logs = /^$/, prints, says }] of Object.entries(played)) {
       it(`runs on the real CLI and prints what it is there to show: ${file}`, async (ctx) => {
         const cli = await realCli(version)
         if (cli._tag === "missing") return ctx.skip(cli.reason)
@@ -53,11 +55,8 @@ export const describeExamples = (folder: string, played: Readonly<Record<string,
         const env = sandboxEnvironment({ url: api.url, home: home.path, extra: { CCFLOW_CLI_PATH: cli.path } })
         const { code, stderr, stdout } = await run(join(examples, file), home.project, env)
         const lines = stdout.trim().split("\n")
-        assert.deepStrictEqual(
-          { code, stderr, lines: lines.length },
-          { code: 0, stderr: "", lines: prints.length },
-          stdout
-        )
+        assert.deepStrictEqual({ code, lines: lines.length }, { code: 0, lines: prints.length }, `${stderr}${stdout}`)
+        assert.match(stderr, logs)
         for (const [index, expected] of prints.entries()) {
           if (typeof expected === "string") assert.strictEqual(lines[index], expected)
           else assert.match(lines[index] ?? "", expected)
