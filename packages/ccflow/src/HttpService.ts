@@ -22,10 +22,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { Api, Authorization } from "./HttpServiceApi.js"
 import { Service, told } from "./internal/serveContext.js"
 import * as Desk from "./internal/serveDesk.js"
-import { answerOf, notFound, responseOf } from "./internal/serveErrors.js"
+import { answerOf, failure, notFound, responseOf } from "./internal/serveErrors.js"
 import * as Guard from "./internal/serveGuard.js"
 import { listen } from "./internal/serveListen.js"
 import { observed } from "./internal/serveObserve.js"
@@ -182,8 +183,10 @@ const mended = (app: HttpApp.Default): HttpApp.Default =>
   Effect.catchAllCause(app, (cause: Cause.Cause<unknown>) => {
     if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
     const error = Option.getOrUndefined(Cause.failureOption(cause))
-    if (error === Guard.unauthorized) return Effect.succeed(responseOf({ status: 401, body: Guard.unauthorized }))
+    if (isUnauthorized(error)) return Effect.succeed(responseOf({ status: 401, body: Guard.unauthorized }))
     if (error instanceof RouteNotFound) return Effect.succeed(responseOf(answerOf(notFound, 0)))
     if (error instanceof HttpApiDecodeError) return Effect.succeed(responseOf(answerOf(complaint(error.issues), 0)))
     return Effect.map(told(cause), responseOf)
   })
+
+const isUnauthorized = Schema.is(failure(401))

@@ -1,6 +1,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ServiceError } from "./serveErrors.js"
@@ -66,17 +67,14 @@ export const make = (maxRequests: number, timeLimit: number): Effect.Effect<Desk
         Effect.suspend(() => {
           stopping = true
           if (inFlight === 0) return Effect.void
-          return Deferred.await(empty).pipe(
-            Effect.timeout(grace),
-            Effect.catchTag("TimeoutException", () =>
-              Effect.zipRight(
-                Deferred.fail(stop, stopped),
-                // Longer than a CLI can take to be closed.
-                Effect.ignore(Effect.timeout(Deferred.await(empty), "10 seconds"))
-              )),
-            // A service that is closed is not to be interrupted, but its waits are.
-            Effect.interruptible
-          )
+          // Whoever closes may have been interrupted: only what has a time limit may be.
+          const left = (within: Duration.DurationInput) =>
+            Effect.timeoutOption(Effect.interruptible(Deferred.await(empty)), within)
+          return Effect.flatMap(left(grace), (all) =>
+            Option.isSome(all)
+              ? Effect.void
+              // Longer than a CLI can take to be closed.
+              : Effect.zipRight(Deferred.fail(stop, stopped), Effect.asVoid(left("10 seconds"))))
         })
     }
   })

@@ -1,3 +1,4 @@
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerError from "@effect/platform/HttpServerError"
@@ -42,10 +43,13 @@ export const observed = (desk: Desk) => <E, R>(app: HttpApp.Default<E, R>) =>
       yield* desk.arrive
       yield* Metric.set(active, desk.inFlight())
       const begin = yield* Clock.currentTimeMillis
+      const response = NodeHttpServerRequest.toServerResponse(request)
+      let left = false
+      response.once("close", () => left = !response.writableEnded)
       return yield* Effect.onExit(answered, (exit) =>
         Effect.gen(function*() {
           const ms = (yield* Clock.currentTimeMillis) - begin
-          const status = statusOf(exit)
+          const status = left ? 499 : statusOf(exit)
           const quiet = route.name.startsWith("GET /") && !route.name.startsWith("GET /v1")
           yield* Effect.annotateCurrentSpan("http.response.status_code", status)
           yield* Metric.increment(Metric.tagged(Metric.tagged(requests, "route", route.name), "status", String(status)))
@@ -92,13 +96,27 @@ const statusOf = (exit: Exit.Exit<HttpServerResponse.HttpServerResponse, unknown
     ? 499
     : HttpServerError.exitResponse(exit).status
 
+/** The page of the documentation brings all that it needs, and may ask nobody but its service. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'unsafe-inline'",
+  "style-src 'unsafe-inline'",
+  "img-src data:",
+  "font-src data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'"
+].join("; ")
+
 const headersOf = (
-  { status }: HttpServerResponse.HttpServerResponse,
+  { headers, status }: HttpServerResponse.HttpServerResponse,
   id: string
 ): Readonly<Record<string, string>> => ({
   "x-request-id": id,
   "x-content-type-options": "nosniff",
   "cache-control": "no-store",
   "referrer-policy": "no-referrer",
+  ...(headers["content-type"]?.startsWith("text/html") === true ? { "content-security-policy": policy } : {}),
   ...(status === 401 ? { "www-authenticate": "Bearer" } : {})
 })
