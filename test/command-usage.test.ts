@@ -12,6 +12,7 @@ import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { fake } from "./fixtures/lifecycle/processes.js"
 import type { Line, Plan } from "./fixtures/usage/keeper.js"
+import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
 import { type Hosts, hosts } from "./support/hosts.js"
 import { noTerminal, Seat } from "./support/terminal.js"
@@ -285,5 +286,44 @@ describe("what programs keep", () => {
       assert.isAtLeast(told.size, 1)
       assert.deepStrictEqual([...told].filter((id) => !kept.has(id ?? "")), [])
     }
+  })
+})
+
+describe("what the commands themselves use", () => {
+  const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>, stdin = "") =>
+    new Promise<{ readonly code: number | null; readonly stderr: string }>((resolve) => {
+      const child = spawn(process.execPath, [bundle.command, ...args], {
+        env: {
+          ...environment(),
+          CCFLOW_CLI_PATH: fakeClaude,
+          FAKE_CLAUDE_SCRIPT: JSON.stringify({ turns: [[{ init: {} }, { text: "hello" }, { result: {} }]] }),
+          ...env
+        }
+      })
+      let stderr = ""
+      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+      child.on("close", (code) => resolve({ code, stderr }))
+      child.stdout.resume()
+      child.stdin.end(stdin)
+    })
+
+  it("is booked in the file that the environment names", async () => {
+    const storage = join(folder, "named.db")
+    const env = { CCFLOW_SESSION_STORAGE_PATH: storage }
+    assert.deepStrictEqual(await run(["hi"], env), { code: 0, stderr: "" })
+    assert.deepStrictEqual(await run(["chat"], env, "one\n"), { code: 0, stderr: "" })
+    assert.strictEqual((await run(["batch", "-"], env, "a\nb\n")).code, 0)
+    assert.strictEqual((await found("--storage", storage)).total.entries, 4)
+  })
+
+  it("without one: of conversations and batches in this user's data folder, and a single prompt makes no file", async () => {
+    const home = join(folder, "home")
+    await mkdir(home)
+    const env = { CCFLOW_SESSION_STORAGE_PATH: "", HOME: home, XDG_DATA_HOME: home }
+    assert.deepStrictEqual(await run(["hi"], env), { code: 0, stderr: "" })
+    assert.deepStrictEqual(await readdir(home), [])
+    assert.deepStrictEqual(await run(["chat"], env, "one\n"), { code: 0, stderr: "" })
+    assert.strictEqual((await run(["batch", "-"], env, "a\nb\n")).code, 0)
+    assert.strictEqual((await found("--storage", join(home, "ccflow", "sessions.db"))).total.entries, 3)
   })
 })

@@ -5,7 +5,6 @@
 import * as Batch from "@ccflow/core/Batch"
 import { BatchRepository } from "@ccflow/core/BatchRepository"
 import { type ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
-import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -22,6 +21,7 @@ import * as Output from "./internal/batchOutput.js"
 import * as Source from "./internal/batchSource.js"
 import * as Tally from "./internal/batchTally.js"
 import * as View from "./internal/batchView.js"
+import * as CommandClaude from "./internal/commandClaude.js"
 import { openBatches } from "./internal/openBatches.js"
 import * as Options from "./internal/options.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
@@ -135,7 +135,7 @@ const batch = (given: Given) =>
     yield* view.end
     yield* terminal.warn(tally.summary)
     if (!tally.allCompleted) return yield* Effect.fail(new Told())
-  })).pipe(Effect.provide(Layer.merge(NodeClaude.layer, View.logging)))
+  })).pipe(Effect.provide(Layer.merge(CommandClaude.layerKept, View.logging)))
 
 const batchCommand = Command.make("batch", {
   file: Args.text({ name: "file" }).pipe(

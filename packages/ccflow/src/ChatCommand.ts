@@ -9,7 +9,6 @@ import * as SessionManager from "@ccflow/core/SessionManager"
 import type { SessionOptions } from "@ccflow/core/SessionOptions"
 import { promptText, type SessionRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
-import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
 import * as Command from "@effect/cli/Command"
 import * as CliOptions from "@effect/cli/Options"
@@ -24,6 +23,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Chat from "./internal/chat.js"
+import * as CommandClaude from "./internal/commandClaude.js"
 import * as History from "./internal/history.js"
 import * as Options from "./internal/options.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
@@ -35,7 +35,7 @@ import { clipped } from "./internal/width.js"
 import * as Terminal from "./Terminal.js"
 
 /** What conversations run on. */
-export const services = Layer.merge(NodeClaude.layer, NodeSessionHolder.layer)
+export const services = Layer.merge(CommandClaude.layerKept, NodeSessionHolder.layer)
 
 /** What a conversation begins with. */
 export interface ChatOptions extends Options.Asking {

@@ -3,12 +3,12 @@
  * they are asked for.
  */
 import * as Claude from "@ccflow/core/Claude"
-import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as CommandClaude from "./internal/commandClaude.js"
 import * as Options from "./internal/options.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
 import { version } from "./internal/version.js"
@@ -40,7 +40,7 @@ const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...
       HelpDoc.p("ccflow toon: how data is given to the model, and what that saves."),
       HelpDoc.p("ccflow doctor: what is wrong with Claude Code and this machine, and what to do.")
     ])),
-    Command.provide(NodeClaude.layer)
+    Command.provide(CommandClaude.layer)
   )
 
 /**

@@ -278,7 +278,7 @@ const begun = ({ tags, ...options }: SessionOptions): Open =>
     const records = yield* Effect.flatMap(Records, ({ open }) => open)
     if (records !== undefined) return yield* records.manager.create({ ...given, tags })
     const claude = yield* Claude.Claude
-    return yield* claude.session(given)
+    return yield* claude.session({ ...given, tags })
   })
 
 /** Known from the start where it is ours to choose. */

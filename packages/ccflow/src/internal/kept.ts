@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import { missing } from "./store.js"
+import { missing, path as userPath } from "./store.js"
 
 /** The file that is open. */
 export type File = Context.Context<SqlClient.SqlClient>
@@ -23,28 +23,38 @@ export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
   readonly file: Effect.Effect<File, SessionStoreError>
 }>() {}
 
+const module = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
+
 /** In the file that this names; none where it is empty. */
 export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
   Layer.scoped(
     Kept,
     Effect.gen(function*() {
       const file = (yield* Effect.orDie(path)).trim()
-      const open = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
       return {
         given: file !== "",
-        file: yield* once(Effect.flatMap(open, ({ openFile }) => openFile(file)))
+        file: yield* once(Effect.flatMap(module, ({ openFile }) => openFile(file)))
       }
     })
   )
+
+/** In this user's own file, where conversations are kept. */
+export const layerUser: Layer.Layer<Kept> = Layer.scoped(
+  Kept,
+  Effect.map(
+    once(Effect.flatMap(Effect.zip(module, userPath), ([{ openFile }, path]) => openFile(path))),
+    (file) => ({ given: true, file })
+  )
+)
 
 /**
  * Opens something for as long as this scope lasts, at the first use. Whoever has asked first may leave: the others get
  * it all the same. What has failed is tried again by the next.
  */
-export const once = <A, E, R>(
+export function once<A, E, R>(
   open: Effect.Effect<A, E, R>
-): Effect.Effect<Effect.Effect<A, E, Exclude<R, Scope.Scope>>, never, Scope.Scope> =>
-  Effect.map(Effect.scope, (scope) => {
+): Effect.Effect<Effect.Effect<A, E, Exclude<R, Scope.Scope>>, never, Scope.Scope> {
+  return Effect.map(Effect.scope, (scope) => {
     let opening: Fiber.Fiber<A, E> | undefined
     const opened = Effect.flatMap(
       Scope.fork(scope, ExecutionStrategy.sequential),
@@ -61,3 +71,4 @@ export const once = <A, E, R>(
       })
     return Effect.flatMap(one(Effect.suspend(() => opening === undefined ? start : Effect.succeed(opening))), settled)
   })
+}
