@@ -176,7 +176,7 @@ class Level {
   }
 
   private move(by: number, value: string): void {
-    this.gauge.unsafeModify(by, this.label === "" ? [] : [MetricLabel.make(this.label, value)])
+    add(this.gauge, by, this.label === "" ? {} : { [this.label]: value })
   }
 }
 
@@ -228,7 +228,7 @@ class Meter {
     },
     ProcessEnded: (event) => {
       this.processes.add(-1)
-      add(lines, event.lines, {})
+      add(lines, event.lines)
       add(oddLines, event.unknown, { kind: "unknown" })
       add(oddLines, event.noise, { kind: "noise" })
       add(oddLines, event.malformed, { kind: "malformed" })
@@ -237,13 +237,13 @@ class Meter {
     SessionResumed: () => this.sessionBegun("resumed"),
     SessionClosed: (event) => {
       this.sessions.add(-1)
-      add(sessionTurns, event.turns, {})
+      add(sessionTurns, event.turns)
     },
     Retrying: ({ error }) => add(retries, 1, { error: error._tag }),
     TimedOut: ({ phase }) => add(timeouts, 1, { phase }),
     BreakerChanged: ({ at, key, state }) => this.breakerChanged(key, state, at),
-    RateLimited: ({ waitedMs }) => add(rateLimitWait, waitedMs / 1000, {}),
-    Queued: ({ waitedMs }) => add(queueWait, waitedMs / 1000, {}),
+    RateLimited: ({ waitedMs }) => add(rateLimitWait, waitedMs / 1000),
+    Queued: ({ waitedMs }) => add(queueWait, waitedMs / 1000),
     Parked: ({ limit }) => this.parked.add(1, limitOf(limit)),
     Unparked: ({ limit, waitedMs }) => {
       this.parked.add(-1, limitOf(limit))
@@ -252,8 +252,8 @@ class Meter {
     PermissionDecided: ({ decision, waitedMs }) => add(permissions, waitedMs / 1000, { decision }),
     ContextEncoded: ({ format, jsonTokens, savedTokens, toonTokens }) => {
       add(contexts, 1, { format })
-      add(contextTokensSaved, Math.max(0, savedTokens), {})
-      if (jsonTokens > 0) add(contextSavings, (jsonTokens - toonTokens) / jsonTokens, {})
+      add(contextTokensSaved, Math.max(0, savedTokens))
+      if (jsonTokens > 0) add(contextSavings, (jsonTokens - toonTokens) / jsonTokens)
     }
   }
 
@@ -308,16 +308,26 @@ const ended = (
 }
 
 /** What is no number, as a newer CLI may have for one, is not counted. */
-const add = (
-  metric: {
-    readonly unsafeModify: (by: number, labels: ReadonlyArray<MetricLabel.MetricLabel>) => void
-  },
+const add = <Type, Out>(
+  metric: Metric.Metric<Type, number, Out>,
   by: number,
-  labels: Readonly<Record<string, string>>
+  labels: Readonly<Record<string, string>> = {}
 ): void => {
-  if (!Number.isFinite(by)) return
-  metric.unsafeModify(by, Object.entries(labels).map(([name, value]) => MetricLabel.make(name, value)))
+  if (Number.isFinite(by)) metric.unsafeModify(by, labelled(labels))
 }
+
+/** The same array for the same labels: by it a metric finds its series at once, and not among all that there are. */
+const labelled = (labels: Readonly<Record<string, string>>): ReadonlyArray<MetricLabel.MetricLabel> => {
+  const entries = Object.entries(labels)
+  const key = entries.join("\n")
+  const known = labelings.get(key)
+  if (known !== undefined) return known
+  const made = entries.map(([name, value]) => MetricLabel.make(name, value))
+  labelings.set(key, made)
+  return made
+}
+
+const labelings = new Map<string, ReadonlyArray<MetricLabel.MetricLabel>>()
 
 /** The first few values, and `other`. */
 const bounded = (most: number, empty: string): (value: string) => string => {

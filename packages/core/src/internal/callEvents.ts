@@ -1,4 +1,6 @@
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
@@ -16,28 +18,36 @@ export const whole = (events: EventsService, call: ObservedCall) => (open: Open)
 // ---------------------------------------------------------------------------
 
 const told = (events: EventsService, call: ObservedCall, open: Open): Open =>
-  Effect.gen(function*() {
-    const clock = yield* Effect.clock
-    const parent = yield* Effect.serviceOption(Tracer.ParentSpan)
+  Effect.withFiberRuntime((fiber) => {
+    const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+    const span = Option.getOrUndefined(Context.getOption(fiber.currentContext, Tracer.ParentSpan))
     const telling = new CallTelling(events, call, () => clock.unsafeCurrentTimeMillis())
-    const traceId = Option.getOrUndefined(Option.map(parent, (span) => span.traceId))
-    KnownCalls.remember(call.id, { traceId, sessionId: () => telling.sessionId })
+    const begin = Effect.sync(() => {
+      KnownCalls.remember(call.id, { traceId: span?.traceId, sessionId: () => telling.sessionId })
+      telling.begin()
+    })
+    const failed = <E extends ClaudeError | End>(cause: Cause.Cause<E>) => {
+      telling.failed(cause)
+      return Effect.failCause(cause)
+    }
     // The last thing that is closed: what a process tells of its end belongs to the call.
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        telling.left()
-        KnownCalls.forget(call.id)
+    const left = Effect.sync(() => {
+      telling.left()
+      KnownCalls.forget(call.id)
+    })
+    return Effect.zipRight(
+      Effect.acquireRelease(begin, () => left),
+      Effect.matchCauseEffect(open, {
+        onFailure: failed,
+        onSuccess: (pull) =>
+          Effect.succeed(Effect.matchCauseEffect(pull, {
+            onFailure: failed,
+            onSuccess: (batch) => {
+              telling.see(batch)
+              return Effect.succeed(batch)
+            }
+          }))
       })
-    )
-    telling.begin()
-    const failed = (cause: Cause.Cause<ClaudeError | End>) => Effect.sync(() => telling.failed(cause))
-    const pull = yield* Effect.tapErrorCause(open, failed)
-    return Effect.tapErrorCause(
-      Effect.map(pull, (batch) => {
-        telling.see(batch)
-        return batch
-      }),
-      failed
     )
   })
 

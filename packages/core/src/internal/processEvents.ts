@@ -22,42 +22,65 @@ export const make = (events: EventsService): Effect.Effect<Begun, never, Scope.S
 const silently: Begun = (parser) => parser
 
 const telling = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const { id } = yield* CurrentCall
-    const { spare = false } = yield* CurrentClaim
-    const processId = crypto.randomUUID()
-    let begun: Parser | undefined
-    let unknown = 0
-    let sessionId = ""
-    const counted = (batch: ReadonlyArray<Message>) => {
-      for (const message of batch) {
-        if (message.sessionId !== "") sessionId = message.sessionId
-        if (isUnknown(message)) unknown++
-      }
-      return batch
-    }
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        if (begun === undefined) return
-        const { damaged: malformed, frames, noise } = begun.counts
-        const lines = frames + noise + malformed
-        const whose = sessionId === "" ? saying(id) : { ...saying(id), sessionId }
-        events.tell({ _tag: "ProcessEnded", ...whose, processId, lines, unknown, noise, malformed })
-      })
+  Effect.flatMap(Effect.zip(CurrentCall, CurrentClaim), ([{ id }, { spare = false }]) => {
+    const told = new ProcessTelling(events, id)
+    return Effect.as(
+      Effect.addFinalizer(() => Effect.sync(() => told.end())),
+      (parser) => told.begin(parser, spare)
     )
-    return (parser) => {
-      begun = parser
-      events.tell({ _tag: "ProcessStarted", ...saying(id), processId, warm: spare })
-      const { unfinished } = parser
-      return {
-        ...(unfinished === undefined ? {} : { unfinished: () => unfinished() }),
-        counts: parser.counts,
-        takeControl: () => parser.takeControl(),
-        push: (chunks) => counted(parser.push(chunks)),
-        end: () => counted(parser.end())
-      }
-    }
   })
+
+class ProcessTelling {
+  private readonly events: EventsService
+  private readonly callId: string | undefined
+  private readonly processId = crypto.randomUUID()
+  private parser: Parser | undefined
+  private unknown = 0
+  private sessionId = ""
+
+  constructor(events: EventsService, callId: string | undefined) {
+    this.events = events
+    this.callId = callId
+  }
+
+  begin(parser: Parser, warm: boolean): Parser {
+    const { callId, processId } = this
+    const { unfinished } = parser
+    this.parser = parser
+    this.events.tell({ _tag: "ProcessStarted", ...saying(callId), processId, warm })
+    return {
+      ...(unfinished === undefined ? {} : { unfinished: () => unfinished() }),
+      counts: parser.counts,
+      takeControl: () => parser.takeControl(),
+      push: (chunks) => this.see(parser.push(chunks)),
+      end: () => this.see(parser.end())
+    }
+  }
+
+  end(): void {
+    const { callId, parser, processId, sessionId, unknown } = this
+    if (parser === undefined) return
+    const { damaged: malformed, frames, noise } = parser.counts
+    this.events.tell({
+      _tag: "ProcessEnded",
+      ...saying(callId),
+      ...(sessionId === "" ? {} : { sessionId }),
+      processId,
+      lines: frames + noise + malformed,
+      unknown,
+      noise,
+      malformed
+    })
+  }
+
+  private see(batch: ReadonlyArray<Message>): ReadonlyArray<Message> {
+    for (const message of batch) {
+      if (message.sessionId !== "") this.sessionId = message.sessionId
+      if (isUnknown(message)) this.unknown++
+    }
+    return batch
+  }
+}
 
 /** What is broken is counted by the parser. */
 const isUnknown = (message: Message): boolean =>
