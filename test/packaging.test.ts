@@ -203,7 +203,9 @@ describe("a program in an empty folder with the packed packages", () => {
   it("carries the licences of what is bundled, and no path of this machine", async () => {
     const bundle = join(consumer, "node_modules/ccflow/dist/bundle")
     assert.include(await readFile(join(bundle, "THIRD-PARTY-LICENSES.txt"), "utf8"), "effect")
-    for (const file of await readdir(bundle)) {
+    assert.sameMembers(await readdir(join(bundle, "report-page")), ["script.js", "style.css"])
+    for (const file of await readdir(bundle, { recursive: true })) {
+      if (!/\.\w+$/.test(file)) continue
       assert.notInclude(await readFile(join(bundle, file), "utf8"), root)
     }
   })
