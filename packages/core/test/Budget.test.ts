@@ -117,7 +117,8 @@ describe("while it runs", () => {
     Effect.gen(function*() {
       const pull = yield* Claude.toPull(Claude.query("a"))
       yield* settle
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("1 second")
+      yield* settle
       assert.deepStrictEqual(yield* processes, { started: 1, running: 0 })
       assert.isNotEmpty(yield* pull)
     }).pipe(Effect.provide(layerOf({ turns: [steps(1, 2, 4, 8)] }, { perDayUsd: 3, timeZone: "UTC" }))))
@@ -126,7 +127,8 @@ describe("while it runs", () => {
     Effect.gen(function*() {
       const session = yield* Session.make()
       const turn = yield* sending(session, "a")
-      yield* TestClock.adjust("3 seconds")
+      assert.isFalse(turn.ended())
+      yield* TestClock.adjust("1 second")
       yield* settle
       assert.deepInclude(yield* refusal(turn.result), { scope: "query", spentUsd: 3, limitUsd: 3 })
       assert.include(yield* subtypes(0), "interrupt")
@@ -140,6 +142,75 @@ describe("while it runs", () => {
       const session = yield* Session.make()
       assert.strictEqual(yield* Session.text(session, "a"), "done")
     }).pipe(Effect.provide(layerOf({ turns: [costing(100)] }, { perQueryUsd: 1 }))))
+
+  it.scoped("nothing is counted twice, however early it is booked", () =>
+    Effect.gen(function*() {
+      const heard = yield* warnings
+      for (const prompt of ["a", "b"]) assert.strictEqual(yield* Claude.text(prompt), "done")
+      const session = yield* Session.make()
+      assert.strictEqual(yield* Session.text(session, "c"), "done")
+      assert.strictEqual(yield* spentIn(), 18)
+      assert.deepStrictEqual(heard, [])
+    }).pipe(Effect.provide(layerOf({
+      turns: [[FakeCli.init(), step(3), step(3), ...costing(6).slice(1)]]
+    }, { perDayUsd: 19, perQueryUsd: 7, perSessionUsd: 7, warnAt: 1, timeZone: "UTC" }))))
+
+  it.scoped("an answer that has been read is not lost to what came before it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.text("a"), "done")
+    }).pipe(Effect.provide(layerOf({
+      turns: [[FakeCli.init(), step(3), step(3), ...costing(6).slice(1)]]
+    }, { perQueryUsd: 5 }))))
+
+  it.scoped("an answer whose result is on its way is waited for", () =>
+    Effect.gen(function*() {
+      const query = yield* follow(Claude.query("a", { model: "priced", includePartialMessages: true }))
+      assert.include(query.tags(), "Assistant")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* query.result).result, "done")
+    }).pipe(Effect.provide(layerOf({
+      turns: [[...costing(10).slice(0, 2), FakeCli.delay("1 second"), FakeCli.result({ result: "done" })]]
+    }, { perQueryUsd: 5 }))))
+
+  it.scoped("data that is the answer is waited for as any other answer", () =>
+    Effect.gen(function*() {
+      const query = yield* follow(Claude.query("a"))
+      assert.include(query.tags(), "ToolUse")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* query.result).result, "done")
+    }).pipe(Effect.provide(layerOf({
+      turns: [[
+        FakeCli.init(),
+        step(9, { tool: "StructuredOutput" }),
+        FakeCli.delay("1 second"),
+        FakeCli.result({ result: "done", total_cost_usd: 9 })
+      ]]
+    }, { perQueryUsd: 5 }))))
+
+  it.scoped("what another session spends is not that of this one", () =>
+    Effect.gen(function*() {
+      const one = yield* follow(Claude.query("a"))
+      const other = yield* follow(Claude.query("b"))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* one.result).result, "done")
+      assert.strictEqual((yield* other.result).result, "done")
+    }).pipe(Effect.provide(layerOf({ turns: [steps(1, 1)] }, { perSessionUsd: 3 }))))
+
+  it.scoped("what has been booked is no longer in flight", () =>
+    Effect.gen(function*() {
+      const heard = yield* warnings
+      const session = yield* Session.make()
+      for (let i = 0; i < 2; i++) {
+        const turn = yield* sending(session, "a")
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* turn.result).result, "done")
+      }
+      assert.deepStrictEqual(heard, [])
+    }).pipe(Effect.provide(layerOf({ turns: [steps(1, 1), steps(2, 2)] }, {
+      perDayUsd: 6.5,
+      warnAt: 1,
+      timeZone: "UTC"
+    }))))
 
   it.scoped("a step without a known price is counted with its result", () =>
     Effect.gen(function*() {

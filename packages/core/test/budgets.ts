@@ -11,7 +11,10 @@ import { Effect, Layer } from "effect"
 let said = 0
 
 /** A step of the model that costs so many dollars: a token is one. */
-export const step = (usd: number, { model = "priced" }: { readonly model?: string } = {}): FakeCli.Step => {
+export const step = (
+  usd: number,
+  { model = "priced", tool = "Read" }: { readonly model?: string; readonly tool?: string } = {}
+): FakeCli.Step => {
   const id = `msg_step_${++said}`
   return FakeCli.emit({
     type: "assistant",
@@ -20,7 +23,7 @@ export const step = (usd: number, { model = "priced" }: { readonly model?: strin
       id,
       role: "assistant",
       model,
-      content: [{ type: "tool_use", id: `tool_${id}`, name: "Read", input: {} }],
+      content: [{ type: "tool_use", id: `tool_${id}`, name: tool, input: {} }],
       stop_reason: null,
       usage: { input_tokens: usd, output_tokens: 0 }
     }

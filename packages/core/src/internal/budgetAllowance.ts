@@ -1,13 +1,15 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
-import type { Parser, UnfinishedMessage } from "../MessageParser.js"
+import type { Message } from "../Message.js"
+import type { Parser } from "../MessageParser.js"
 
 /** What a budget leaves to a run, and how it sees what the run is spending. @internal */
 export interface Allowance {
   /** US dollars. */
   readonly usd: number
-  unfinished: () => ReadonlyArray<UnfinishedMessage>
+  /** Messages where they are read: before what they cost is booked, and before anyone else has them. */
+  readonly see: (messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"]) => void
 }
 
 /** @internal */
@@ -22,12 +24,6 @@ export const limited = (options: QueryOptions): Effect.Effect<QueryOptions> =>
     return allowance === undefined || allowance.usd >= maxBudgetUsd
       ? options
       : { ...options, maxBudgetUsd: written(allowance.usd) }
-  })
-
-/** From now on this parser reads what is paid from it: what a message costs is known when it begins. @internal */
-export const spending = (parser: Parser): Effect.Effect<void> =>
-  Effect.map(CurrentAllowance, (allowance) => {
-    if (allowance !== undefined) allowance.unfinished = () => parser.unfinished?.() ?? []
   })
 
 // ---------------------------------------------------------------------------

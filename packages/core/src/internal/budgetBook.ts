@@ -13,7 +13,21 @@ export interface Tally {
   reportedUsd: number
   /** What was seen since, by message and model: the ledger does not have it yet. */
   readonly seen: Map<string, number>
+  /** Messages and results that are booked, or about to be: they may be seen again. */
+  readonly settled: Set<string>
+  /** The answer has been read, or has been handed on. */
+  answer: "awaited" | "read" | "given"
 }
+
+/** @internal */
+export const newTally = (sessionId: string, batchId: string): Tally => ({
+  sessionId,
+  batchId,
+  reportedUsd: 0,
+  seen: new Map(),
+  settled: new Set(),
+  answer: "awaited"
+})
 
 /** @internal */
 export const inFlight = ({ seen }: Tally): number => {
@@ -88,8 +102,16 @@ export class BudgetBook {
     if (this.booked.size > most) this.booked.delete(this.booked.keys().next().value ?? "")
   }
 
-  /** A result: what was in flight has been booked by now. */
-  settle(tally: Tally, usd: number, now: number): void {
+  /** What a message costs by its list. */
+  saw(tally: Tally, name: string, usd: number): void {
+    if (!tally.settled.has(name)) tally.seen.set(name, Math.max(tally.seen.get(name) ?? 0, usd))
+  }
+
+  /** A result, which covers what was in flight. It is about to be booked. */
+  settle(tally: Tally, name: string, usd: number, now: number): void {
+    if (tally.settled.has(name)) return
+    for (const covered of tally.seen.keys()) tally.settled.add(covered)
+    tally.settled.add(name)
     tally.seen.clear()
     tally.reportedUsd += usd
     for (const { key, scope } of this.kept(tally, now)) {

@@ -6,13 +6,13 @@ import * as Scope from "effect/Scope"
 import type { BudgetChange, BudgetLevel } from "../Budget.js"
 import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import type { Assistant, Message } from "../Message.js"
-import type { UnfinishedMessage } from "../MessageParser.js"
+import type { Parser, UnfinishedMessage } from "../MessageParser.js"
 import { BudgetExceededError } from "../MoneyError.js"
 import type { Call } from "../Policy.js"
 import type { PricingService } from "../Pricing.js"
 import { CurrentPurpose, type UsageFilter, type UsageLedgerService } from "../UsageLedger.js"
 import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
-import { type BudgetBook, left, spent, type Tally, tightest } from "./budgetBook.js"
+import { type BudgetBook, left, newTally, spent, type Tally, tightest } from "./budgetBook.js"
 import { Inbox } from "./inbox.js"
 import type { Open, Pull } from "./streamed.js"
 
@@ -38,7 +38,7 @@ export class BudgetWatch {
 
   readonly state: Effect.Effect<ReadonlyArray<BudgetLevel>, SessionStoreError> = Effect.suspend(() => {
     const { book, now } = this.parts
-    const nobody: Tally = { sessionId: "", batchId: "", reportedUsd: 0, seen: new Map() }
+    const nobody = newTally("", "")
     return Effect.map(this.refresh(nobody), () => {
       const levels = [nobody, ...book.calls].flatMap((call) =>
         book.kept(call, now()).map(({ key, scope }) => book.level(scope, key, now()))
@@ -53,12 +53,7 @@ export class BudgetWatch {
   run(call: Call, open: Open): Open {
     const { book } = this.parts
     return Effect.gen(this, function*() {
-      const tally: Tally = {
-        sessionId: sessionOf(call),
-        batchId: (yield* CurrentPurpose).batchId ?? "",
-        reportedUsd: 0,
-        seen: new Map()
-      }
+      const tally = newTally(sessionOf(call), (yield* CurrentPurpose).batchId ?? "")
       const outer = yield* Effect.scope
       // It counts until all of it has been booked, which is when its process has been left.
       yield* Effect.acquireRelease(
@@ -70,7 +65,10 @@ export class BudgetWatch {
       if (refusal !== undefined) return yield* Effect.fail(refusal)
       const levels = book.levels(tally, this.parts.now())
       const least = tightest(levels)
-      const allowance: Allowance = { usd: least === undefined ? Infinity : left(least), unfinished: () => [] }
+      const allowance: Allowance = {
+        usd: least === undefined ? Infinity : left(least),
+        see: (messages, unfinished) => this.count(tally, messages, unfinished)
+      }
       const limited = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.provideService(effect, CurrentAllowance, allowance)
 
@@ -85,7 +83,7 @@ export class BudgetWatch {
         (batch) => {
           inbox.offer(batch)
           return Effect.flatMap(
-            this.see(call, tally, allowance, batch),
+            this.see(call, tally, batch),
             (error) => error === undefined ? Effect.void : cut(error)
           )
         }
@@ -102,57 +100,51 @@ export class BudgetWatch {
     })
   }
 
-  /** What the messages cost, and whether that is too much. */
+  /** Whether what is handed on now has cost too much. What goes on then is ended; an answer that is there is not lost. */
   private see(
     call: Call,
     tally: Tally,
-    { unfinished }: Allowance,
     batch: ReadonlyArray<Message>
   ): Effect.Effect<BudgetExceededError | undefined> {
-    const { book, now } = this.parts
-    let paid = false
-    let goesOn = true
-    for (const message of batch) {
-      if (message.sessionId !== "" && message.sessionId !== tally.sessionId) {
-        tally.sessionId = message.sessionId
-        paid = true
-      }
-      if (message._tag === "ToolUse") {
-        for (const begun of unfinished()) this.saw(tally, begun, [])
-        paid = true
-        goesOn = message.tool !== "StructuredOutput"
-      } else if (message._tag === "Assistant") {
-        this.saw(tally, message, message.content)
-        paid = true
-        goesOn = !isLast(message)
-      } else if (message._tag === "Result") {
-        book.settle(tally, message.costUsd, now())
-        paid = true
-        goesOn = false
-      }
-    }
-    if (!paid) return Effect.succeed(undefined)
+    const before = tally.sessionId
+    this.count(tally, batch, undefined)
+    if (batch.some(isAnswer)) tally.answer = "given"
+    const step = batch.findLast(({ _tag }) => steps.has(_tag))
+    if (step === undefined && before === tally.sessionId) return Effect.succeed(undefined)
     return Effect.ignore(this.refresh(tally)).pipe(
       Effect.zipRight(this.verdict(call, tally)),
-      Effect.map((error) => goesOn ? error : undefined)
+      Effect.map((error) => tally.answer === "read" || (step !== undefined && isLast(step)) ? undefined : error)
     )
   }
 
-  /** Looked at twice: what another call has just booked may still be in flight for a moment, too. */
+  /** The same message may come twice: where it is read, and where it is handed on. */
+  private count(tally: Tally, messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"]): void {
+    const { book, now } = this.parts
+    for (const message of messages) {
+      if (message.sessionId !== "") tally.sessionId = message.sessionId
+      if (message._tag === "ToolUse") {
+        for (const begun of unfinished?.() ?? []) this.saw(tally, begun, [])
+      } else if (message._tag === "Assistant") this.saw(tally, message, message.content)
+      else if (message._tag === "Result") {
+        book.settle(tally, message.uuid ?? `${message.totalCostUsd}`, message.costUsd, now())
+        if (isAnswer(message) && tally.answer === "awaited") tally.answer = "read"
+      }
+    }
+  }
+
   private verdict(call: Call, tally: Tally): Effect.Effect<BudgetExceededError | undefined> {
     const { book, now, tell } = this.parts
-    const levels = () => book.levels(tally, now())
-    return Effect.gen(this, function*() {
-      if (spent(levels()) !== undefined) {
-        yield* Effect.yieldNow()
-        yield* Effect.ignore(this.refresh(tally))
-      }
-      const known = levels()
-      for (const change of book.news(call.id, known)) {
-        yield* tell(change, { callId: call.id, sessionId: tally.sessionId })
-      }
-      const level = spent(known)
-      return level === undefined ? undefined : exceeded(level)
+    return Effect.suspend(() => {
+      const levels = book.levels(tally, now())
+      const level = spent(levels)
+      return Effect.as(
+        Effect.forEach(
+          book.news(call.id, levels),
+          (change) => tell(change, { callId: call.id, sessionId: tally.sessionId }),
+          { discard: true }
+        ),
+        level === undefined ? undefined : exceeded(level)
+      )
     })
   }
 
@@ -177,8 +169,7 @@ export class BudgetWatch {
     // With partial messages off the CLI says how much was said as of the message's start.
     const outputTokens = Math.max(usage.outputTokens, Math.floor(lengthOf(content) / charsPerToken))
     const price = this.parts.pricing.costOf(model, { ...usage, outputTokens }, { at: this.parts.now() })
-    const name = `${messageId} ${model}`
-    tally.seen.set(name, Math.max(tally.seen.get(name) ?? 0, Option.getOrElse(price, () => 0)))
+    this.parts.book.saw(tally, `${messageId} ${model}`, Option.getOrElse(price, () => 0))
   }
 
   /** The CLI has stopped: by the caller's own limit, or by what a budget had left for it. */
@@ -209,9 +200,23 @@ const lengthOf = (content: Assistant["content"]): number =>
 const sessionOf = ({ options: { forkSession, resume, sessionId } }: Call): string =>
   sessionId ?? (forkSession === true ? "" : resume ?? "")
 
-/** The result is on its way: to leave now would lose the answer, and save nothing. */
-const isLast = ({ parentToolUseId, stopReason }: Assistant): boolean =>
-  parentToolUseId === undefined && stopReason !== null && stopReason !== "tool_use" && stopReason !== "pause_turn"
+const isAnswer = (message: Message): boolean => message._tag === "Result" && message.origin === undefined
+
+/** What tells of money. */
+const steps: ReadonlySet<Message["_tag"]> = new Set(["ToolUse", "Assistant", "Result"])
+
+/** The result is here, or on its way: to leave now would lose the answer, and save nothing. */
+const isLast = (step: Message): boolean => {
+  switch (step._tag) {
+    case "ToolUse":
+      return step.tool === "StructuredOutput"
+    case "Assistant":
+      return step.parentToolUseId === undefined && step.stopReason !== null && step.stopReason !== "tool_use" &&
+        step.stopReason !== "pause_turn"
+    default:
+      return step._tag === "Result"
+  }
+}
 
 const exceeded = (
   { limitUsd, renewsAt, scope, spentUsd }: BudgetLevel,

@@ -16,7 +16,7 @@ import type { Message } from "../Message.js"
 import { Attribution } from "./attribution.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
 import * as Billing from "./billing.js"
-import { spending } from "./budgetAllowance.js"
+import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
 import { type Connection, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
@@ -81,6 +81,7 @@ export const open = (
     const starting = new Seen(options)
     const initialized = Deferred.unsafeMake<Readonly<Record<string, unknown>>, ClaudeError>(FiberId.none)
     let turn: Turn | undefined
+    let allowance: Allowance | undefined
     let sessionId = ""
     let reading = true
     let ended: ClaudeError | undefined
@@ -130,6 +131,7 @@ export const open = (
             yield* listener.named(sessionId)
           }
         }
+        allowance?.see(batch, parser.unfinished)
         const due = account.look(batch)
         if (due !== undefined) yield* due
         const contradiction = Billing.contradiction(options, batch)
@@ -237,7 +239,10 @@ export const open = (
           next.pace.ours = ours
           next.pace.heard(now())
           attribution.begin(uuid)
-          return Effect.zipRight(spending(parser), cli.send(ControlProtocol.userLine(next.prompt, uuid)))
+          return Effect.flatMap(CurrentAllowance, (given) => {
+            allowance = given
+            return cli.send(ControlProtocol.userLine(next.prompt, uuid))
+          })
         })
     }
   })

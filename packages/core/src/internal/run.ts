@@ -63,7 +63,7 @@ export const open = (
       () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
     ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
     account.charge(charge)
-    yield* Allowance.spending(parser)
+    const allowance = yield* Allowance.CurrentAllowance
     pace.heardAt = now()
     pace.begun = parser.counts.frames > 0
     pace.ours = () => asking > 0 || full
@@ -168,6 +168,7 @@ export const open = (
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
         const batch = own(parser.push(chunks))
+        allowance?.see(batch, parser.unfinished)
         const due = account.look(batch)
         if (due !== undefined) yield* due
         inbox.offer(seen.all(batch))
