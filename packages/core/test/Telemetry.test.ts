@@ -43,7 +43,7 @@ describe("the standard variables", () => {
       assert.strictEqual(traces?.url, "https://collector.example:4318/otlp/v1/traces")
       assert.strictEqual(logs?.url, "http://logs.example/in")
       assert.isUndefined(metrics)
-      assert.deepStrictEqual(Redacted.value(traces.headers), { "x-key": "a b", other: "2" })
+      assert.deepStrictEqual(Redacted.value(traces!.headers), { "x-key": "a b", other: "2" })
       assert.notInclude(JSON.stringify(traces), "a b")
       assert.strictEqual(serviceName, "mine")
       assert.strictEqual(attributes["deployment.environment"], "prod")

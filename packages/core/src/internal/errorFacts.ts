@@ -17,6 +17,20 @@ export const errorFacts = (error: ClaudeError): Readonly<Record<string, string |
   return facts
 }
 
+/** An error that says so much and no more. @internal */
+export const sayable = (error: ClaudeError): Error => {
+  const facts = Object.entries(errorFacts(error)).map(([name, value]) => `${name} ${value}`).join(", ")
+  return plainError(error._tag, facts === "" ? error._tag : `${error._tag} (${facts})`)
+}
+
+/** @internal */
+export const plainError = (name: string, message: string): Error => {
+  const error = new Error(message)
+  error.name = name
+  error.stack = `${name}: ${message}`
+  return error
+}
+
 // ---------------------------------------------------------------------------
 
 const told = ["reason", "phase", "timeoutMs", "status", "type", "code", "limit", "retryAfter", "resetsAt", "operation"]

@@ -8,7 +8,9 @@ import * as Inspectable from "effect/Inspectable"
 import type * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
+import { CCFlowError, type ClaudeError } from "../ClaudeError.js"
 import { CurrentCall } from "./currentCall.js"
+import { sayable } from "./errorFacts.js"
 
 type Options = Logger.Logger.Options<unknown>
 
@@ -23,8 +25,24 @@ export const correlated = (options: Options): Options => {
   }
   say("callId", id)
   say("traceId", span === undefined || span.traceId === "noop" ? traceIdOf(id) : span.traceId)
-  return annotations === options.annotations ? options : { ...options, annotations }
+  return { ...options, annotations, cause: withoutWords(options.cause) }
 }
+
+/** Effect itself logs how fibers end. What an error of ours has been told by others stays in it. */
+const withoutWords = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  Cause.isEmpty(cause) ? cause : Cause.match(cause, {
+    onEmpty: Cause.empty,
+    onFail: (error) => Cause.fail(quiet(error)),
+    onDie: (defect) => Cause.die(quiet(defect)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
+
+const quiet = (error: unknown): unknown =>
+  Option.isOption(error) ? Option.map(error, quiet) : isOurs(error) ? sayable(error) : error
+
+const isOurs = (error: unknown): error is ClaudeError => error instanceof CCFlowError
 
 /** A trace id of a call that has no trace. @internal */
 export const traceIdOf = (callId: string | undefined): string | undefined => callId?.replaceAll("-", "")

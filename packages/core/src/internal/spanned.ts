@@ -12,7 +12,7 @@ import * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CallOutcome } from "../Events.js"
 import type { Message } from "../Message.js"
-import { errorFacts } from "./errorFacts.js"
+import { errorFacts, plainError, sayable } from "./errorFacts.js"
 import { Attribute, CurrentContent } from "./spanNames.js"
 import type { End, Open, Pull } from "./streamed.js"
 
@@ -75,12 +75,8 @@ export const spanned = (kind: Kind) => (open: Open): Open =>
   })
 
 /** A failure as a span may have it. @internal */
-export const spanFailure = (name: string, message: string): Exit.Exit<never, Error> => {
-  const failure = new Error(message)
-  failure.name = name
-  failure.stack = `${name}: ${message}`
-  return Exit.fail(failure)
-}
+export const spanFailure = (name: string, message: string): Exit.Exit<never, Error> =>
+  Exit.fail(plainError(name, message))
 
 /** It was left before its end. @internal */
 export const left: Exit.Exit<never> = Exit.interrupt(FiberId.none)
@@ -138,10 +134,10 @@ class Ending {
 
   private refused(error: ClaudeError): void {
     this.span.attribute(Attribute.errorType, error._tag)
-    const facts = Object.entries(errorFacts(error))
-    for (const [name, value] of facts) this.span.attribute(`ccflow.error.${name}`, value)
-    const said = facts.map(([name, value]) => `${name} ${value}`).join(", ")
-    this.end("failure", spanFailure(error._tag, said === "" ? error._tag : `${error._tag} (${said})`))
+    for (const [name, value] of Object.entries(errorFacts(error))) {
+      this.span.attribute(`ccflow.error.${name}`, value)
+    }
+    this.end("failure", Exit.fail(sayable(error)))
   }
 
   private end(outcome: CallOutcome, exit: Exit.Exit<unknown, unknown>): void {
