@@ -155,12 +155,24 @@ describe("while it runs", () => {
       turns: [[FakeCli.init(), step(3), step(3), ...costing(6).slice(1)]]
     }, { perDayUsd: 19, perQueryUsd: 7, perSessionUsd: 7, warnAt: 1, timeZone: "UTC" }))))
 
-  it.scoped("an answer that has been read is not lost to what came before it", () =>
+  it.scoped("an answer that is read while the ledger is asked is not lost", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* Claude.text("a"), "done")
-    }).pipe(Effect.provide(layerOf({
-      turns: [[FakeCli.init(), step(3), step(3), ...costing(6).slice(1)]]
-    }, { perQueryUsd: 5 }))))
+      const query = yield* follow(Claude.query("a"))
+      for (let half = 0; half < 12; half++) yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* query.result).result, "done")
+    }).pipe(Effect.provide(layerOf(
+      {
+        turns: [[
+          FakeCli.init(),
+          FakeCli.delay("2 seconds"),
+          step(6),
+          FakeCli.delay("500 millis"),
+          ...costing(6).slice(1)
+        ]]
+      },
+      { perDayUsd: 5, timeZone: "UTC" },
+      { ledger: slow }
+    ))))
 
   it.scoped("an answer whose result is on its way is waited for", () =>
     Effect.gen(function*() {
@@ -451,6 +463,14 @@ const stoppedByCli = (usd: number): FakeCli.Script => ({
 })
 
 const broken = new SessionStoreError({ operation: "total", reason: "Unavailable", detail: "gone", hint: "" })
+
+const slow = Layer.effect(
+  UsageLedger.UsageLedger,
+  Effect.map(UsageLedger.UsageLedger, (ledger) => ({
+    ...ledger,
+    total: (filter: UsageLedger.UsageFilter | undefined) => Effect.delay(ledger.total(filter), "1 second")
+  }))
+).pipe(Layer.provide(UsageLedger.layerMemory))
 
 const unreadable = Layer.succeed(UsageLedger.UsageLedger, {
   book: () => Effect.void,
