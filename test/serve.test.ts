@@ -31,6 +31,7 @@ const environment = (more: Readonly<Record<string, string>> = {}, script: unknow
   HOME: folder,
   CCFLOW_CLI_PATH: fakeClaude,
   CCFLOW_SESSION_STORAGE_PATH: join(folder, "sessions.db"),
+  CCFLOW_LOG_LEVEL: "info",
   ...(script === undefined ? {} : { FAKE_CLAUDE_SCRIPT: JSON.stringify(script) }),
   ...more
 })
@@ -266,7 +267,8 @@ describe("ccflow serve", () => {
     assert.include(await curl("-X", "POST", `${service.url}/v1/sessions/${id}/interrupt`), "\"live\":true")
     assert.strictEqual(await curl("-X", "DELETE", `${service.url}/v1/sessions/${id}`), "")
     assert.include(await curl(`${service.url}/v1/batch`, ...body, `{ "prompts": ["a", "b"] }`), "echo: b")
-    assert.include(await curl(`${service.url}/metrics`), "ccflow_http_requests_total")
+    const metrics = await curl(`${service.url}/metrics`)
+    for (const name of ["ccflow_http_requests_total", "ccflow_queries_total"]) assert.include(metrics, name)
     // Ctrl-C at a stream.
     const left = spawn("curl", [
       "-sN",

@@ -2,8 +2,8 @@
  * `ccflow serve`: queries, sessions and batches over HTTP, until it is told to stop.
  */
 import { type PermissionMode, PermissionMode as PermissionModes } from "@ccflow/core/AgentOptions"
+import * as Metrics from "@ccflow/core/Metrics"
 import * as SessionManager from "@ccflow/core/SessionManager"
-import * as SessionRepository from "@ccflow/core/SessionRepository"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
 import * as Command from "@effect/cli/Command"
@@ -18,8 +18,8 @@ import * as Redacted from "effect/Redacted"
 import { HttpService, layer as httpService } from "./HttpService.js"
 import { optionsFirst } from "./internal/optionsFirst.js"
 import { untilStopped } from "./internal/serveSignals.js"
+import * as ServeStore from "./internal/serveStore.js"
 import { tokenOf } from "./internal/serveToken.js"
-import * as Store from "./internal/store.js"
 import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
@@ -124,12 +124,14 @@ const serve = (given: Given) =>
       requestTimeout: Option.getOrUndefined(Option.map(given.requestTimeout, (seconds) => seconds * 1000)),
       grace: Option.getOrUndefined(Option.map(given.grace, (seconds) => seconds * 1000))
     })
-    const sessions = SessionManager.layerWith({ maxLive: 32, onFull: "closeIdle" }).pipe(
-      Layer.provide([records(terminal), NodeSessionHolder.layer])
+    const sessions = Layer.provide(
+      SessionManager.layerWith({ maxLive: 32, onFull: "closeIdle" }),
+      NodeSessionHolder.layer
     )
-    const listening = service.pipe(
+    const claude = NodeClaude.layerWith({ ...defaults, maxConcurrent: Option.getOrUndefined(given.maxConcurrent) })
+    const listening = Layer.merge(service, Metrics.layer).pipe(
       Layer.provide(sessions),
-      Layer.provide(NodeClaude.layerWith({ ...defaults, maxConcurrent: Option.getOrUndefined(given.maxConcurrent) }))
+      Layer.provide(Layer.provideMerge(claude, ServeStore.layer))
     )
     yield* untilStopped(Effect.gen(function*() {
       const { url } = Context.get(yield* Layer.build(listening), HttpService)
@@ -154,15 +156,3 @@ export const run = (program: readonly [string, string], args: ReadonlyArray<stri
     optionsFirst(args, known, "ccflow serve --help"),
     (args) => Command.run(serveCommand, { name: "ccflow serve", version })([...program, ...args])
   )
-
-// ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-/** Where sessions are kept; in memory where that is not possible. */
-const records = (terminal: Terminal["Type"]) =>
-  Layer.unwrapScoped(Effect.matchEffect(Store.open, {
-    onSuccess: (repository) => Effect.succeed(Layer.succeed(SessionRepository.SessionRepository, repository)),
-    onFailure: ({ message }) =>
-      Effect.as(terminal.warn(`Sessions are kept in memory only: ${message}`), SessionRepository.layerMemory)
-  }))

@@ -1,0 +1,37 @@
+import type { Events } from "@ccflow/core/Events"
+import * as SessionRepository from "@ccflow/core/SessionRepository"
+import type { UsageLedger } from "@ccflow/core/UsageLedger"
+import type { UsageLimitStore } from "@ccflow/core/UsageLimit"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Terminal } from "../Terminal.js"
+import * as EventStore from "./eventStore.js"
+import * as Kept from "./kept.js"
+import * as Store from "./store.js"
+import * as UsageStore from "./usageStore.js"
+
+/** Sessions, usage and events in the user's own file, as other commands read them; in memory where there can be none. @internal */
+export const layer: Layer.Layer<
+  SessionRepository.SessionRepository | UsageLedger | UsageLimitStore,
+  never,
+  Events | Terminal
+> = Layer.unwrapScoped(Effect.gen(function*() {
+  const terminal = yield* Terminal
+  return yield* Effect.matchEffect(Effect.zip(Store.open, Store.path), {
+    onSuccess: ([repository, path]) =>
+      Effect.succeed(Layer.merge(Layer.succeed(SessionRepository.SessionRepository, repository), keptIn(path))),
+    onFailure: ({ message }) =>
+      Effect.as(
+        terminal.warn(`Sessions and usage are kept in memory only: ${message}`),
+        Layer.merge(SessionRepository.layerMemory, keptIn(""))
+      )
+  })
+}))
+
+// ---------------------------------------------------------------------------
+
+const keptIn = (path: string) =>
+  Layer.mergeAll(UsageStore.layer, UsageStore.ledger, EventStore.layer).pipe(
+    Layer.provide(Kept.layer(Config.succeed(path)))
+  )
