@@ -1,12 +1,15 @@
 import * as CircuitBreaker from "@ccflow/core/CircuitBreaker"
 import * as Claude from "@ccflow/core/Claude"
+import { ClaudeConfig } from "@ccflow/core/ClaudeConfig"
 import { CliNotFoundError } from "@ccflow/core/ClaudeError"
-import type * as Events from "@ccflow/core/Events"
+import * as Events from "@ccflow/core/Events"
+import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Permissions from "@ccflow/core/Permissions"
+import * as Policies from "@ccflow/core/Policies"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, TestClock } from "effect"
+import { Deferred, Effect, Fiber, Layer, TestClock } from "effect"
 import { claude, hear, names, of } from "./listening.js"
 import { at, inTurn, rejected } from "./usage.js"
 
@@ -221,6 +224,25 @@ describe("a process", () => {
       FakeCli.emit({ type: "system", subtype: "of_the_future" }),
       ...yes.slice(1)
     ]]))))
+
+  it.scoped("that is started for nobody yet is told as warm, and belongs to no call", () =>
+    Effect.gen(function*() {
+      const scope = yield* Effect.scope
+      const { observe } = yield* Events.Events
+      const heard: Array<Events.Event> = []
+      yield* observe((event) => heard.push(event), ["ProcessStarted"])
+      yield* Layer.buildWithScope(
+        Claude.layerWith({ warm: 1 }).pipe(Layer.provide([
+          MessageParser.layer,
+          Layer.succeed(ClaudeConfig, { defaults: {} }),
+          Policies.layerNoop,
+          FakeCli.layer({ respond: () => yes })
+        ])),
+        scope
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(of(heard, "ProcessStarted").map(({ callId, warm }) => [callId, warm]), [[undefined, true]])
+    }).pipe(Effect.provide(Events.layer)))
 
   it.scoped("that cannot be started is not told", () =>
     Effect.gen(function*() {
