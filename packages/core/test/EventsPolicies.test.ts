@@ -148,7 +148,7 @@ describe("is told, with its call,", () => {
     Effect.gen(function*() {
       const heard = yield* hear("FellBack")
       const { query, session } = yield* Claude.Claude
-      const missing = new CliNotFoundError({ command: "claude", searched: [], hint: "" })
+      const missing = new CliNotFoundError({ command: "claude", hint: "" })
       const primary: Claude.Claude["Type"] = { query: () => Claude.fromPull(Effect.fail(missing)), session }
       const both = Claude.withFallback(primary, { query, session }, ["cliMissing"])
       yield* Effect.fork(Effect.provideService(Claude.text("hi"), Claude.Claude, both))
@@ -251,6 +251,6 @@ describe("a process", () => {
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(names(heard), ["QueryStarted", "QueryEnded"])
     }).pipe(
-      Effect.provide(claude({ refuse: new CliNotFoundError({ command: "claude", searched: [], hint: "" }) }))
+      Effect.provide(claude({ refuse: new CliNotFoundError({ command: "claude", hint: "" }) }))
     ))
 })

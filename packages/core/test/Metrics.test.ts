@@ -300,7 +300,7 @@ describe("a program's metrics", () => {
       Metrics.layer,
       claude((index) =>
         index === 0
-          ? { refuse: new CliNotFoundError({ command: "claude", searched: [], hint: "" }) }
+          ? { refuse: new CliNotFoundError({ command: "claude", hint: "" }) }
           : { respond: () => FakeCli.answer("yes") }
       )
     ))))

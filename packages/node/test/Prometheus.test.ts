@@ -2,7 +2,7 @@ import * as Events from "@ccflow/core/Events"
 import * as Metrics from "@ccflow/core/Metrics"
 import * as Prometheus from "@ccflow/node/Prometheus"
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect, FastCheck as fc, Layer, Metric, MetricBoundaries } from "effect"
+import { Array, Duration, Effect, FastCheck as fc, Layer, Metric, MetricBoundaries } from "effect"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 
@@ -171,7 +171,7 @@ describe("the text for Prometheus", () => {
       const boundaries = MetricBoundaries.fromIterable([1, 10])
       const histogram = Metric.histogram("pt_kinds_sizes", boundaries)
       for (const size of [0.5, 1, 5, 100]) yield* Metric.update(histogram, size)
-      yield* Metric.update(Metric.timer("pt_kinds_took"), "1500 millis")
+      yield* Metric.update(Metric.timer("pt_kinds_took"), Duration.millis(1500))
       yield* Metric.update(
         Metric.summary({ name: "pt_kinds_summary", maxAge: "1 day", maxSize: 10, error: 0, quantiles: [0.5] }),
         7

@@ -11,7 +11,7 @@ import * as KnownCalls from "./knownCalls.js"
 import type { ObservedCall } from "./observation.js"
 import type { End, Open } from "./streamed.js"
 
-/** Tells of a call: its beginning, its messages, its end. One that nobody listens to at its beginning is not told. @internal */
+/** Tells of a call: its beginning, its messages, its end. One that nobody listens to at its beginning is not told. */
 export const whole = (events: EventsService, call: ObservedCall) => (open: Open): Open =>
   Effect.suspend(() => events.silent() ? open : told(events, call, open))
 

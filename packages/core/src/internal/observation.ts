@@ -9,7 +9,7 @@ import { CurrentCall } from "./currentCall.js"
 import * as Spans from "./spans.js"
 import type { Open } from "./streamed.js"
 
-/** A call, as those who look on are told of it. @internal */
+/** A call, as those who look on are told of it. */
 export interface ObservedCall {
   readonly id: string
   readonly kind: "query" | "turn"
