@@ -1,4 +1,4 @@
-import { CliNotFoundError } from "@ccflow/core/ClaudeError"
+import { BudgetExceededError, CliNotFoundError } from "@ccflow/core/ClaudeError"
 import * as HealthCheck from "@ccflow/core/HealthCheck"
 import * as SessionManager from "@ccflow/core/SessionManager"
 import { layerMemory, SessionRepository } from "@ccflow/core/SessionRepository"
@@ -20,6 +20,7 @@ import * as Tracer from "effect/Tracer"
 import { request } from "node:http"
 import { HttpService, type HttpServiceOptions, layer } from "../src/HttpService.js"
 import { Api, type Failure } from "../src/HttpServiceApi.js"
+import { answerOf } from "../src/internal/serveErrors.js"
 import { frame } from "../src/internal/serveEvents.js"
 
 type Script = Parameters<typeof FakeCli.layer>[0]
@@ -293,8 +294,8 @@ describe("who may ask", () => {
         assert.deepInclude(error, { _tag: "InvalidOptionsError", field: "token" })
       }
       yield* Effect.scoped(serving({ host: "0.0.0.0", token: Redacted.make(token) }))
-      assert.strictEqual((yield* Effect.flip(Effect.scoped(serving({ allow: ["nothing"] })))).field, "allow")
-      assert.strictEqual((yield* Effect.flip(Effect.scoped(serving({ corsOrigins: ["*"] })))).field, "corsOrigins")
+      assert.deepInclude(yield* Effect.flip(Effect.scoped(serving({ allow: ["nothing"] }))), { field: "allow" })
+      assert.deepInclude(yield* Effect.flip(Effect.scoped(serving({ corsOrigins: ["*"] }))), { field: "corsOrigins" })
     }))
 
   it.scopedLive("is not to be reached by a name that a stranger has given it", () =>
@@ -385,6 +386,19 @@ describe("limits", () => {
       assert.deepStrictEqual((yield* started).map(({ running }) => running), [false, false])
     }))
 
+  it.scopedLive("counts the time of a request as a whole, however short its parts are", () =>
+    Effect.gen(function*() {
+      const { post, started } = yield* serving({ requestTimeout: 300 }, {
+        respond: () => [FakeCli.delay(200), ...FakeCli.answer("late")]
+      })
+      const response = yield* post("/v1/batch", { prompts: ["a", "b", "c", "d"], concurrency: 1 })
+      assert.deepStrictEqual(yield* failureOf(response), [504, "RequestTimeout"])
+      yield* Effect.repeat(Effect.sleep(10), {
+        until: () => Effect.map(started, (all) => all.every(({ running }) => !running))
+      })
+      assert.isBelow((yield* started).length, 4)
+    }))
+
   it.live("lets what runs end when it is closed, and ends it when the grace is over", () =>
     Effect.gen(function*() {
       const closing = (grace: number) =>
@@ -417,6 +431,7 @@ describe("limits", () => {
 interface View {
   readonly sessionId: string
   readonly live: boolean
+  readonly title: string
   readonly tags: ReadonlyArray<string>
   readonly turnCount: number
 }
@@ -715,6 +730,16 @@ describe("how it is", () => {
       const written = JSON.stringify([lines, spans])
       for (const secret of ["secret", token, "00f067aa0ba902b7"]) assert.notInclude(written, secret)
     }).pipe(Effect.withTracer(tracer))
+  })
+})
+
+describe("a budget that is spent", () => {
+  it("is the request's own matter, or one to wait for where it renews", () => {
+    const spent = (renewsAt?: number) =>
+      answerOf(new BudgetExceededError({ scope: "day", spentUsd: 1, renewsAt, hint: "Wait." }), 1000)
+    assert.deepInclude(spent(), { status: 422 })
+    const renewing = spent(61_000)
+    assert.deepStrictEqual([renewing.status, renewing.body.error.retryAfter], [429, 60])
   })
 })
 

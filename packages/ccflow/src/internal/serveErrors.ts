@@ -4,7 +4,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Data from "effect/Data"
 import * as Schema from "effect/Schema"
 
-/** What the service itself refuses with. `type` says which status it is. @internal */
+/** What the service itself refuses with. `type` says which status it is. */
 export class ServiceError extends Data.TaggedError("ServiceError")<{
   readonly type: string
   readonly message: string
@@ -30,7 +30,14 @@ export const types = {
     "StructuredOutputError",
     "PermissionDeniedError"
   ],
-  429: ["TooManyRequests", "UsageLimitError", "RateLimitExceededError", "ApiRateLimitError", "SessionLimitError"],
+  429: [
+    "TooManyRequests",
+    "BudgetExceededError",
+    "UsageLimitError",
+    "RateLimitExceededError",
+    "ApiRateLimitError",
+    "SessionLimitError"
+  ],
   500: ["InternalError", "SessionStoreError"],
   503: ["CircuitBreakerError", "OverloadedError", "Stopping"],
   504: ["CliTimeoutError", "RequestTimeout"]
@@ -68,19 +75,18 @@ export const failure = <S extends Status>(status: S) => failureWith(status, Sche
 /** The answers where the CLI failed. @internal */
 export const badGateway = failureWith(502, Schema.String)
 
-/** @internal */
 export interface Answer {
   readonly status: number
   readonly body: Failure
 }
 
-/** How an error is told to a client. @internal */
+/** How an error is told to a client. */
 export const answerOf = (error: ClaudeError | ServiceError, now: number): Answer => {
   const type = error._tag === "ServiceError" ? error.type : error._tag
   const wait = waitOf(error, now)
   const { hint, message } = error
   return {
-    status: statuses.get(type) ?? 502,
+    status: renews(error) === undefined ? statuses.get(type) ?? 502 : 429,
     body: {
       error: {
         type,
@@ -129,11 +135,17 @@ export const notFound = new ServiceError({
 // ---------------------------------------------------------------------------
 
 const statuses: ReadonlyMap<string, number> = new Map(
-  Object.entries(types).flatMap(([status, names]) => names.map((name) => [name, Number(status)] as const))
+  Object.entries(types).reverse().flatMap(([status, names]) => names.map((name) => [name, Number(status)] as const))
 )
+
+/** A budget that will be there again is a limit of rate; one that will not is the request's own. */
+const renews = (error: ClaudeError | ServiceError): number | undefined =>
+  error._tag === "BudgetExceededError" ? error.renewsAt : undefined
 
 /** Milliseconds until it is worth to come again. */
 const waitOf = (error: ClaudeError | ServiceError, now: number): number | undefined => {
+  const at = renews(error)
+  if (at !== undefined) return at - now
   if (error._tag === "UsageLimitError") return error.resetsAt === null ? undefined : error.resetsAt - now
   if (error._tag === "SessionLimitError" || error._tag === "OverloadedError") return 5000
   return "retryAfter" in error ? error.retryAfter ?? undefined : undefined

@@ -7,13 +7,13 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Failure } from "./serveErrors.js"
 
-/** A server-sent event: a name of ours, and a value that JSON can hold. @internal */
+/** A server-sent event: a name of ours, and a value that JSON can hold. */
 export interface ServerEvent {
   readonly event: string
   readonly data: unknown
 }
 
-/** As it is on the wire. JSON has no line ends of its own, so the data is one line whatever is in it. @internal */
+/** As it is on the wire. JSON has no line ends of its own, so the data is one line whatever is in it. */
 export const frame = ({ data, event }: ServerEvent, id: number): string =>
   `event: ${event}\nid: ${id}\ndata: ${JSON.stringify(data) ?? "null"}\n\n`
 
