@@ -162,7 +162,12 @@ const resultOf = ({ costUsd, index, key, outcome, prompt }: Core.BatchEnd): Batc
 const nothing = { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId: "", frames: 0 }
 
 const overBudget = (spentUsd: number) =>
-  new BudgetExceededError({ spentUsd, facts: nothing, hint: "It was not begun: give the batch a higher maxBudgetUsd." })
+  new BudgetExceededError({
+    scope: "batch",
+    spentUsd,
+    facts: nothing,
+    hint: "It was not begun: give the batch a higher maxBudgetUsd."
+  })
 
 const cancelled = new CliExitError({
   reason: "Interrupted",

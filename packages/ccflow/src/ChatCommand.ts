@@ -96,7 +96,7 @@ export const run = (program: readonly [string, string], args: ReadonlyArray<stri
 
 /** What else than the conversation has to say must not get between its lines. */
 const logging = (screen: Screen) =>
-  Logger.replace(Terminal.logger, Logger.map(Logger.logfmtLogger, (line) => screen.show(`${printable(line)}\n`)))
+  Logger.replace(Terminal.logger, Logger.map(Terminal.lines, (line) => screen.show(`${printable(line)}\n`)))
 
 type Opening = (
   options: SessionOptions,

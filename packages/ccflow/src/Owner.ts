@@ -6,6 +6,7 @@ import type * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Events from "@ccflow/core/Events"
 import * as Logs from "@ccflow/core/Logs"
+import * as Metrics from "@ccflow/core/Metrics"
 import type * as Policies from "@ccflow/core/Policies"
 import type * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
@@ -83,6 +84,7 @@ export const make = (
   const runtime = ManagedRuntime.make(
     Layer.merge(Layer.provideMerge(Records.layer, layer), Decisions.layer(config)).pipe(
       Layer.provideMerge(EventStore.layer),
+      Layer.provideMerge(config.telemetry === true ? Metrics.layer : Layer.empty),
       Layer.provideMerge(Layer.provideMerge(Logs.layerEvents, Layer.merge(Events.layer, UsageStore.ledger))),
       Layer.provide(UsageStore.layer),
       Layer.provide(kept),
@@ -147,7 +149,7 @@ const logs = Layer.suspend(() => Logs.layerConfig({ secrets: Logs.secretsOf(proc
 
 /** Without what is asked of the policies and of the processes. */
 const queryOptionsOf = (
-  { circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, warm, ...options }:
+  { budget, circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, warm, ...options }:
     & AgentOptions.QueryOptions
     & Policies.PolicyOptions
     & Pick<ClientConfig, "warm">

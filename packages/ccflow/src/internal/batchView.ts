@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
-import { logger as terminalLogger, type Terminal } from "../Terminal.js"
+import { lines, logger as terminalLogger, type Terminal } from "../Terminal.js"
 import * as Bar from "./batchBar.js"
 import { oneLine, printable } from "./safe.js"
 import { clipped } from "./width.js"
@@ -27,7 +27,7 @@ export const logging: Layer.Layer<never> = Layer.unwrapEffect(Effect.sync(() =>
   isDrawn()
     ? Logger.replace(
       terminalLogger,
-      Logger.map(Logger.logfmtLogger, (line) => {
+      Logger.map(lines, (line) => {
         process.stderr.write(`\r\u001b[J${printable(line)}\n`)
       })
     )

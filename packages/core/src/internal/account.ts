@@ -20,8 +20,6 @@ interface Said extends Pick<Assistant, "messageId" | "model" | "usage"> {
 /**
  * What one process has used, as it tells it: looks at every batch that it prints, whoever it is for, and books what a
  * result says before the batch is handed on.
- *
- * @internal
  */
 export class Account {
   private readonly books: Bookkeeper

@@ -7,8 +7,6 @@ import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
 /**
  * What is booked, on its way to the ledger and to those who listen. Who books never fails for it: what the ledger's
  * store does not take is owed, and tried again with what comes next.
- *
- * @internal
  */
 export class Bookkeeper {
   readonly ledger: UsageLedgerService | undefined

@@ -9,8 +9,6 @@ import type { UsageEntry, UsageFilter, UsageGroup, UsageKey, UsageLedgerService,
 /**
  * Entries for as long as the process lives. The newest are kept as they are; what is older is only in sums, by quarter
  * of an hour, model, batch and tags, and no longer by session.
- *
- * @internal
  */
 export class MemoryLedger implements UsageLedgerService {
   private readonly booked = new Map<string, UsageEntry>()
