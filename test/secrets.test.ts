@@ -54,7 +54,7 @@ describe("what a program writes while it uses secrets", () => {
     const names = host.lines.flatMap(({ error }) => error ?? [])
     assert.includeMembers(names, ["AuthenticationError", "OverloadedError", "CliExitError"])
     assertClean("stdout", JSON.stringify(host.lines), { ...secrets, ...said })
-    assert.isTrue(host.lines.some(({ metrics }) => metrics?.includes("# TYPE") === true))
+    assert.isTrue(host.lines.some(({ metrics }) => metrics?.includes("# TYPE ccflow_") === true))
 
     const bodies = collector.requests.map(({ body }) => body).join("\n")
     assert.isNotEmpty(collector.spans())

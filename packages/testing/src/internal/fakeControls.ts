@@ -49,7 +49,7 @@ const controls: Readonly<Record<string, Control>> = {
       output_style: "default",
       available_output_styles: ["default"],
       models,
-      account: { tokenSource: "none", apiKeySource: "none", apiProvider: "firstParty" },
+      account: { subscriptionType: "Claude Max", apiProvider: "firstParty" },
       pid: session.pid,
       ...session.modern && {
         claude_code_version: session.version,
