@@ -1,5 +1,5 @@
 /**
- * What is counted and measured, as metrics of Effect: any exporter sees them, and `@ccflow/node/Prometheus` tells them as
+ * What is counted and measured, as metrics of Effect; any exporter sees them, and `@ccflow/node/Prometheus` tells them as
  * text. All names begin with `ccflow_`, times are in seconds, and no label can take any number of values: a model, or the
  * name of a limit, that comes after the first few is `other`.
  */
