@@ -23,7 +23,18 @@ beforeAll(async () => {
   consumer = await mkdtemp(join(tmpdir(), "ccflow-consumer-"))
   const modules = join(consumer, "node_modules")
   await mkdir(join(modules, "@ccflow"), { recursive: true })
-  for (const dependency of ["effect", "@effect", "@types", "vitest", "@vitest", "fast-check", "@standard-schema"]) {
+  for (
+    const dependency of [
+      "effect",
+      "@effect",
+      "@types",
+      "vitest",
+      "@vitest",
+      "fast-check",
+      "@standard-schema",
+      "@toon-format"
+    ]
+  ) {
     await symlink(join(root, "node_modules", dependency), join(modules, dependency)).catch(() => {})
   }
   for (const name of packages) {

@@ -89,7 +89,7 @@ export const fromToon = (toon: string): Either.Either<unknown, InvalidOptionsErr
 
 /**
  * How many tokens a text has, about: no model's own tokenizer is public. Of data, within 15 % of two tokenizers that are,
- * and both encodings are off in the same direction; of text outside ASCII it can be off by a third and more.
+ * and both encodings are off in the same direction; of text outside ASCII it can be off by half, and of some scripts by all of it.
  */
 export const estimateTokens: (text: string) => number = countTokens
 
