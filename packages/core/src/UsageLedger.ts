@@ -11,6 +11,9 @@ import type { SessionStoreError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { Bookkeeper } from "./internal/books.js"
 import { MemoryLedger } from "./internal/ledgerMemory.js"
+import type { UsageFilter, UsageKey } from "./UsageFilter.js"
+
+export type { UsageFilter, UsageKey } from "./UsageFilter.js"
 import { Pricing } from "./Pricing.js"
 
 /** What one model was used for by one result. */
@@ -60,24 +63,9 @@ export interface UsageSum extends UsageTokens {
   readonly entries: number
 }
 
-/** By what sums are made. A day is one of the time zone that is given; an entry of many tags is in the sum of each. */
-export type UsageKey = "day" | "model" | "session" | "tag" | "batch"
-
 export interface UsageGroup extends UsageSum {
   /** A day is `2026-11-22`. Empty for entries that have no such key. */
   readonly key: string
-}
-
-/** All conditions that are given must hold. */
-export interface UsageFilter {
-  /** UTC epoch milliseconds: from here on. */
-  readonly since?: number | undefined
-  /** UTC epoch milliseconds: before this. */
-  readonly until?: number | undefined
-  readonly model?: string | undefined
-  readonly sessionId?: string | undefined
-  readonly tag?: string | undefined
-  readonly batchId?: string | undefined
 }
 
 export interface UsageLedgerService {

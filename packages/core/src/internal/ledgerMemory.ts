@@ -2,9 +2,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Schema from "effect/Schema"
-import { SessionStoreError } from "../ClaudeError.js"
+import { type SessionStoreError } from "../ClaudeError.js"
 import { checked, inputError, tidyTags } from "../SessionRecord.js"
-import type { UsageEntry, UsageFilter, UsageGroup, UsageKey, UsageLedgerService, UsageSum } from "../UsageLedger.js"
+import { checkFilter, dayIn, PageLimit, quarterMs, type UsageFilter, UsageKey } from "../UsageFilter.js"
+import type { UsageEntry, UsageGroup, UsageLedgerService, UsageSum } from "../UsageLedger.js"
 
 /**
  * Entries for as long as the process lives. The newest are kept as they are; what is older is only in sums, by quarter
@@ -28,7 +29,7 @@ export class MemoryLedger implements UsageLedgerService {
     })
 
   readonly total: UsageLedgerService["total"] = (filter = {}) =>
-    Effect.as(checked("total", Filter, filter), filter).pipe(Effect.map((filter) => {
+    checkFilter("total", filter).pipe(Effect.map((filter) => {
       const sum = { ...nothing }
       for (const row of this.rows(filter)) add(sum, row)
       return sum
@@ -36,8 +37,8 @@ export class MemoryLedger implements UsageLedgerService {
 
   readonly by: UsageLedgerService["by"] = (key, { timeZone, ...filter } = {}) =>
     Effect.gen(this, function*() {
-      yield* checked("by", Key, key)
-      yield* checked("by", Filter, filter)
+      yield* checked("by", UsageKey, key)
+      yield* checkFilter("by", filter)
       const keysOf = key === "day" ? yield* dayOf(timeZone) : keys[key]
       const groups = new Map<string, Mutable>()
       for (const row of this.rows(filter)) {
@@ -53,8 +54,8 @@ export class MemoryLedger implements UsageLedgerService {
 
   readonly entries: UsageLedgerService["entries"] = ({ after, limit = 100, ...filter } = {}) =>
     Effect.gen(this, function*() {
-      yield* checked("entries", Filter, filter)
-      yield* checked("entries", Limit, limit)
+      yield* checkFilter("entries", filter)
+      yield* checked("entries", PageLimit, limit)
       const cursor = after === undefined ? undefined : yield* readCursor(after)
       const found: Array<UsageEntry> = []
       for (const entry of this.booked.values()) {
@@ -101,19 +102,6 @@ interface Folded extends Row {
   readonly sum: Mutable
 }
 
-const Filter = Schema.Struct({
-  since: Schema.optional(Schema.Finite),
-  until: Schema.optional(Schema.Finite),
-  model: Schema.optional(Schema.String),
-  sessionId: Schema.optional(Schema.String),
-  tag: Schema.optional(Schema.String),
-  batchId: Schema.optional(Schema.String)
-})
-
-const Key = Schema.Literal("day", "model", "session", "tag", "batch")
-
-const Limit = Schema.Int.pipe(Schema.between(1, 1000))
-
 const holds = ({ batchId, model, sessionId, since, tag, until }: UsageFilter, row: Keyed): boolean =>
   (since === undefined || row.at >= since) &&
   (until === undefined || row.at < until) &&
@@ -129,41 +117,18 @@ const keys: Readonly<Record<Exclude<UsageKey, "day">, (row: Keyed) => ReadonlyAr
   tag: ({ tags }) => tags.length === 0 ? [""] : tags
 }
 
-/** No time zone is off by less than a quarter of an hour. */
-const quarterMs = 15 * 60_000
-
+/** Each quarter of an hour is looked up once. */
 const dayOf = (
   timeZone: string | undefined
 ): Effect.Effect<(row: Keyed) => ReadonlyArray<string>, SessionStoreError> =>
-  Effect.try({
-    try: () => {
-      // As ISO 8601 has it, in whatever language the host speaks.
-      const format = new Intl.DateTimeFormat("en-US", {
-        timeZone,
-        calendar: "gregory",
-        numberingSystem: "latn",
-        year: "numeric",
-        month: "2-digit",
-        day: "2-digit"
-      })
-      const known = new Map<number, ReadonlyArray<string>>()
-      return ({ at }: Keyed) => {
-        const quarter = Math.floor(at / quarterMs)
-        const found = known.get(quarter)
-        if (found !== undefined) return found
-        const part = new Map(format.formatToParts(quarter * quarterMs).map(({ type, value }) => [type, value]))
-        const day = [`${part.get("year")?.padStart(4, "0")}-${part.get("month")}-${part.get("day")}`]
-        known.set(quarter, day)
-        return day
-      }
-    },
-    catch: () =>
-      new SessionStoreError({
-        operation: "by",
-        reason: "Other",
-        detail: `"${timeZone}" is no time zone`,
-        hint: "Give one such as Europe/Berlin; without one it is the host's."
-      })
+  Effect.map(dayIn(timeZone), (day) => {
+    const known = new Map<number, ReadonlyArray<string>>()
+    return ({ at }) => {
+      const quarter = Math.floor(at / quarterMs)
+      const found = known.get(quarter) ?? [day(quarter * quarterMs)]
+      known.set(quarter, found)
+      return found
+    }
   })
 
 const byKey = (one: UsageGroup, other: UsageGroup): number => one.key < other.key ? -1 : 1

@@ -1,6 +1,7 @@
 /** The ledger's entries: booked once, summed up by the database. */
 import { checked, inputError, tidyTags, wellFormed } from "@ccflow/core/SessionRecord"
-import type { UsageFilter, UsageGroup, UsageKey, UsageLedgerService } from "@ccflow/core/UsageLedger"
+import { checkFilter, dayIn, PageLimit, quarterMs, type UsageFilter, UsageKey } from "@ccflow/core/UsageFilter"
+import type { UsageGroup, UsageLedgerService } from "@ccflow/core/UsageLedger"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -9,7 +10,7 @@ import * as Encoding from "effect/Encoding"
 import * as Schema from "effect/Schema"
 import { readAll, type Whole } from "./rows.js"
 import type { Store } from "./store.js"
-import { dayIn, daysOf, quarterMs } from "./usageDays.js"
+import { daysOf } from "./usageDays.js"
 import { type EntryRow, readEntry, readSum, rowOf, type SumRow } from "./usageRows.js"
 
 /** @internal */
@@ -94,15 +95,15 @@ export const make = ({ run, sql, transaction }: Store): UsageLedgerService => {
 
     total: (filter = {}) =>
       Effect.gen(function*() {
-        yield* checked("total", Filter, filter)
+        yield* checkFilter("total", filter)
         const rows = yield* run("total", sql<SumRow>`SELECT ${sums} FROM ${found(filter)}`)
         return readSum(rows[0] ?? noRow)
       }),
 
     by: (key, { timeZone, ...filter } = {}) =>
       Effect.gen(function*() {
-        yield* checked("by", Key, key)
-        yield* checked("by", Filter, filter)
+        yield* checked("by", UsageKey, key)
+        yield* checkFilter("by", filter)
         if (key !== "day") return yield* groups(key, filter)
         const day = yield* dayIn(timeZone)
         const rows = yield* run(
@@ -117,8 +118,8 @@ export const make = ({ run, sql, transaction }: Store): UsageLedgerService => {
 
     entries: ({ after, limit = 100, ...filter } = {}) =>
       Effect.gen(function*() {
-        yield* checked("entries", Filter, filter)
-        yield* checked("entries", Limit, limit)
+        yield* checkFilter("entries", filter)
+        yield* checked("entries", PageLimit, limit)
         const cursor = after === undefined ? undefined : yield* readCursor(after)
         const behind = given(cursor, ([at, id]) => sql`(u.used_at, u.entry_id) > (${at}, ${id})`)
         const rows = yield* run(
@@ -140,19 +141,6 @@ export const make = ({ run, sql, transaction }: Store): UsageLedgerService => {
 
 /** Rows of one INSERT. SQLite takes 32,766 values, and holds the event loop for as long as a statement takes. */
 const longestInsert = 500
-
-const Filter = Schema.Struct({
-  since: Schema.optional(Schema.Finite),
-  until: Schema.optional(Schema.Finite),
-  model: Schema.optional(Schema.String),
-  sessionId: Schema.optional(Schema.String),
-  tag: Schema.optional(Schema.String),
-  batchId: Schema.optional(Schema.String)
-})
-
-const Key = Schema.Literal("day", "model", "session", "tag", "batch")
-
-const Limit = Schema.Int.pipe(Schema.between(1, 1000))
 
 const given = <A>(value: A | undefined, condition: (value: A) => Fragment): ReadonlyArray<Fragment> =>
   value === undefined ? [] : [condition(value)]
