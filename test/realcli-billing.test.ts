@@ -1,34 +1,11 @@
 import type { QueryOptions } from "ccflow"
 import { BillingMismatchError } from "ccflow"
-import { mkdir, writeFile } from "node:fs/promises"
-import { join } from "node:path"
 import { afterAll, assert, beforeAll, it } from "vitest"
+import { logIn } from "./support/logIn.js"
 import * as Api from "./support/MessagesApi.js"
 import { sandboxHome, type SandboxOptions } from "./support/RealCli.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { throughLibrary } from "./support/throughLibrary.js"
-
-/** A stored login, as `claude auth login` leaves it. */
-const logIn = async (home: string) => {
-  await mkdir(join(home, ".claude"), { recursive: true })
-  await writeFile(
-    join(home, ".claude", ".credentials.json"),
-    JSON.stringify({
-      claudeAiOauth: {
-        accessToken: "sk-ant-oat01-stored",
-        refreshToken: "sk-ant-ort01-stored",
-        expiresAt: Date.now() + 5 * 3_600_000,
-        scopes: ["user:inference", "user:profile"],
-        subscriptionType: "max"
-      }
-    }),
-    { mode: 0o600 }
-  )
-  await writeFile(
-    join(home, ".claude.json"),
-    JSON.stringify({ oauthAccount: { emailAddress: "a@b.example", organizationUuid: "o", accountUuid: "a" } })
-  )
-}
 
 interface Setting {
   readonly credentials?: NonNullable<SandboxOptions["credentials"]>
