@@ -2,10 +2,12 @@
 import { readFile, writeFile } from "node:fs/promises"
 import { cpus } from "node:os"
 import { fileURLToPath } from "node:url"
+import { changes, type Figure, figuresOf, report } from "./gate.js"
 import { cliVersion, provision, sdkVersion } from "./provision.js"
 import { type Section, table } from "./report.js"
 import { fake } from "./suite/fake.js"
 import { memory } from "./suite/memory.js"
+import { observed } from "./suite/observed.js"
 import { oneShot } from "./suite/oneShot.js"
 import { parse } from "./suite/parse.js"
 import { pipe } from "./suite/pipe.js"
@@ -14,11 +16,12 @@ import { sessions } from "./suite/sessions.js"
 import { startUp } from "./suite/startUp.js"
 import { toon } from "./suite/toon.js"
 
-const benchmarks = [parse, oneShot, pipe, startUp, memory, fake, sessions, records]
+const benchmarks = [parse, oneShot, pipe, startUp, memory, fake, observed, sessions, records]
 const counts = [toon]
 
 const args = process.argv.slice(2)
 const quick = args.includes("--quick")
+const gate = args.includes("--gate")
 const names = args.filter((arg) => !arg.startsWith("--"))
 const wanted = ({ name }: { readonly name: string }) => names.length === 0 || names.includes(name)
 const chosen = benchmarks.filter(wanted)
@@ -40,6 +43,8 @@ const facts = (): string => {
 const begin = "<!-- figures -->"
 const end = "<!-- /figures -->"
 
+const kept = fileURLToPath(new URL("./figures.json", import.meta.url))
+
 const save = async (figures: string): Promise<void> => {
   const path = fileURLToPath(new URL("./README.md", import.meta.url))
   const text = await readFile(path, "utf8")
@@ -50,7 +55,7 @@ const save = async (figures: string): Promise<void> => {
 }
 
 const startedAt = Date.now()
-const measured = async (): Promise<ReadonlyArray<string>> => {
+const measured = async (): Promise<ReadonlyArray<Section>> => {
   if (chosen.length === 0) return []
   const provisions = await provision()
   const context = { ...provisions, quick, rounds: (full: number, few: number) => quick ? few : full }
@@ -61,10 +66,22 @@ const measured = async (): Promise<ReadonlyArray<string>> => {
     sections.push(...await run(context))
     process.stderr.write(` ${Math.round((Date.now() - since) / 1000)} s\n`)
   }
-  return [`${facts()}.`, table(sections)]
+  return sections
 }
-const figures = [...await measured(), ...counted.map(({ table }) => table())].join("\n\n")
+const sections = await measured()
+const figures = [
+  ...(sections.length === 0 ? [] : [`${facts()}.`, table(sections)]),
+  ...(gate ? [] : counted.map(({ table }) => table()))
+].join("\n\n")
 console.log(figures)
-// Figures of a few rounds, or of a part, do not go beside those of a whole run.
-if (!quick && names.length === 0) await save(figures)
+if (gate) {
+  const before: ReadonlyArray<Figure> = JSON.parse(await readFile(kept, "utf8"))
+  const all = changes(before, figuresOf(sections))
+  console.log(`\n${report(all)}`)
+  process.exitCode = all.some(({ verdict }) => verdict === "worse") ? 1 : 0
+} else if (!quick && names.length === 0) {
+  // Figures of a few rounds, or of a part, do not go beside those of a whole run.
+  await save(figures)
+  await writeFile(kept, `${JSON.stringify(figuresOf(sections), null, 2)}\n`)
+}
 process.stderr.write(`${Math.round((Date.now() - startedAt) / 1000)} s in all\n`)

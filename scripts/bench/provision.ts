@@ -36,7 +36,8 @@ const programs = [
   "turns",
   "firstTurn",
   "idle",
-  "records"
+  "records",
+  "observed"
 ] as const
 export type Program = (typeof programs)[number]
 

@@ -1,9 +1,19 @@
 import { column, type Samples } from "./harness.js"
 import { paired, ratio, type Spread, spread } from "./statistics.js"
 
+/** A figure that later runs are compared with. */
+export interface Gauge {
+  readonly value: Spread
+  readonly rounds: number
+  readonly better: Budget["better"]
+}
+
 /** A row of the table, as text. */
 export interface Row {
   readonly what: string
+  /** Shown after it. */
+  readonly figure?: string
+  readonly gauge?: Gauge
   readonly cpu?: string
   readonly wall?: string
   readonly cpuRatio?: string
@@ -100,8 +110,16 @@ export const compare = (
       : { text: as === "added" ? `${ratio.median < 0 ? "" : "+"}${show(ratio, unit)}` : show(ratio) }
   const ratios = { cpu: shownRatio(of.cpu).text, wall: shownRatio(of.wall).text }
   const decisive = judged === "time" ? spread(column(samples, wall ?? "")) : of[judged].ratio
+  const gauged = budget === undefined ? of.cpu.ratio ?? of.wall.ratio : decisive
   return {
     what,
+    ...(gauged === undefined ? {} : {
+      gauge: {
+        value: gauged,
+        rounds: samples.rounds.length,
+        better: budget?.better ?? (as === "speed" ? "higher" : "lower")
+      }
+    }),
     ...definedOnly({ cpu: of.cpu.text, wall: of.wall.text, cpuRatio: ratios.cpu, wallRatio: ratios.wall }),
     ...(samples === base ? {} : { against }),
     ...(budget === undefined ? {} : { budget: showBudget(budget) }),
@@ -119,8 +137,9 @@ export const table = (sections: ReadonlyArray<Section>): string => {
   const lines: Array<ReadonlyArray<string>> = []
   for (const { rows, title } of sections) {
     lines.push([`**${title}**`, ...Array.from({ length: header.length - 1 }, () => "")])
-    for (const { against, budget, cpu, cpuRatio, verdict, wall, wallRatio, what } of rows) {
-      lines.push([what, cpu, wall, cpuRatio, wallRatio, against, budget, verdict].map((cell) => cell ?? ""))
+    for (const { against, budget, cpu, cpuRatio, figure, verdict, wall, wallRatio, what } of rows) {
+      const title = figure === undefined ? what : `${what}: ${figure}`
+      lines.push([title, cpu, wall, cpuRatio, wallRatio, against, budget, verdict].map((cell) => cell ?? ""))
     }
   }
   return markdown(header, lines)

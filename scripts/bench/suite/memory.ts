@@ -11,7 +11,9 @@ const row = (what: string, samples: Samples, judged: boolean): Row => {
   if (samples._tag === "leftOut") return leftOutRow(what, samples.reason)
   const peak = spread(column(samples, "peakMib"))
   return {
-    what: `${what}: ${show(peak, " MiB")}`,
+    what,
+    figure: show(peak, " MiB"),
+    gauge: { value: peak, rounds: samples.rounds.length, better: "lower" },
     cpu: show(spread(column(samples, "cpuMs")), " ms"),
     wall: show(spread(column(samples, "wallMs")), " ms"),
     ...(judged ? { budget: showBudget(budget), verdict: verdict(budget, peak) } : {})

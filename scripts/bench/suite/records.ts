@@ -35,6 +35,7 @@ export const records: Benchmark = {
           what: `${what}: \`SessionRepository\``,
           wall: show(spread(own), unit),
           wallRatio: show(speed),
+          gauge: { value: speed, rounds: base.length, better: "higher" },
           against: "better-sqlite3",
           ...(budget === undefined ? {} : { budget: showBudget(budget), verdict: verdict(budget, speed) })
         }

@@ -134,7 +134,9 @@ const idle = async (context: Context): Promise<Section> => {
     const heap = spread(column(samples, "heapKb"))
     const budget = { must: 30, aim: 15, better: "lower", unit: " KB" } as const
     return {
-      what: `${what}: heap ${show(heap, " KB")}, in all ${show(spread(column(samples, "rssKb")), " KB")}`,
+      what,
+      figure: `heap ${show(heap, " KB")}, in all ${show(spread(column(samples, "rssKb")), " KB")}`,
+      gauge: { value: heap, rounds: samples.rounds.length, better: "lower" },
       ...(judged ? { budget: showBudget(budget), verdict: verdict(budget, heap) } : {})
     }
   }
