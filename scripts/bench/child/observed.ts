@@ -59,7 +59,7 @@ const usual = Layer.merge(Events.layer, UsageLedger.layerMemory)
 const claude = FakeClaude.layer(() => ({ respond: () => turn }))
 const over = <Out, E, R>(layer: Layer.Layer<Out, E, R>) => Layer.provide(claude, Layer.provideMerge(layer, usual))
 
-const variants = {
+const variants: Record<Variant, Layer.Layer<Claude.Claude, unknown>> = {
   none: claude,
   usual: Layer.provide(claude, usual),
   oneKind: over(observing(["TokensUsed"])),
