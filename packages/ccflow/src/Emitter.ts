@@ -3,16 +3,16 @@
  */
 import type { Event, EventOf, EventType as Type } from "@ccflow/core/Events"
 import * as Events from "@ccflow/core/Events"
-import { EventFlow } from "./internal/eventFlow.js"
 import { type EventStream, eventStream, type EventStreamOptions } from "./internal/eventStream.js"
 import * as Owner from "./Owner.js"
 
 export type { EventStream, EventStreamOptions } from "./internal/eventStream.js"
 
 /**
- * Listeners are called one after the other, in the order of the events, and soon after them. What one of them throws or
- * rejects with is told once as a warning of the process; a promise is not waited for. Listening keeps no program alive,
- * and ends with the client.
+ * Listeners are called one after the other, in the order of the events, and soon after them: before the promise, or the
+ * iteration, ends whose call it was that told them. What one of them throws or rejects with is told once as a warning of
+ * the process; a promise is not waited for. Listening keeps no program alive, and ends with the client. A loop over the
+ * events comes to them in its own time.
  */
 export interface Emitter extends AsyncIterable<Event> {
   /** What it gives ends it. The same listener twice for one type is called once. */
@@ -26,8 +26,7 @@ export interface Emitter extends AsyncIterable<Event> {
 }
 
 /** Of one client. */
-export const make = ({ run }: Pick<Owner.Owner, "run">): Emitter => {
-  const flow = new EventFlow(() => run(Events.Events))
+export const make = ({ events: flow }: Pick<Owner.Owner, "events">): Emitter => {
   const add = <T extends Type>(type: T, listener: (event: EventOf<T>) => unknown, before: () => void = () => {}) => {
     const isOurs = Events.is(type)
     return flow.add(type, listener, (event) => {

@@ -19,6 +19,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import { abortError } from "./AbortError.js"
 import * as Decisions from "./Decisions.js"
 import * as Fallback from "./Fallback.js"
+import { EventFlow } from "./internal/eventFlow.js"
 import * as EventStore from "./internal/eventStore.js"
 import * as Exporting from "./internal/exporting.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
@@ -57,7 +58,10 @@ export interface Closable {
 /** What effects find here. */
 export type Services = Claude.Claude | Records.Records | Events.Events | UsageLedger.UsageLedger
 
-/** How effects are run here: by the client's runtime. While they run they keep Node alive. */
+/**
+ * How effects are run here: by the client's runtime. While they run they keep Node alive. They have ended when listeners
+ * have been told what they did.
+ */
 export type Run = <A, E>(
   effect: Effect.Effect<A, E, Services>,
   options?: { readonly signal?: AbortSignal }
@@ -68,6 +72,8 @@ export interface Owner {
   /** At once, where the services are there already. */
   readonly now: <A>(effect: Effect.Effect<A, never, Services>) => A | undefined
   readonly open: Set<Closable>
+  /** From the client's events to those who listen. */
+  readonly events: EventFlow
   /** What all calls start from, as far as it is known here. */
   readonly config: ClientConfig
   readonly close: () => Promise<void>
@@ -105,18 +111,23 @@ export const make = (
     await keepingAlive(runtime.dispose())
   }
 
+  const run: Run = (effect, options) =>
+    closed
+      ? Promise.resolve(Exit.die(abortError("the client is closed")))
+      : keepingAlive(
+        (built ??= runtime.runPromiseExit(Effect.void)).then((exit) => {
+          ready = Exit.isSuccess(exit)
+          return runtime.runPromiseExit(effect, options)
+        }).then((exit) => events.caughtUp()?.then(() => exit) ?? exit)
+      )
+
+  const events = new EventFlow(() => run(Events.Events))
+
   return {
     config,
     open,
-    run: (effect, options) =>
-      closed
-        ? Promise.resolve(Exit.die(abortError("the client is closed")))
-        : keepingAlive(
-          (built ??= runtime.runPromiseExit(Effect.void)).then((exit) => {
-            ready = Exit.isSuccess(exit)
-            return runtime.runPromiseExit(effect, options)
-          })
-        ),
+    events,
+    run,
     now: (effect) => ready && !closed ? runtime.runSync(effect) : undefined,
     close: () => closing ??= close()
   }

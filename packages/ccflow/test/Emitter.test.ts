@@ -1,10 +1,11 @@
 import * as Events from "@ccflow/core/Events"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
-import { makeClient } from "ccflow"
-import { Clock, Effect, Exit } from "effect"
+import { makeClient, type Query } from "ccflow"
+import { Clock, Exit } from "effect"
 import { assert, describe, expectTypeOf, it } from "vitest"
 import * as Emitter from "../src/Emitter.js"
+import { EventFlow } from "../src/internal/eventFlow.js"
 
 const clientOf = (script: Parameters<typeof FakeClaude.layer>[0]) => makeClient(FakeClaude.layer(script))
 const answering = () => clientOf({ respond: (prompt) => FakeCli.answer(`${prompt}!`) })
@@ -15,18 +16,15 @@ const turn = () => new Promise((resolve) => setImmediate(resolve))
 const emitting = () => {
   const bus = Events.unsafeMake(Clock.make())
   let asked = 0
-  const emitter = Emitter.make({
-    run: (effect) => {
-      asked++
-      return Effect.runPromiseExit(
-        Effect.provideService(effect, Events.Events, bus) as typeof effect & Effect.Effect<never>
-      )
-    }
+  const events = new EventFlow(async () => {
+    asked++
+    return Exit.succeed(bus)
   })
+  const emitter = Emitter.make({ events })
   const tell = (...figures: ReadonlyArray<number>) => {
     for (const waitedMs of figures) bus.tell({ _tag: "Queued", waitedMs })
   }
-  return { bus, emitter, tell, asked: () => asked }
+  return { bus, emitter, events, tell, asked: () => asked }
 }
 
 /** Warnings of the process while something runs. */
@@ -79,6 +77,40 @@ describe("client.events", () => {
     assert.strictEqual(heard.filter((type) => type === "SessionCreated").length, 1)
     assert.strictEqual(heard.filter((type) => type === "SessionClosed").length, 1)
     assert.isAbove(heard.indexOf("SessionClosed"), heard.indexOf("TurnCompleted"))
+  })
+
+  it("has told a listener, however slow, how a call ended when its promise settles or its loop ends", async () => {
+    const client = answering()
+    let heard: Array<string> = []
+    client.events.onAny(({ _tag }) => {
+      const until = performance.now() + 11
+      while (performance.now() < until);
+      heard.push(_tag)
+    })
+    const after = async (what: Promise<unknown>, told: string) => {
+      heard = []
+      await what
+      assert.include(heard, told)
+    }
+    const read = async (query: Query) => {
+      for await (const _ of query);
+    }
+    const readAnswer = async (query: Query) => {
+      for await (const { _tag } of query) if (_tag === "Result") break
+    }
+    const session = client.session()
+    await after(client.querySimple("hi"), "QueryEnded")
+    await after(read(client.query("hi")), "QueryEnded")
+    await after(readAnswer(client.query("hi")), "QueryEnded")
+    await after(client.batchQuery(["hi"]), "QueryEnded")
+    await after(client.pool.submit("hi").then(client.pool.wait), "QueryEnded")
+    await after(session.sendMessage("hi").result, "TurnCompleted")
+    await after(read(session.sendMessage("hi")), "TurnCompleted")
+    await after(readAnswer(session.sendMessage("hi")), "TurnCompleted")
+    await after(session.close(), "SessionClosed")
+    const last = client.session()
+    await last.sendMessage("hi").result
+    await after(client.close(), "SessionClosed")
   })
 
   it("is over where the client is closed before anything was asked, and after", async () => {
@@ -210,6 +242,27 @@ describe("an emitter", () => {
     assert.deepStrictEqual(heard, figures.slice(-16_384))
   })
 
+  it("says when it has caught up, also where it has forgotten what it was asked after", async () => {
+    const { emitter, events, tell } = emitting()
+    const heard: Array<number> = []
+    emitter.on("Queued", ({ waitedMs }) => heard.push(waitedMs))
+    await turn()
+    assert.isUndefined(events.caughtUp())
+    tell(1, 2)
+    const caughtUp = events.caughtUp()
+    tell(3)
+    assert.deepStrictEqual(heard, [])
+    await caughtUp
+    assert.includeMembers(heard, [1, 2])
+    tell(4)
+    const forgotten = events.caughtUp()
+    tell(...Array.from({ length: 16_400 }, (_, n) => n + 5))
+    await forgotten
+    await turn()
+    assert.notInclude(heard, 4)
+    assert.isUndefined(events.caughtUp())
+  })
+
   it("gives a loop the latest where it is slow, and says how many it has missed", async () => {
     const { bus, emitter, tell } = emitting()
     const loop = emitter.stream({ types: ["Queued"], capacity: 3 })
@@ -252,8 +305,8 @@ describe("an emitter", () => {
   })
 
   it("is over where there are no services to be had", async () => {
-    for (const run of [async () => Exit.die("none"), () => Promise.reject(new Error("none"))]) {
-      const loop = Emitter.make({ run }).stream()
+    for (const open of [async () => Exit.die("none"), () => Promise.reject(new Error("none"))]) {
+      const loop = Emitter.make({ events: new EventFlow(open) }).stream()
       assert.isTrue((await loop.next()).done)
     }
   })

@@ -13,6 +13,11 @@ interface Observer {
   stop: () => void
 }
 
+interface Due {
+  readonly to: Registration
+  readonly event: Event
+}
+
 interface Registration {
   readonly type: EventType | "any"
   readonly listener: unknown
@@ -23,11 +28,7 @@ interface Registration {
   complained: boolean
 }
 
-/**
- * From a client's bus to its listeners. It asks for the bus when the first comes, and is over when that is closed.
- *
- * @internal
- */
+/** From a client's bus to its listeners. It asks for the bus when the first comes, and is over when that is closed. */
 export class EventFlow {
   private readonly open: () => Promise<Exit.Exit<EventsService, unknown>>
   private readonly observers = new Set<Observer>()
@@ -35,7 +36,8 @@ export class EventFlow {
   private bus: EventsService | undefined
   private opening = false
   private over = false
-  private waiting: Array<{ readonly to: Registration; readonly event: Event }> = []
+  /** Calls that are due, and those who wait for the calls before them. */
+  private waiting: Array<Due | (() => void)> = []
   private draining = false
 
   constructor(open: () => Promise<Exit.Exit<EventsService, unknown>>) {
@@ -89,6 +91,11 @@ export class EventFlow {
     }
   }
 
+  /** Settles when the listeners have been called for all that was told so far. */
+  caughtUp(): Promise<void> | undefined {
+    return this.waiting.length === 0 ? undefined : new Promise((resolve) => this.waiting.push(resolve))
+  }
+
   private find(type: EventType | "any", listener: unknown): Registration | undefined {
     for (const each of this.registrations) if (each.type === type && each.listener === listener) return each
     return undefined
@@ -121,7 +128,10 @@ export class EventFlow {
   }
 
   private offer(to: Registration, event: Event): void {
-    if (this.waiting.length === most) this.waiting.shift()
+    if (this.waiting.length >= most) {
+      const dropped = this.waiting.shift()
+      if (typeof dropped === "function") dropped()
+    }
     this.waiting.push({ to, event })
     if (this.draining) return
     this.draining = true
@@ -132,8 +142,9 @@ export class EventFlow {
   private drain(): void {
     const until = performance.now() + atOnce
     for (let at = 0; at < this.waiting.length; at++) {
-      const { event, to } = this.waiting[at]!
-      call(to, event)
+      const due = this.waiting[at]!
+      if (typeof due === "function") due()
+      else call(due.to, due.event)
       if (performance.now() < until) continue
       this.waiting = this.waiting.slice(at + 1)
       setImmediate(() => this.drain())
