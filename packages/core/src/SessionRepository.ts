@@ -37,7 +37,8 @@ export interface MessagePage {
 export interface SessionRepositoryService {
   /**
    * Stores a session. Of one that is stored already everything is replaced but the figures (`turnCount`, `usage`,
-   * `costUsd`, `durationMs`): only `endTurn` moves those, so that an old copy saved late loses none.
+   * `costUsd`, `durationMs`), which only `endTurn` moves, and the tags, which only `addTags` and `removeTags` change: an
+   * old copy that is saved late undoes none of them.
    */
   readonly save: (record: SessionRecord) => Effect.Effect<void, SessionStoreError>
   readonly get: (sessionId: string) => Effect.Effect<Option.Option<SessionRecord>, SessionStoreError>

@@ -1,4 +1,4 @@
-import { Message, Session, SessionHolder, SessionManager, SessionRepository } from "@ccflow/core"
+import { Message, Session, SessionHolder, SessionManager, SessionRepository, UsageLedger } from "@ccflow/core"
 import type { SessionRecord } from "@ccflow/core/SessionRecord"
 import { FakeClaude, FakeCli } from "@ccflow/testing"
 import { assert, describe, it } from "@effect/vitest"
@@ -259,6 +259,24 @@ describe("a record", () => {
       const [now, then] = [after[0], before[0]].map(({ sessions }) => sessions.map(({ status, ...rest }) => rest))
       assert.deepStrictEqual(now, then)
     }).pipe(provided()))
+
+  it.scoped("has what it uses booked under its tags, also when it is deleted, forked or resumed", () =>
+    Effect.gen(function*() {
+      const { close, create, delete: remove, resume } = yield* manager
+      const { by } = yield* UsageLedger.UsageLedger
+      const booked = Effect.map(by("tag"), (groups) => groups.map(({ entries, key }) => [key, entries]))
+      const session = yield* create({ tags: ["work"] })
+      yield* say(session, "one")
+      assert.deepStrictEqual(yield* booked, [["work", 1]])
+      const sessionId = yield* session.id
+      yield* soon(close(sessionId))
+      const resumed = yield* resume(sessionId)
+      yield* say(resumed, "two")
+      yield* say(yield* soon(resumed.fork()), "three")
+      assert.deepStrictEqual(yield* booked, [["work", 3]])
+      yield* soon(remove(sessionId))
+      assert.deepStrictEqual(yield* booked, [["work", 3]])
+    }).pipe(provided(), Effect.provide(UsageLedger.layerMemory)))
 
   it.scoped("gets and loses tags, live or not", () =>
     Effect.gen(function*() {

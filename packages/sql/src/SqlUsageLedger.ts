@@ -2,7 +2,7 @@
  * The ledger in a database: SQLite or PostgreSQL, through any client of `@effect/sql`, beside the sessions. Any number of
  * processes book in it at once, and each of them sees what all have used.
  *
- * An entry has its own tags and those of its session, as long as that has them.
+ * An entry has its own tags and those that its session has now, or had when it was deleted.
  */
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import { UsageLedger, type UsageLedgerService } from "@ccflow/core/UsageLedger"

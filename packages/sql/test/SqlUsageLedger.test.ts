@@ -53,7 +53,7 @@ for (const { layer, name, skip } of databases) {
 
     for (const { name, run } of suite) it.effect(name, () => provided(run))
 
-    it.effect("an entry has its session's tags beside its own, each once, as long as the session has them", () =>
+    it.effect("an entry has its session's tags beside its own, each once, and keeps them when that is deleted", () =>
       provided(Effect.gen(function*() {
         const ledger = yield* UsageLedger
         const sessions = yield* SessionRepository
@@ -73,10 +73,14 @@ for (const { layer, name, skip } of databases) {
         yield* sessions.addTags("s", ["later"])
         yield* sessions.removeTags("s", ["both"])
         assert.deepStrictEqual(yield* cost, [["", 24], ["session", 7], ["later", 3], ["both", 1], ["own", 1]])
-        // What was used stays used.
+        // What was spent stays booked.
         yield* sessions.delete("s")
-        assert.deepStrictEqual(yield* cost, [["", 26], ["session", 4], ["both", 1], ["own", 1]])
+        assert.deepStrictEqual(yield* cost, [["", 24], ["session", 7], ["later", 3], ["both", 1], ["own", 1]])
         assert.strictEqual((yield* ledger.total()).costUsd, 31)
+        assert.strictEqual((yield* ledger.total({ tag: "later" })).costUsd, 3)
+        yield* sessions.save(session("s", { tags: ["again"] }))
+        assert.strictEqual((yield* ledger.total({ tag: "later" })).costUsd, 3)
+        assert.strictEqual((yield* ledger.total({ tag: "again" })).costUsd, 3)
       })))
 
     it.effect("more entries than one statement takes are booked together, and those that a database cannot hold", () =>

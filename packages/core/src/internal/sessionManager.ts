@@ -119,7 +119,7 @@ export const make = (
       )
 
     return {
-      create: ({ tags = [], ...given } = {}) => live.add(Effect.provideService(start(given), Draft, { tags })),
+      create: (given = {}) => live.add(Effect.provideService(start(given), Draft, { tags: given.tags ?? [] })),
       get: (sessionId) => live.find(sessionId),
       live: live.all,
       resume: (sessionId, given = {}) =>

@@ -52,8 +52,8 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
       Effect.map(tidy("save", given), (record) => {
         const before = sessions.get(record.sessionId)
         if (before === undefined) return void sessions.set(record.sessionId, { record, turns: [] })
-        const { costUsd, durationMs, turnCount, usage } = before.record
-        before.record = { ...record, costUsd, durationMs, turnCount, usage }
+        const { costUsd, durationMs, tags, turnCount, usage } = before.record
+        before.record = { ...record, costUsd, durationMs, tags, turnCount, usage }
       }),
 
     get: (id) => Effect.sync(() => Option.map(found(id), ({ record }) => copy(record))),

@@ -87,6 +87,7 @@ export const make = (
         transaction(
           "save",
           Effect.gen(function*() {
+            const known = yield* hold(record.sessionId)
             yield* sql`INSERT INTO ccflow_sessions ${
               sql.insert({
                 session_id: record.sessionId,
@@ -113,8 +114,7 @@ export const make = (
               title_folded = excluded.title_folded, model = excluded.model, cwd = excluded.cwd,
               created_at = excluded.created_at, updated_at = excluded.updated_at, options = excluded.options,
               cli_version = excluded.cli_version`
-            yield* sql`DELETE FROM ccflow_session_tags WHERE session_id = ${record.sessionId}`
-            yield* insertTags(record.sessionId, record.tags)
+            if (!known) yield* insertTags(record.sessionId, record.tags)
           })
         )),
 
@@ -133,6 +133,10 @@ export const make = (
             SELECT turn_id FROM ccflow_turns WHERE session_id = ${id}
           )`
           yield* sql`DELETE FROM ccflow_turns WHERE session_id = ${id}`
+          // What was spent stays booked under them.
+          yield* sql`INSERT INTO ccflow_usage_tags (entry_id, tag)
+            SELECT u.entry_id, t.tag FROM ccflow_usage u JOIN ccflow_session_tags t ON t.session_id = u.session_id
+            WHERE u.session_id = ${id} ON CONFLICT (entry_id, tag) DO NOTHING`
           yield* sql`DELETE FROM ccflow_session_tags WHERE session_id = ${id}`
           yield* sql`DELETE FROM ccflow_leases WHERE session_id = ${id}`
           yield* sql`DELETE FROM ccflow_sessions WHERE session_id = ${id}`

@@ -32,11 +32,12 @@ export const sessions: ReadonlyArray<Promised> = [
     })),
 
   promise(
-    "saving again replaces everything but the figures, which only the end of a turn moves",
+    "saving again replaces everything but the figures and the tags, which others move meanwhile",
     (repository) =>
       Effect.gen(function*() {
         const before = session("s", { title: "old", model: "opus", tags: ["a"], parentId: "p", cliVersion: "1" })
         yield* repository.save(before)
+        yield* repository.addTags("s", ["meanwhile"])
         yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" })
         yield* repository.endTurn("t", { status: "completed", usage: usage(1), costUsd: 0.5 })
         const stored = Option.getOrThrow(yield* repository.get("s"))
@@ -54,13 +55,18 @@ export const sessions: ReadonlyArray<Promised> = [
           usage: usage(77)
         })
         yield* repository.save(after)
-        const { costUsd, durationMs, turnCount, usage: tokens } = stored
+        const { costUsd, durationMs, tags, turnCount, usage: tokens } = stored
         yield* same("figures", { costUsd, turnCount, tokens }, { costUsd: 0.5, turnCount: 1, tokens: usage(1) })
+        yield* same("tags", tags, ["a", "meanwhile"])
         yield* same(
           "s",
           yield* repository.get("s"),
-          Option.some({ ...after, costUsd, durationMs, turnCount, usage: tokens })
+          Option.some({ ...after, costUsd, durationMs, tags, turnCount, usage: tokens })
         )
+        yield* repository.removeTags("s", ["a"])
+        yield* repository.save(stored)
+        yield* same("removed meanwhile", Option.getOrThrow(yield* repository.get("s")).tags, ["meanwhile"])
+        yield* repository.save(after)
         yield* same("by its new title", yield* repository.count({ search: "NEW" }), 1)
         yield* same("by its old one", yield* repository.count({ search: "old" }), 0)
       })
