@@ -10,45 +10,33 @@
  * deadlines are those of `Policies`.
  */
 import { Anthropic } from "@anthropic-ai/sdk"
-import * as AgentOptions from "@ccflow/core/AgentOptions"
-import * as Claude from "@ccflow/core/Claude"
-import { ClaudeConfig, CurrentOptions } from "@ccflow/core/ClaudeConfig"
-import { CliExitError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { Claude } from "@ccflow/core/Claude"
+import * as ClaudeBackend from "@ccflow/core/ClaudeBackend"
+import type { ClaudeConfig } from "@ccflow/core/ClaudeConfig"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import { Deadline } from "@ccflow/core/Deadline"
-import * as Hooks from "@ccflow/core/Hooks"
-import * as Permissions from "@ccflow/core/Permissions"
 import * as Policies from "@ccflow/core/Policies"
-import type { Wait } from "@ccflow/core/Policy"
 import { Pricing } from "@ccflow/core/Pricing"
-import * as Tools from "@ccflow/core/Tools"
 import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { type AnthropicOptions, decode, fromEnvironment } from "./AnthropicOptions.js"
 import * as Exchange from "./internal/exchange.js"
 import { refusal } from "./internal/failures.js"
-import { apiKeySource } from "./internal/reply.js"
-import { commandOf, textsOf, toRequest } from "./internal/request.js"
-import { unsupported } from "./OptionSupport.js"
+import { refusedOf, toRequest } from "./internal/request.js"
 
 export type { AnthropicOptions } from "./AnthropicOptions.js"
 
-/** What it is made of: the options that all queries start from, and the policies. */
-export type Requirements = ClaudeConfig | Policies.Policies
-
 export const make = (
   options: AnthropicOptions
-): Effect.Effect<Claude.Claude["Type"], InvalidOptionsError, Requirements> =>
+): Effect.Effect<Claude["Type"], InvalidOptionsError, ClaudeBackend.Requirements> =>
   Effect.gen(function*() {
     const { apiKey, baseUrl, fetch, maxTokens, model } = yield* decode(options)
-    const { defaults: configured } = yield* ClaudeConfig
     const deadline = yield* Deadline
-    const policies = yield* Policies.make
     const pricing = yield* Pricing
     const booking = yield* UsageLedger.booking
     const key = Redacted.value(apiKey)
@@ -61,58 +49,26 @@ export const make = (
       timeout: 2 ** 31 - 1,
       // It would write what it cannot read to the console.
       logLevel: "off",
-      // Nor has it a say in what is traced.
+      // Nor has it a say in what is traced, and the API is told of no trace.
       openTelemetry: { traces: false, propagation: false },
       ...(fetch === undefined ? {} : { fetch })
     })
-    const target = { cli: baseUrl, account: `#${(Hash.string(key) >>> 0).toString(16)}` }
+    const { hostname, origin, pathname } = new URL(baseUrl)
+    // Without what a proxy may be logged in to with.
+    const target = { cli: `${origin}${pathname}`, account: `#${(Hash.string(key) >>> 0).toString(16)}` }
 
-    const query: Claude.Claude["Type"]["query"] = (
-      prompt,
-      { hooks, interruptWhen, permissions, priority: _, toolSets, ...given } = {}
-    ) =>
-      Claude.fromPull(Effect.gen(function*() {
-        if (prompt.length === 0 || (typeof prompt === "string" && prompt.trim() === "")) {
-          return yield* new InvalidOptionsError({
-            field: "prompt",
-            detail: "it must be text or blocks, and not empty",
-            hint: "Ask something."
-          })
+    const query = yield* ClaudeBackend.queries((question) =>
+      Effect.gen(function*() {
+        const refused = refusedOf(question)
+        if (refused !== undefined) return yield* refused
+        const request = yield* toRequest(question, { maxTokens, model })
+        return {
+          target: { ...target, model: request.models[0] },
+          server: hostname,
+          open: Exchange.open({ client, key, deadline, pricing, booking, question, request })
         }
-        const options = yield* AgentOptions.decode(AgentOptions.merge(configured, yield* CurrentOptions, given))
-        const command = commandOf(prompt, options)
-        const refused = [
-          ...unsupported(options),
-          ...(permissions === undefined && (yield* Permissions.Permissions) === undefined ? [] : ["permissions"]),
-          ...((hooks ?? []).length === 0 && (yield* Hooks.Hooks).length === 0 ? [] : ["hooks"]),
-          ...((toolSets ?? []).length === 0 && (yield* Tools.Tools).length === 0 ? [] : ["toolSets"]),
-          ...(command === undefined ? [] : [`the command ${command}`])
-        ]
-        if (refused.length > 0) return yield* refusal(refused)
-        const asked = yield* toRequest(prompt, options, { maxTokens, model })
-        const secrets = [key, ...textsOf(prompt, options)]
-        const wait = interruptWhen === undefined ? identity : waitUnless(interruptWhen)
-        const purpose = yield* UsageLedger.purposeOf(options.tags)
-        const id = crypto.randomUUID()
-        const book: Exchange.Parts["book"] = (sessionId, { costUsd, messageId, model, usage }, at, basis) =>
-          booking([{
-            entryId: `${sessionId}/${messageId}`,
-            at,
-            basis,
-            model,
-            usage,
-            costUsd,
-            listUsd: costUsd,
-            sessionId,
-            callId: id,
-            turnId: undefined,
-            ...purpose,
-            apiKeySource
-          }])
-        const call = { id, prompt, options, target: { ...target, model: asked.models[0] }, wait }
-        const run = Exchange.open({ client, deadline, asked, options, interruptWhen, secrets, pricing, book })
-        return yield* Claude.toPull(policies.around(call)(Claude.fromPull(run)))
-      }))
+      })
+    )
 
     return { query, session: () => Effect.fail(refusal(["a session: it answers one query at a time"])) }
   })
@@ -120,35 +76,14 @@ export const make = (
 /** With the policies that it is given. */
 export const layerWith = (
   options: AnthropicOptions
-): Layer.Layer<Claude.Claude, InvalidOptionsError, Requirements> => Layer.effect(Claude.Claude, make(options))
+): Layer.Layer<Claude, InvalidOptionsError, ClaudeBackend.Requirements> => Layer.effect(Claude, make(options))
 
 /** With the default policies, its own: a breaker or a limit of the CLI's is not shared. */
-export const layer = (options: AnthropicOptions): Layer.Layer<Claude.Claude, InvalidOptionsError, ClaudeConfig> =>
+export const layer = (options: AnthropicOptions): Layer.Layer<Claude, InvalidOptionsError, ClaudeConfig> =>
   Layer.provide(layerWith(options), Policies.layer)
 
 /** `layer` of what a configuration says; without one, of the environment. */
 export const layerConfig = (
   config: Config.Config.Wrap<AnthropicOptions> = fromEnvironment
-): Layer.Layer<Claude.Claude, InvalidOptionsError | ConfigError.ConfigError, ClaudeConfig> =>
+): Layer.Layer<Claude, InvalidOptionsError | ConfigError.ConfigError, ClaudeConfig> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
-
-// ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-/** While a policy lets the call wait nothing has been sent: an interrupt then gives it up. */
-const waitUnless = (interrupted: Effect.Effect<unknown>): Wait => (effect) =>
-  Effect.raceFirst(
-    effect,
-    Effect.zipRight(
-      interrupted,
-      Effect.fail(
-        new CliExitError({
-          reason: "Interrupted",
-          detail: "the call was given up before it had begun",
-          facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId: "", frames: 0 },
-          hint: "Nothing was sent."
-        })
-      )
-    )
-  )

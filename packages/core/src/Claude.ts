@@ -15,11 +15,13 @@ import { CliProcess } from "./CliProcess.js"
 import { type Claim, Concurrency, CurrentClaim } from "./Concurrency.js"
 import { Deadline } from "./Deadline.js"
 import { lastAnswer } from "./internal/answer.js"
+import { asking, idOf } from "./internal/asking.js"
 import { Bookkeeper } from "./internal/books.js"
 import { connect as connectWith } from "./internal/connection.js"
-import { type FallbackOptions, type FallbackWhen, falling } from "./internal/fallback.js"
+import * as Falling from "./internal/fallback.js"
 import * as Host from "./internal/host.js"
 import * as Observation from "./internal/observation.js"
+import { CurrentPart } from "./internal/part.js"
 import { checkPrompt } from "./internal/prompt.js"
 import * as Recorder from "./internal/recorder.js"
 import * as Run from "./internal/run.js"
@@ -78,6 +80,7 @@ export const make = (
     const { defaults } = yield* ClaudeConfig
     const deadline = yield* Deadline
     const policies = yield* Policies.make
+    const { budget, others } = yield* Policies.parts
     const observation = yield* Observation.make
     const connect = connectWith(
       yield* CliProcess,
@@ -86,6 +89,8 @@ export const make = (
       new Bookkeeper(yield* UsageLedger.current, observation.events, yield* Pricing)
     )
     const pool = yield* WarmPool.make(warm, defaults, connect)
+
+    const around = { budget, observation, policies: others }
 
     const resolve = ({ hooks, permissions, toolSets, ...given }: Omit<ClaudeOptions, "interruptWhen" | "priority">) =>
       Effect.gen(function*() {
@@ -101,7 +106,8 @@ export const make = (
         yield* checkPrompt(prompt)
         const { host, options } = yield* resolve(given)
         const wait = interruptWhen === undefined ? patiently : waitUnless(interruptWhen)
-        const id = crypto.randomUUID()
+        const part = yield* CurrentPart
+        const id = idOf(part)
         const charge = { ...(yield* UsageLedger.purposeOf(options.tags)), callId: id, turnId: undefined }
         const call: Observation.ObservedCall = {
           id,
@@ -112,14 +118,13 @@ export const make = (
           sessionId: () => options.sessionId ?? "",
           contexts: host.context === undefined ? [] : [host.context]
         }
-        const run = observation.attempt(call)(
+        const attempt = observation.attempt(call)(
           Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, wait, charge })
         )
-        const claimed = priority === undefined
-          ? run
-          : Effect.provideService(run, CurrentClaim, yield* claimOf(priority))
-        const policed = policies.around({ id, prompt, options, target: targetOf(options), wait })(streamed(claimed))
-        return yield* observation.whole(call)(pullOf(policed))
+        const run = priority === undefined
+          ? attempt
+          : Effect.provideService(attempt, CurrentClaim, yield* claimOf(priority))
+        return yield* asking(around, { call, part, run, target: targetOf(options), wait })
       }))
 
     const session = (
@@ -196,24 +201,25 @@ export const fromPull = <R>(
 
 /**
  * Asks another one where the first cannot answer: once, for the failures that are named, and never for a run of which
- * anything was answered or done. The first one is asked first every time, so that it answers again as soon as it can. A
- * fallback is told of: as a `Status` of the kind `fallback` among the messages, to `onFallback`, and in the metric
- * `ccflow_fallbacks_total`. Where the other one refuses the options, the error is the first one's. Sessions have none.
+ * anything was answered or done. The first one is asked first every time, so that it answers again as soon as it can. Both
+ * are one call for who looks on: its events have one id, its span has the attempts of both, and it is under the budget of
+ * the first. A fallback is told of: as a `Status` of the kind `fallback` among the messages, to `onFallback`, as
+ * `FellBack`, and in the metric `ccflow_fallbacks_total`. Where the other one refuses the options, the error is the first
+ * one's. Sessions have none.
  */
 export const withFallback = (
   primary: Claude["Type"],
   fallback: Claude["Type"],
-  when: FallbackWhen,
-  options: FallbackOptions = {}
+  when: Falling.FallbackWhen,
+  options: Falling.FallbackOptions = {}
 ): Claude["Type"] => ({
   query: (prompt, given) =>
-    streamed(falling(
-      pullOf(primary.query(prompt, given)),
-      Effect.suspend(() => pullOf(fallback.query(prompt, given))),
-      targetOf(given ?? {}),
+    streamed(Falling.withFallback(pullOf(primary.query(prompt, given)), {
+      fallback: Effect.suspend(() => pullOf(fallback.query(prompt, given))),
+      target: targetOf(given ?? {}),
       when,
-      options
-    )),
+      ...options
+    })),
   session: primary.session
 })
 
@@ -221,8 +227,8 @@ export const withFallback = (
 export const layerWithFallback = <Out, E, R, Out2, E2, R2>(
   primary: Layer.Layer<Claude | Out, E, R>,
   fallback: Layer.Layer<Claude | Out2, E2, R2>,
-  when: FallbackWhen,
-  options?: FallbackOptions
+  when: Falling.FallbackWhen,
+  options?: Falling.FallbackOptions
 ): Layer.Layer<Claude | Out, E | E2, R | R2> =>
   Layer.zipWith(
     primary,

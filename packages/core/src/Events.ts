@@ -144,7 +144,7 @@ export interface EventTypes {
   readonly Parked: Common & { readonly limit: string; readonly until?: number | undefined }
   /** It waits no more: it goes on, or its caller has given it up. */
   readonly Unparked: Common & { readonly limit: string; readonly waitedMs: number }
-  /** A call goes to the fallback. It is told between the two calls, and belongs to neither. */
+  /** A call goes on with the fallback, whose answer is its end. */
   readonly FellBack: Common & { readonly cause: string; readonly error: ClaudeError }
   readonly TimedOut: Common & { readonly phase: string; readonly timeoutMs: number }
   /** The CLI asks whether a tool may run. */

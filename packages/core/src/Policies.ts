@@ -15,15 +15,16 @@ import * as RateLimiter from "./RateLimiter.js"
 import * as Retry from "./Retry.js"
 import * as UsageLimit from "./UsageLimit.js"
 
-/** What a `Claude` needs. To replace one, merge another layer of it over these. */
-export type Policies =
+/** Those that are put around a stream. */
+export type Around =
   | Budget.Budget
   | Retry.Retry
   | CircuitBreaker.CircuitBreaker
   | RateLimiter.RateLimiter
   | UsageLimit.UsageLimit
-  | Deadline.Deadline
-  | Concurrency.Concurrency
+
+/** What a `Claude` needs. To replace one, merge another layer of it over these. */
+export type Policies = Around | Deadline.Deadline | Concurrency.Concurrency
 
 /** What a client asks of them. `false` does without one. */
 export interface PolicyOptions {
@@ -74,37 +75,41 @@ export const layerWith = (
 export const layer: Layer.Layer<Policies, InvalidOptionsError> = Layer.suspend(() => layerWith({}))
 
 /**
- * Those that are put around a stream, as one. Outermost first: what may cost nothing more does not wait or count as a
- * failure, a retry goes through the breaker again, a call that waits for its turn is not one that fails, and no deadline
- * runs before it may begin. `Deadline` and `Concurrency` are within, where the process is.
+ * Those that are put around a stream. `budget` is outermost: what may cost nothing more does not wait or count as a
+ * failure, and whoever takes over for the others spends it as well. In the others a retry goes through the breaker again,
+ * a call that waits for its turn is not one that fails, and no deadline runs before it may begin. `Deadline` and
+ * `Concurrency` are within, where the process is.
  */
-export const make: Effect.Effect<
-  Policy,
-  never,
-  Budget.Budget | Retry.Retry | CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | UsageLimit.UsageLimit
-> = Effect.gen(function*() {
-  const budget = yield* Budget.Budget
-  const retry = yield* Retry.Retry
-  const breaker = yield* CircuitBreaker.CircuitBreaker
-  const rateLimiter = yield* RateLimiter.RateLimiter
-  const usageLimit = yield* UsageLimit.UsageLimit
-  const all = [budget, retry, breaker, rateLimiter, usageLimit]
-  if (all.every(({ around }) => around === noop.around)) return noop
-  return {
-    around: (call) => (messages) =>
-      messages.pipe(
-        usageLimit.around(call),
-        rateLimiter.around(call),
-        breaker.around(call),
-        retry.around(call),
-        budget.around(call)
-      )
+export const parts: Effect.Effect<{ readonly budget: Policy; readonly others: Policy }, never, Around> = Effect.gen(
+  function*() {
+    const budget = yield* Budget.Budget
+    const retry = yield* Retry.Retry
+    const breaker = yield* CircuitBreaker.CircuitBreaker
+    const rateLimiter = yield* RateLimiter.RateLimiter
+    const usageLimit = yield* UsageLimit.UsageLimit
+    const all = [retry, breaker, rateLimiter, usageLimit]
+    return {
+      budget,
+      others: all.every(isNoop) ? noop : {
+        around: (call) => (messages) =>
+          messages.pipe(usageLimit.around(call), rateLimiter.around(call), breaker.around(call), retry.around(call))
+      }
+    }
   }
-})
+)
+
+/** All of them as one. */
+export const make: Effect.Effect<Policy, never, Around> = Effect.map(
+  parts,
+  ({ budget, others }) =>
+    isNoop(budget) ? others : { around: (call) => (messages) => budget.around(call)(others.around(call)(messages)) }
+)
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+const isNoop = ({ around }: Policy): boolean => around === noop.around
 
 interface Environment {
   readonly maxConcurrent: number | undefined

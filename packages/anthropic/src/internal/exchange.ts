@@ -1,6 +1,7 @@
 import type { Anthropic } from "@anthropic-ai/sdk"
 import { Stream as Sse } from "@anthropic-ai/sdk/core/streaming"
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
+import type { Answer, Question } from "@ccflow/core/ClaudeBackend"
 import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "@ccflow/core/ClaudeError"
 import type { Deadline } from "@ccflow/core/Deadline"
 import type { Message, Result } from "@ccflow/core/Message"
@@ -14,26 +15,23 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
-import { cutOff, failureOf, failureOfEvent, malformed, type Secrets } from "./failures.js"
-import { Reply, type Used } from "./reply.js"
-import type { Asked } from "./request.js"
+import { cutOff, failureOf, failureOfEvent, malformed } from "./failures.js"
+import { Reply } from "./reply.js"
+import { apiKeySource, type Request } from "./request.js"
 
 /** What a run over the API is made of. */
 export interface Parts {
   readonly client: Anthropic
+  /** It is told to nobody but the API. */
+  readonly key: string
   readonly deadline: Deadline["Type"]
-  readonly asked: Asked
-  readonly options: QueryOptions
-  readonly interruptWhen: Effect.Effect<unknown> | undefined
-  readonly secrets: Secrets
   readonly pricing: PricingService
-  /** Books what an answer has used, once: when it ends, or when it is cut. */
-  readonly book: (sessionId: string, used: Used, at: number, basis: UsageEntry["basis"]) => Effect.Effect<void>
+  readonly booking: (entries: ReadonlyArray<UsageEntry>) => Effect.Effect<void>
+  readonly question: Question
+  readonly request: Request
 }
 
-/** The next messages; the failure `None` is the good end. */
-export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>>
+type Pull = Effect.Effect.Success<Answer["open"]>
 
 type Events = AsyncIterator<{ readonly event: string | null; readonly data: string }, unknown>
 
@@ -41,10 +39,10 @@ type Events = AsyncIterator<{ readonly event: string | null; readonly data: stri
  * One prompt, one answer. Nothing is sent before the first pull, and closing the scope takes the request back. While
  * nobody pulls nothing is read, and no silence is counted.
  */
-export const open = (
-  { asked, book, client, deadline, interruptWhen, options, pricing, secrets }: Parts
-): Effect.Effect<Pull, never, Scope.Scope> =>
+export const open = ({ booking, client, deadline, key, pricing, question, request }: Parts): Answer["open"] =>
   Effect.gen(function*() {
+    const { interruptWhen, options } = question
+    const secrets = [key, ...request.texts]
     const controller = yield* Effect.acquireRelease(
       Effect.sync(() => new AbortController()),
       (abort) => Effect.sync(() => abort.abort())
@@ -55,21 +53,37 @@ export const open = (
     }
     const limits = deadline.limits(options)
     const startedAt = yield* Clock.currentTimeMillis
-    const reply = new Reply(options.sessionId ?? crypto.randomUUID(), asked.models[0], options, pricing)
-    const waiting: Array<string> = [...asked.models]
+    const reply = new Reply(options.sessionId ?? crypto.randomUUID(), request.models[0], options, pricing)
+    const waiting: Array<string> = [...request.models]
     let events: Events | undefined
     let over = false
     let verdict: Option.Option<ClaudeError> = Option.none()
     let booked = false
 
-    const booking = (basis: UsageEntry["basis"]): Effect.Effect<void> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const used = reply.used(now)
+    /** What the answer has used, once: when it ends, or when it is cut. */
+    const book = (basis: UsageEntry["basis"]): Effect.Effect<void> =>
+      Effect.flatMap(Clock.currentTimeMillis, (at) => {
+        const used = reply.used(at)
         if (booked || used === undefined) return Effect.void
         booked = true
-        return book(reply.sessionId, used, now, basis)
+        const { costUsd, messageId, model, usage } = used
+        const { sessionId } = reply
+        return booking([{
+          entryId: `${sessionId}/${messageId}`,
+          at,
+          basis,
+          model,
+          usage,
+          costUsd,
+          listUsd: costUsd,
+          sessionId,
+          callId: question.id,
+          turnId: undefined,
+          ...question.purpose,
+          apiKeySource
+        }])
       })
-    yield* Effect.addFinalizer(() => booking("estimated"))
+    yield* Effect.addFinalizer(() => book("estimated"))
 
     const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ClaudeError> =>
       Effect.catchAll(
@@ -79,10 +93,10 @@ export const open = (
 
     /** The first model that is not overloaded. */
     const begin: Effect.Effect<Events | Message, ClaudeError> = Effect.suspend(() => {
-      const model = waiting.shift() ?? asked.models[0]
+      const model = waiting.shift() ?? request.models[0]
       return attempt(() =>
         client.post("/v1/messages", {
-          body: { model, ...asked.body },
+          body: { model, ...request.body },
           stream: true,
           signal: controller.signal,
           ...(options.betas === undefined ? {} : { headers: { "anthropic-beta": options.betas.join(",") } })
@@ -123,7 +137,7 @@ export const open = (
       })
 
     const finish = (stopped: boolean): Effect.Effect<ReadonlyArray<Message>> =>
-      Effect.map(Effect.zipRight(booking(stopped ? "estimated" : "reported"), Clock.currentTimeMillis), (now) => {
+      Effect.map(Effect.zipRight(book(stopped ? "estimated" : "reported"), Clock.currentTimeMillis), (now) => {
         const told = reply.end({ at: now, durationMs: now - startedAt, interrupted: stopped })
         const { error, result } = judged(told.result, reply.refusal, options, stopped, {
           exitCode: null,

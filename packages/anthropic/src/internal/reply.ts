@@ -4,6 +4,7 @@ import type { PricedTokens, PricingService } from "@ccflow/core/Pricing"
 import type { UsageEntry, UsageTokens } from "@ccflow/core/UsageLedger"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import { apiKeySource } from "./request.js"
 
 /** Tokens as they are charged. */
 export type Charged = { readonly [Kind in keyof PricedTokens]-?: number }
@@ -256,9 +257,6 @@ export class Reply {
 }
 
 // ---------------------------------------------------------------------------
-
-/** Who pays, as the CLI would say it. */
-export const apiKeySource = "ANTHROPIC_API_KEY"
 
 const nothing: Charged = {
   inputTokens: 0,

@@ -1,28 +1,57 @@
 import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema"
 import { type QueryOptions, toInitialize, toJsonSchema } from "@ccflow/core/AgentOptions"
-import type { Prompt } from "@ccflow/core/Claude"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { Question } from "@ccflow/core/ClaudeBackend"
+import { type ApiClientError, BillingMismatchError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Either from "effect/Either"
 import * as ModelAlias from "../ModelAlias.js"
+import { unsupported } from "../OptionSupport.js"
+import { refusal } from "./failures.js"
+
+/** Who pays, as the CLI would say it. */
+export const apiKeySource = "ANTHROPIC_API_KEY"
 
 /** The body of a request, without its model. */
 export type Body = Readonly<Record<string, unknown>>
 
 /** What to ask with, and whom: the models in their order. */
-export interface Asked {
+export interface Request {
   readonly models: readonly [string, ...ReadonlyArray<string>]
   readonly body: Body
+  /** What may not turn up in an error: every text that is sent. */
+  readonly texts: ReadonlyArray<string>
 }
 
-/** A query as the API takes it. The options are those that it can honour. */
+/** Why it cannot be asked, if it cannot. */
+export const refusedOf = (
+  { deciders: { hooks, permissions, toolSets }, options, prompt }: Question
+): ApiClientError | BillingMismatchError | undefined => {
+  if (options.billing === "subscription") {
+    return new BillingMismatchError({
+      expected: "subscription",
+      found: "apiKey",
+      apiKeySource,
+      hint: "The API is paid for with a key: leave billing out where it may be asked."
+    })
+  }
+  const command = commandOf(prompt, options)
+  const refused = [
+    ...unsupported(options),
+    ...(permissions === undefined ? [] : ["permissions"]),
+    ...(hooks.length === 0 ? [] : ["hooks"]),
+    ...(toolSets.length === 0 ? [] : ["toolSets"]),
+    ...(command === undefined ? [] : [`the command ${command}`])
+  ]
+  return refused.length === 0 ? undefined : refusal(refused)
+}
+
+/** A question as the API takes it. The options are those that it can honour. */
 export const toRequest = (
-  prompt: Prompt,
-  options: QueryOptions,
+  { context, options, prompt }: Question,
   client: { readonly model: string; readonly maxTokens: number }
-): Either.Either<Asked, InvalidOptionsError> =>
+): Either.Either<Request, InvalidOptionsError> =>
   Either.map(outputConfigOf(options), (outputConfig) => {
     const thinking = thinkingOf(options)
-    const system = systemOf(options)
+    const system = systemOf(options, context)
     return {
       models: [
         ModelAlias.resolve(options.model ?? client.model),
@@ -32,32 +61,35 @@ export const toRequest = (
         max_tokens: options.maxTokens ?? client.maxTokens + (thinking?.budget_tokens ?? 0),
         messages: [{ role: "user", content: prompt }],
         stream: true,
-        ...(system === "" ? {} : { system }),
+        ...(system.length === 0 ? {} : { system: system.join("\n\n") }),
         ...(thinking === undefined ? {} : { thinking }),
         ...(outputConfig === undefined ? {} : { output_config: outputConfig })
-      }
+      },
+      texts: [
+        ...(typeof prompt === "string"
+          ? [prompt]
+          : prompt.flatMap(({ text }) => typeof text === "string" ? [text] : [])),
+        ...system,
+        ...(context === undefined ? [] : [context.text])
+      ]
     }
   })
 
+// ---------------------------------------------------------------------------
+
 /** A text that the CLI would take for a command: it means nothing to a model. */
-export const commandOf = (prompt: Prompt, { disableSlashCommands }: QueryOptions): string | undefined =>
+const commandOf = (prompt: Question["prompt"], { disableSlashCommands }: QueryOptions): string | undefined =>
   typeof prompt === "string" && disableSlashCommands !== true
     ? /^\s*(\/[a-z][\w:-]*)(\s|$)/i.exec(prompt)?.[1]
     : undefined
 
-/** What may not turn up in an error: every text that is sent. */
-export const textsOf = (prompt: Prompt, options: QueryOptions): ReadonlyArray<string> => [
-  ...(typeof prompt === "string" ? [prompt] : prompt.flatMap(({ text }) => typeof text === "string" ? [text] : [])),
-  ...[options.systemPrompt ?? [], options.appendSystemPrompt ?? []].flat()
-]
-
-// ---------------------------------------------------------------------------
-
-/** In the words in which the CLI gets it, context included. */
-const systemOf = (options: QueryOptions): string => {
-  const { appendSystemPrompt, context, systemPrompt } = options
-  const said = toInitialize({ appendSystemPrompt, context })?.["appendSystemPrompt"]
-  return [systemPrompt ?? [], typeof said === "string" ? said : []].flat().join("\n\n")
+/** In the words in which the CLI gets it, the data fenced as it is there. */
+const systemOf = (
+  { appendSystemPrompt, systemPrompt }: QueryOptions,
+  context: Question["context"]
+): ReadonlyArray<string> => {
+  const appended = toInitialize({ appendSystemPrompt }, context)?.["appendSystemPrompt"]
+  return [systemPrompt, appended].filter((text) => typeof text === "string")
 }
 
 interface Thinking {

@@ -8,7 +8,9 @@ import * as Events from "../Events.js"
 import type { Status } from "../Message.js"
 import { fallbacks } from "../Metrics.js"
 import type { Target } from "../Policy.js"
+import { CurrentPart, type JoinedCall, type Standby } from "./part.js"
 import { reopening } from "./reopening.js"
+import * as Spans from "./spans.js"
 import type { Open, Pull } from "./streamed.js"
 
 /**
@@ -34,44 +36,61 @@ export interface FallbackOptions {
   readonly onFallback?: ((fallback: Fallback) => Effect.Effect<void>) | undefined
 }
 
+/** What a run falls back to, and when. @internal */
+export interface Plan extends FallbackOptions {
+  readonly fallback: Open
+  readonly target: Target
+  readonly when: FallbackWhen
+}
+
 /**
  * One run, and another in its place where it fails for a reason that is named and before it was committed. The first one
  * is closed by then. Where the second one refuses to take over, the failure is that of the first.
  *
+ * A query that is told of falls back by itself, in the midst of what is told (`part.ts`). One that is not, such as the
+ * caller's own, or that fails before it is told of, falls back here.
+ *
  * @internal
  */
-export const falling = (
-  primary: Open,
-  fallback: Open,
-  target: Target,
-  when: FallbackWhen,
-  { onFallback }: FallbackOptions
-): Open =>
+export const withFallback = (primary: Open, plan: Plan): Open =>
+  Effect.flatMap(CurrentPart, ({ joined, standby: outer }) => {
+    const standby: Standby = { around: (call) => falling(plan, call, () => false), outer, taken: false }
+    return falling(plan, undefined, () => standby.taken)(
+      Effect.provideService(primary, CurrentPart, { joined, standby })
+    )
+  })
+
+// ---------------------------------------------------------------------------
+
+const falling = (plan: Plan, call: JoinedCall | undefined, done: () => boolean) => (primary: Open): Open =>
   Effect.flatMap(Effect.scope, (scope) =>
     Effect.suspend(() => {
+      const { fallback, onFallback, target, when } = plan
+      const second = call === undefined
+        ? fallback
+        : Effect.provideService(fallback, CurrentPart, { joined: call, standby: undefined })
       let open = primary
       let fallen = false
 
       const fall = (error: ClaudeError): Effect.Effect<void, ClaudeError> =>
         Effect.gen(function*() {
           fallen = true
-          const opened = yield* Effect.either(Scope.extend(fallback, scope))
+          const opened = yield* Effect.either(Scope.extend(second, scope))
           if (Either.isLeft(opened) && isRefusal(opened.left)) return yield* withHint(error, opened.left)
           const cause = causeOf(error) ?? "other"
           yield* Metric.update(Metric.tagged(fallbacks, "cause", cause), 1)
           const events = yield* Events.current
-          events.tell({ _tag: "FellBack", cause, error })
+          events.tell({ _tag: "FellBack", ...(call === undefined ? {} : { callId: call.id }), cause, error })
+          if (call !== undefined) yield* Spans.fellBack(call.id, cause, error)
           if (onFallback !== undefined) yield* onFallback({ cause, target, error })
           open = Effect.map(opened, (pull) => announced(cause, error, pull))
         })
 
       return reopening(
         Effect.suspend(() => open),
-        (error) => Effect.succeed(fallen || !isNamed(when, error) ? undefined : fall(error))
+        (error) => Effect.succeed(fallen || done() || !isNamed(when, error) ? undefined : fall(error))
       )
     }))
-
-// ---------------------------------------------------------------------------
 
 const causeOf = (error: ClaudeError): FallbackCause | undefined => {
   switch (error._tag) {
@@ -99,19 +118,23 @@ const isNamed = (when: FallbackWhen, error: ClaudeError): boolean => {
 /** Said before anything was asked. */
 const isRefusal = (
   error: ClaudeError
-): error is Extract<ClaudeError, { _tag: "ApiClientError" | "InvalidOptionsError" }> =>
-  error._tag === "InvalidOptionsError" || (error._tag === "ApiClientError" && error.type === "unsupported_option")
+): error is Extract<ClaudeError, { _tag: "ApiClientError" | "BillingMismatchError" | "InvalidOptionsError" }> =>
+  error._tag === "InvalidOptionsError" || error._tag === "BillingMismatchError" ||
+  (error._tag === "ApiClientError" && error.type === "unsupported_option")
 
 /** The same error, which also says why nobody took over. */
-const withHint = (error: ClaudeError, refusal: { readonly detail: string }): ClaudeError =>
+const withHint = (error: ClaudeError, refusal: Parameters<typeof reasonOf>[0]): ClaudeError =>
   Either.getOrElse(
     Either.flatMap(
       Schema.encodeEither(ClaudeError)(error),
       (encoded) =>
-        Schema.decodeEither(ClaudeError)({ ...encoded, hint: `${error.hint} No fallback: ${refusal.detail}` })
+        Schema.decodeEither(ClaudeError)({ ...encoded, hint: `${error.hint} No fallback: ${reasonOf(refusal)}` })
     ),
     () => error
   )
+
+const reasonOf = (refusal: { readonly detail: string } | { readonly message: string }): string =>
+  "detail" in refusal ? refusal.detail : refusal.message
 
 /** Who reads along learns that it is not the CLI that answers from here on. */
 const announced = (cause: string, error: ClaudeError, pull: Pull): Pull => {

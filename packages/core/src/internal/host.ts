@@ -1,3 +1,4 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
@@ -31,6 +32,13 @@ export interface HostOptions {
   readonly toolSets?: ReadonlyArray<Tools.ToolSet> | undefined
 }
 
+/** Who decides, all that there are. */
+export interface Deciders {
+  readonly permissions: Permissions.Handler | undefined
+  readonly hooks: ReadonlyArray<Hooks.Registration>
+  readonly toolSets: ReadonlyArray<Tools.ToolSet>
+}
+
 /** Decides nothing: the CLI does as its settings say. */
 export const none: Host = { args: [], initialize: {}, handlers: {} }
 
@@ -38,12 +46,20 @@ export const none: Host = { args: [], initialize: {}, handlers: {} }
 export const contextOf = (context: unknown): Effect.Effect<Encoded | undefined, InvalidOptionsError> =>
   context === undefined ? Effect.succeed(undefined) : Effect.flatMap(ContextEncoder, ({ encode }) => encode(context))
 
-/** What the call gives, and what the fiber's references hold. The options are those of the query, all merged. */
+/** What the call gives, and what the fiber's references hold. */
+export const decidersOf = (given: HostOptions): Effect.Effect<Deciders> =>
+  Effect.withFiberRuntime(({ currentContext }) =>
+    Effect.succeed({
+      permissions: given.permissions ?? Context.get(currentContext, Permissions.Permissions),
+      hooks: [...Context.get(currentContext, Hooks.Hooks), ...given.hooks ?? []],
+      toolSets: [...Context.get(currentContext, Tools.Tools), ...given.toolSets ?? []]
+    })
+  )
+
+/** As the control protocol needs them. The options are those of the query, all merged. */
 export const resolve = (given: HostOptions, options: QueryOptions): Effect.Effect<Host, InvalidOptionsError> =>
   Effect.gen(function*() {
-    const permissions = given.permissions ?? (yield* Permissions.Permissions)
-    const hooks = [...yield* Hooks.Hooks, ...given.hooks ?? []]
-    const toolSets = [...yield* Tools.Tools, ...given.toolSets ?? []]
+    const { hooks, permissions, toolSets } = yield* decidersOf(given)
     const context = yield* contextOf(options.context)
     if (permissions === undefined && hooks.length === 0 && toolSets.length === 0) {
       return context === undefined ? none : { ...none, context }

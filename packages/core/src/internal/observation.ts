@@ -21,6 +21,8 @@ export interface ObservedCall {
   readonly sessionId: () => string
   /** Data that the model is given for it, as it was encoded. */
   readonly contexts?: ReadonlyArray<ContextSavings> | undefined
+  /** The host that is asked, where it is no CLI. */
+  readonly server?: string | undefined
 }
 
 /** What is put around every call, and around every attempt of it, for those who look on. @internal */

@@ -11,7 +11,7 @@ export const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptions
       new InvalidOptionsError({
         field: "prompt",
         detail: "it must be text or blocks, and not empty",
-        hint: "Give the CLI something to do."
+        hint: "Say what is to be done."
       })
     )
 

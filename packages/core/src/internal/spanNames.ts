@@ -10,13 +10,13 @@ export const Span = {
 
 /** What they say: OpenTelemetry's names for generative AI where it has one, else `ccflow.*`. */
 export const Attribute = {
-  /** `invoke_agent` of a query or turn, `execute_tool` of a tool. */
+  /** `invoke_agent` of a query or turn, `execute_tool` of a tool; `chat` of what the API is asked without a CLI. */
   operationName: "gen_ai.operation.name",
   /** `anthropic`. */
   providerName: "gen_ai.provider.name",
   /** The same, as it was called before. */
   system: "gen_ai.system",
-  /** `claude-code`. */
+  /** `claude-code`, where that is asked first. */
   agentName: "gen_ai.agent.name",
   /** As it was asked for. Absent where the CLI chooses. */
   requestModel: "gen_ai.request.model",
@@ -31,6 +31,8 @@ export const Attribute = {
   cacheCreationInputTokens: "gen_ai.usage.cache_creation.input_tokens",
   /** The session's id. */
   conversationId: "gen_ai.conversation.id",
+  /** The API's host, where it is asked without a CLI: no port, no path. */
+  serverAddress: "server.address",
   finishReasons: "gen_ai.response.finish_reasons",
   toolName: "gen_ai.tool.name",
   toolCallId: "gen_ai.tool.call.id",
@@ -50,6 +52,8 @@ export const Attribute = {
   turnNumber: "ccflow.turn.number",
   /** 1 is the first; more are retries. */
   attemptNumber: "ccflow.attempt.number",
+  /** Of a query that went on with the fallback: why. */
+  fallbackCause: "ccflow.fallback.cause",
   /** Only where content was asked for. */
   prompt: "gen_ai.input.messages",
   /** Only where content was asked for. */
@@ -72,7 +76,9 @@ export const SpanEvent = {
   queued: "ccflow.queued",
   rateLimited: "ccflow.rate_limited",
   parked: "ccflow.parked",
-  unparked: "ccflow.unparked"
+  unparked: "ccflow.unparked",
+  /** What could not be answered is asked of the fallback. */
+  fellBack: "ccflow.fell_back"
 } as const
 
 /** Whether prompts, answers, tools' inputs and what they gave become attributes. Default: no. */

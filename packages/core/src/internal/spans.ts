@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
+import type { ClaudeError } from "../ClaudeError.js"
 import type { Invocation } from "../CliProcess.js"
 import * as Events from "../Events.js"
 import type { Parser } from "../MessageParser.js"
@@ -17,8 +18,9 @@ export const whole = (call: ObservedCall, events: Events.EventsService = Events.
     kind: "internal",
     attributes: () => ({
       ...common(call),
-      [Attribute.operationName]: "invoke_agent",
-      [Attribute.agentName]: "claude-code",
+      ...(call.server === undefined
+        ? { [Attribute.operationName]: "invoke_agent", [Attribute.agentName]: "claude-code" }
+        : { [Attribute.operationName]: "chat" }),
       ...(call.kind === "turn" ? { [Attribute.turnNumber]: call.turnNumber } : {})
     }),
     watch: (span, setting) => new CallWatch(call, span, setting),
@@ -37,7 +39,13 @@ export const attempt = (call: ObservedCall): (open: Open) => Open =>
     attributes: () => {
       const trace = going.get(call.id)
       if (trace !== undefined) trace.attempts++
-      return { ...common(call), [Attribute.attemptNumber]: trace?.attempts ?? 1 }
+      return {
+        ...common(call),
+        ...(call.server === undefined
+          ? {}
+          : { [Attribute.operationName]: "chat", [Attribute.serverAddress]: call.server }),
+        [Attribute.attemptNumber]: trace?.attempts ?? 1
+      }
     },
     watch: (span, setting) => new AttemptWatch(span, setting)
   })
@@ -62,6 +70,18 @@ export const environment = (given: Invocation["env"]): Effect.Effect<Invocation[
       span.event(SpanEvent.started, clock.unsafeCurrentTimeNanos())
       return Effect.succeed(variables)
     })
+  })
+
+/** A call goes on with the fallback. */
+export const fellBack = (callId: string, cause: string, error: ClaudeError): Effect.Effect<void> =>
+  Effect.clockWith((clock) => {
+    const span = going.get(callId)?.span
+    span?.attribute(Attribute.fallbackCause, cause)
+    span?.event(SpanEvent.fellBack, clock.unsafeCurrentTimeNanos(), {
+      [Attribute.fallbackCause]: cause,
+      [Attribute.errorType]: error._tag
+    })
+    return Effect.void
   })
 
 /** A parser that remembers when it has read what tools do: who takes messages late does not make tools slow. */
