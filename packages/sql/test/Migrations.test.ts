@@ -1,9 +1,11 @@
 import { BatchRepository } from "@ccflow/core/BatchRepository"
+import { EventLog, type LoggedEvent } from "@ccflow/core/EventLog"
 import { SessionRepository } from "@ccflow/core/SessionRepository"
-import { UsageLedger } from "@ccflow/core/UsageLedger"
+import { type UsageEntry, UsageLedger } from "@ccflow/core/UsageLedger"
 import { UsageLimitStore } from "@ccflow/core/UsageLimit"
 import * as PgSessionRepository from "@ccflow/sql/PgSessionRepository"
 import * as SqlBatchRepository from "@ccflow/sql/SqlBatchRepository"
+import * as SqlEventLog from "@ccflow/sql/SqlEventLog"
 import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
 import * as SqlUsageLedger from "@ccflow/sql/SqlUsageLedger"
 import * as SqlUsageLimitStore from "@ccflow/sql/SqlUsageLimitStore"
@@ -42,7 +44,8 @@ const left = {
 }
 
 /** The versions of which there is a dump. */
-type Version = 1 | 3
+const versions = [1, 3, 5] as const
+type Version = typeof versions[number]
 
 const first = "11111111-1111-4111-8111-111111111111"
 const answered = "33333333-3333-4333-8333-333333333333"
@@ -147,7 +150,7 @@ const broken: Migrations = {
     )
 }
 
-/** What version 3 knew besides, and what the ledger makes of its sessions' tags. */
+/** What version 3 knew besides. */
 const batchesAreIntact = Effect.gen(function*() {
   const batches = yield* BatchRepository
   assert.deepStrictEqual((yield* batches.list("nightly")).items, [{
@@ -176,27 +179,79 @@ const batchesAreIntact = Effect.gen(function*() {
     overage: false,
     seenAt: 1700000006000
   }])
-  const ledger = yield* UsageLedger
-  yield* ledger.book([{
-    entryId: "e",
-    at: 1700000007000,
-    basis: "reported",
-    model: "opus",
-    usage: undefined,
-    costUsd: 0.5,
-    listUsd: undefined,
-    sessionId: first,
-    callId: "c",
-    turnId: "t",
-    batchId: undefined,
-    tags: [],
-    apiKeySource: "none"
-  }])
-  assert.deepStrictEqual((yield* ledger.by("tag")).map(({ costUsd, key }) => [key, costUsd]), [
-    ["ci", 0.5],
-    ["urgent", 0.5]
-  ])
 })
+
+const callId = "66666666-6666-4666-8666-666666666666"
+
+const used: UsageEntry = {
+  entryId: "e1",
+  at: 1700000003000,
+  basis: "reported",
+  model: "claude-opus-4-8",
+  usage: {
+    inputTokens: 10,
+    outputTokens: 20,
+    cacheReadInputTokens: 30,
+    cacheCreationInputTokens: 40,
+    webSearchRequests: 1
+  },
+  costUsd: 0.25,
+  listUsd: 0.5,
+  sessionId: first,
+  callId,
+  turnId: answered,
+  batchId: undefined,
+  tags: ["own"],
+  apiKeySource: "none"
+}
+
+/** What version 5 knew besides. */
+const booksAreIntact = Effect.gen(function*() {
+  const unknown: UsageEntry = {
+    ...used,
+    entryId: "e2",
+    at: 1700000006000,
+    basis: "estimated",
+    model: "haiku",
+    usage: undefined,
+    costUsd: undefined,
+    listUsd: undefined,
+    sessionId: "55555555-5555-4555-8555-555555555555",
+    callId: "",
+    turnId: undefined,
+    batchId: "nightly",
+    tags: [],
+    apiKeySource: ""
+  }
+  const ledger = yield* UsageLedger
+  assert.deepStrictEqual((yield* ledger.entries()).entries, [used, unknown])
+  const common = { callId, sessionId: first }
+  const started: LoggedEvent = { _tag: "TurnStarted", at: 1700000002000, ...common, model: "opus", turnNumber: 1 }
+  const completed: LoggedEvent = {
+    _tag: "TurnCompleted",
+    at: 1700000003500,
+    ...common,
+    model: "claude-opus-4-8",
+    turnNumber: 1,
+    outcome: "success",
+    durationMs: 1500,
+    firstMessageMs: 200
+  }
+  const log = yield* EventLog
+  assert.deepStrictEqual((yield* log.read({ callId })).events, [started, completed])
+  yield* log.append([started])
+  assert.deepStrictEqual((yield* log.read()).events, [started, started, completed])
+})
+
+/** What the ledger makes of the tags of sessions that were there before it. */
+const booksBeside = (before: ReadonlyArray<readonly [string, number]>, after: typeof before) =>
+  Effect.gen(function*() {
+    const ledger = yield* UsageLedger
+    const byTag = Effect.map(ledger.by("tag"), (groups) => groups.map(({ costUsd, key }) => [key, costUsd] as const))
+    assert.deepStrictEqual(yield* byTag, before)
+    yield* ledger.book([{ ...used, entryId: "e", costUsd: 0.5, tags: [] }])
+    assert.deepStrictEqual(yield* byTag, after)
+  })
 
 const databases = [
   { name: "SQLite", made: left.sqlite, skip: undefined },
@@ -204,7 +259,7 @@ const databases = [
 ]
 
 for (const { made, name, skip } of databases) {
-  for (const version of [1, 3] as const) {
+  for (const version of versions) {
     describe.skipIf(skip !== undefined)(`a store that version ${version} left in ${name}`, () => {
       it.scopedLive("is read as it was, and goes on", () =>
         Effect.gen(function*() {
@@ -215,18 +270,31 @@ for (const { made, name, skip } of databases) {
           yield* opened(Effect.zipRight(isIntact, goesOn))
         }))
 
-      if (version === 3) {
-        it.scopedLive("has its batches and windows, and books beside them", () =>
-          Effect.gen(function*() {
-            const { sql } = yield* made(version)
-            yield* Effect.provide(
-              batchesAreIntact,
-              Layer.mergeAll(SqlBatchRepository.layer, SqlUsageLimitStore.layer, SqlUsageLedger.layer).pipe(
-                Layer.provide(Layer.succeed(SqlClient, sql))
-              )
-            )
-          }))
-      }
+      it.scopedLive("has its batches, windows, books and events, where it had them, and books beside them", () =>
+        Effect.gen(function*() {
+          const { sql } = yield* made(version)
+          const intact = Effect.gen(function*() {
+            if (version >= 3) yield* batchesAreIntact
+            if (version >= 5) yield* booksAreIntact
+            yield* version >= 5
+              ? booksBeside([["ci", 0.25], ["own", 0.25], ["urgent", 0.25], ["", 0]], [
+                ["ci", 0.75],
+                ["urgent", 0.75],
+                ["own", 0.25],
+                ["", 0]
+              ])
+              : booksBeside([], [["ci", 0.5], ["urgent", 0.5]])
+          })
+          yield* Effect.provide(
+            intact,
+            Layer.mergeAll(
+              SqlBatchRepository.layer,
+              SqlUsageLimitStore.layer,
+              SqlUsageLedger.layer,
+              SqlEventLog.layer
+            ).pipe(Layer.provide(Layer.succeed(SqlClient, sql)))
+          )
+        }))
 
       it.scopedLive("takes the steps that it has not seen, once, and is then too new for this version", () =>
         Effect.gen(function*() {
