@@ -8,8 +8,8 @@ import type { Parser } from "../MessageParser.js"
 export interface Allowance {
   /** US dollars. */
   readonly usd: number
-  /** Messages where they are read: before what they cost is booked, and before anyone else has them. */
-  readonly see: (messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"]) => void
+  /** Messages where they are read, of so many bytes: before what they cost is booked, and before anyone else has them. */
+  readonly see: (messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"], bytes: number) => void
 }
 
 /** @internal */

@@ -13,7 +13,7 @@ import type { PricingService } from "../Pricing.js"
 import { CurrentPurpose, type UsageFilter, type UsageLedgerService } from "../UsageLedger.js"
 import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
 import { type BudgetBook, left, newTally, spent, type Tally, tightest } from "./budgetBook.js"
-import { Inbox } from "./inbox.js"
+import { Backlog, Inbox, mostHeld } from "./inbox.js"
 import type { Open, Pull } from "./streamed.js"
 
 /** @internal */
@@ -65,22 +65,27 @@ export class BudgetWatch {
       if (refusal !== undefined) return yield* Effect.fail(refusal)
       const levels = book.levels(tally, this.parts.now())
       const least = tightest(levels)
+      const backlog = new Backlog(mostHeld)
       const allowance: Allowance = {
         usd: least === undefined ? Infinity : left(least),
-        see: (messages, unfinished) => this.count(tally, messages, unfinished)
+        see: (messages, unfinished, bytes) => {
+          backlog.add(0, bytes)
+          this.count(tally, messages, unfinished)
+        }
       }
       const limited = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.provideService(effect, CurrentAllowance, allowance)
 
       const scope = yield* Scope.fork(outer, sequential)
       const pull = limited(yield* limited(Scope.extend(open, scope)))
-      const inbox = new Inbox<Message, ClaudeError>(maxHeld)
+      const inbox = new Inbox<Message, ClaudeError>(backlog)
       /** The CLI has been stopped when the consumer is told. */
       const cut = (error: ClaudeError) =>
         Effect.zipRight(Effect.uninterruptible(Scope.close(scope, Exit.void)), Effect.fail(Option.some(error)))
       const step: Pull = Effect.tap(
         Effect.mapError(pull, Option.map((error) => this.named(call, tally, allowance.usd, error))),
         (batch) => {
+          backlog.add(batch.length, 0)
           inbox.offer(batch)
           return Effect.flatMap(
             this.see(call, tally, batch),
@@ -88,7 +93,7 @@ export class BudgetWatch {
           )
         }
       )
-      const paced = Effect.zipRight(step, Effect.suspend(() => inbox.full ? inbox.room : Effect.void))
+      const paced = Effect.zipRight(step, Effect.suspend(() => backlog.full(1) ? backlog.room(() => 1) : Effect.void))
       yield* Effect.forkIn(
         Effect.onExit(Effect.forever(paced), (exit) =>
           Effect.sync(() => {
@@ -183,9 +188,6 @@ export class BudgetWatch {
 }
 
 // ---------------------------------------------------------------------------
-
-/** Messages that may wait for the consumer before the CLI has to. */
-const maxHeld = 1024
 
 /** More than most tokens have: better too little is counted than too much. */
 const charsPerToken = 6

@@ -3,9 +3,83 @@ import type * as Option from "effect/Option"
 
 type Taken<A, E> = Effect.Effect<ReadonlyArray<A>, Option.Option<E>>
 
+/** How much may wait for a consumer before the CLI has to. The last batch comes on top. @internal */
+export interface Most {
+  readonly messages: number
+  /** Of the output that the messages were made from: they are not measured one by one. */
+  readonly bytes: number
+}
+
+/** Usually. @internal */
+export const mostHeld: Most = { messages: 1024, bytes: 1024 * 1024 }
+
+/** How many times as much where something else may come behind it: a question to the program, news of a session. @internal */
+export const hearing = 16
+
+/** And where something does: an answer to us, the CLI's last words. @internal */
+export const atLast = 2 * hearing
+
 /**
- * Batches on their way from one reader to one consumer. The reader asks for room before it reads on, so that a slow
- * consumer slows the CLI instead of filling memory; the end is told after everything before it has been taken.
+ * What is on its way from one reader to one consumer, through however many hands. The reader looks whether it is too much
+ * before it reads on, so that a slow consumer slows the CLI instead of filling memory. A consumer that waits is not slow.
+ *
+ * @internal
+ */
+export class Backlog {
+  private readonly most: Most
+  private messages = 0
+  private bytes = 0
+  private hungry = false
+  private waiting: (() => void) | undefined
+
+  constructor(most: Most) {
+    this.most = most
+  }
+
+  /** It has come to so many times the most that it may usually be. */
+  full(times: number): boolean {
+    const { most } = this
+    return !this.hungry && (this.messages >= times * most.messages || this.bytes >= times * most.bytes)
+  }
+
+  /** Waits until it is not full. Who changes by how many times as much it may be, stirs it. */
+  room(times: () => number): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      const look = (): void => {
+        if (this.full(times())) this.waiting = look
+        else resume(Effect.void)
+      }
+      look()
+    })
+  }
+
+  add(messages: number, bytes: number): void {
+    this.messages += messages
+    this.bytes += bytes
+  }
+
+  /** The consumer has it all, and may want more. */
+  taken(hungry: boolean): void {
+    this.messages = 0
+    this.bytes = 0
+    this.hungry = hungry
+    this.stir()
+  }
+
+  /** The consumer has been given something, and has yet to take it. */
+  given(): void {
+    this.hungry = false
+  }
+
+  stir(): void {
+    const { waiting } = this
+    this.waiting = undefined
+    waiting?.()
+  }
+}
+
+/**
+ * Batches on their way from one fiber to another. The end is told after everything before it has been taken.
  *
  * @internal
  */
@@ -15,11 +89,11 @@ export class Inbox<A, E> {
   private gathered: Array<A> | undefined
   private ended: Taken<A, E> | undefined
   private taker: (() => void) | undefined
-  private waiting: (() => void) | undefined
-  private limit: number
+  private readonly backlog: Backlog | undefined
 
-  constructor(limit: number) {
-    this.limit = limit
+  /** The backlog is that of which this is the last station. */
+  constructor(backlog?: Backlog) {
+    this.backlog = backlog
   }
 
   /**
@@ -33,23 +107,8 @@ export class Inbox<A, E> {
 
   private readonly arrival: Taken<A, E> = Effect.async((resume) => {
     this.taker = () => resume(this.take)
+    this.backlog?.taken(true)
   })
-
-  /** Waits until the consumer has taken what is here, when that is more than the limit. */
-  readonly room: Effect.Effect<void> = Effect.async<void>((resume) => {
-    if (!this.full) return resume(Effect.void)
-    this.waiting = () => resume(Effect.void)
-  })
-
-  get full(): boolean {
-    return this.held.length >= this.limit
-  }
-
-  /** The reader need not wait for the consumer so soon any more. */
-  widen(limit: number): void {
-    this.limit = limit
-    if (!this.full) this.release()
-  }
 
   offer(batch: ReadonlyArray<A>): void {
     if (batch.length === 0 || this.ended !== undefined) return
@@ -68,9 +127,17 @@ export class Inbox<A, E> {
     this.wake()
   }
 
+  /** Nobody takes it any more. */
+  discard(): void {
+    this.ended ??= Effect.interrupt
+    this.held = []
+    this.gathered = undefined
+  }
+
   private wake(): void {
     const { taker } = this
     this.taker = undefined
+    this.backlog?.given()
     taker?.()
   }
 
@@ -78,13 +145,14 @@ export class Inbox<A, E> {
     const taken = this.held
     this.held = []
     this.gathered = undefined
-    this.release()
+    this.backlog?.taken(false)
     return taken
   }
+}
 
-  private release(): void {
-    const { waiting } = this
-    this.waiting = undefined
-    waiting?.()
-  }
+/** The bytes of one read. @internal */
+export const sizeOf = (chunks: ReadonlyArray<Uint8Array>): number => {
+  let bytes = 0
+  for (const chunk of chunks) bytes += chunk.length
+  return bytes
 }

@@ -21,6 +21,7 @@ import { type Connection, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
 import type { Host } from "./host.js"
+import { atLast, sizeOf } from "./inbox.js"
 import { Seen } from "./seen.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
@@ -32,6 +33,9 @@ export interface Listener {
   /** The CLI has had the turn's message before, in an earlier process, and does not run it again. */
   readonly known: (turn: Turn) => Effect.Effect<void>
   readonly background: (messages: ReadonlyArray<Message>) => Effect.Effect<void>
+  /** For the whole of `patience` the CLI has waited for the turn's consumer, which has taken nothing. */
+  readonly unread: (turn: Turn) => Effect.Effect<void>
+  readonly patience: Duration.Duration
   /** The session's id, each time that it is another one. */
   readonly named: (sessionId: string) => Effect.Effect<void>
   /** The process has ended, of itself or because it was closed. The turn that it was in has not. */
@@ -90,7 +94,12 @@ export const open = (
     let asking = 0
     /** What was read is being dealt with. */
     let dealing = false
-    const ours = () => dealing || asking > 0
+    /** It is not read on until the turn's consumer has taken something. */
+    let waiting = false
+    const ours = () => dealing || asking > 0 || waiting
+    /** Requests of ours that the CLI has not answered. */
+    let requested = 0
+    const room = (current: Turn) => requested > 0 ? Math.max(current.room, atLast) : current.room
 
     /** The silence before was not the CLI's. */
     const listen: Effect.Effect<void> = Effect.suspend(() => {
@@ -111,7 +120,19 @@ export const open = (
           })
         )
       })
-    const control = yield* ControlProtocol.make(cli, Records.map(host.handlers, answering))
+    const channel = yield* ControlProtocol.make(cli, Records.map(host.handlers, answering))
+    const control: ControlProtocol.ControlProtocol = {
+      ...channel,
+      request: (fields, deadline) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => {
+            requested++
+            turn?.backlog.stir()
+          }),
+          () => channel.request(fields, deadline),
+          () => Effect.sync(() => requested--)
+        )
+    }
 
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
       exitCode: exit?.code ?? null,
@@ -122,8 +143,10 @@ export const open = (
       frames: parser.counts.frames
     })
 
-    const deliver = (batch: ReadonlyArray<Message>): Effect.Effect<void> =>
+    /** What was made of so many bytes. */
+    const deliver = (batch: ReadonlyArray<Message>, bytes: number): Effect.Effect<void> =>
       Effect.gen(function*() {
+        turn?.backlog.add(batch.length, bytes)
         for (const message of batch) {
           if (message._tag === "Task") background.see(message)
           if (message.sessionId !== "" && message.sessionId !== sessionId) {
@@ -131,7 +154,7 @@ export const open = (
             yield* listener.named(sessionId)
           }
         }
-        allowance?.see(batch, parser.unfinished)
+        allowance?.see(batch, parser.unfinished, bytes)
         const due = account.look(batch)
         if (due !== undefined) yield* due
         const contradiction = Billing.contradiction(options, batch)
@@ -155,18 +178,34 @@ export const open = (
       return listener.conclude(current, current.seen.outcome(facts("", undefined)), told)
     }
 
+    /** A slow consumer slows the CLI. One that takes nothing at all keeps the session only for so long. */
+    const untilTaken = (current: Turn): Effect.Effect<void> =>
+      current.backlog.room(() => room(current)).pipe(
+        Effect.timeoutOption(listener.patience),
+        Effect.flatMap(Option.match({
+          onNone: () => Effect.zipRight(listener.unread(current), untilTaken(current)),
+          onSome: () => Effect.void
+        }))
+      )
+
     const read = Effect.gen(function*() {
       for (;;) {
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
         dealing = true
-        yield* Effect.uninterruptible(deliver(parser.push(chunks)))
+        yield* Effect.uninterruptible(deliver(parser.push(chunks), sizeOf(chunks)))
         dealing = false
         if (!reading) return
         yield* listen
         for (const frame of parser.takeControl()) yield* control.accept(frame)
+        if (turn?.backlog.full(room(turn)) === true) {
+          waiting = true
+          yield* untilTaken(turn)
+          waiting = false
+          yield* listen
+        }
       }
-      yield* Effect.uninterruptible(deliver(parser.end()))
+      yield* Effect.uninterruptible(deliver(parser.end(), 0))
       if (!reading) return
       if (turn !== undefined) yield* Effect.uninterruptible(tell(turn, attribution.end().turn, false))
       const exit = Option.getOrUndefined(yield* Effect.timeoutOption(cli.exit, leaving))

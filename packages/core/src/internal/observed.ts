@@ -4,43 +4,76 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 /**
- * What changes, for those who look on. Nobody waits for them: one who is slow misses what lies far back, never the last.
- * Without observers a change costs nothing.
+ * Those who look on. Nobody waits for them: one who is slow misses what lies far back, never the last. Without any, to tell
+ * costs nothing.
+ *
+ * @internal
+ */
+export class Observers<A> {
+  private readonly most: number
+  private readonly observers = new Set<Observer<A>>()
+  private ended = false
+
+  /** Of what each of them has not taken, more than this many do not wait: the oldest is dropped. */
+  constructor(most: number) {
+    this.most = most
+  }
+
+  /** What is told from now on, after this. */
+  stream(first: ReadonlyArray<A>): Stream.Stream<A> {
+    return Stream.unwrapScoped(
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const observer = new Observer<A>(this.most)
+            for (const value of first) observer.tell(value)
+            if (this.ended) observer.end()
+            this.observers.add(observer)
+            return observer
+          }),
+          (observer) => Effect.sync(() => this.observers.delete(observer))
+        ),
+        (observer) => Stream.repeatEffectChunkOption(observer.take)
+      )
+    )
+  }
+
+  get none(): boolean {
+    return this.observers.size === 0
+  }
+
+  tell(value: A): void {
+    for (const observer of this.observers) observer.tell(value)
+  }
+
+  end(): void {
+    this.ended = true
+    for (const observer of this.observers) observer.end()
+  }
+}
+
+/**
+ * What changes, for those who look on.
  *
  * @internal
  */
 export class Observed<A> {
   private readonly current: () => A
-  private readonly observers = new Set<Observer<A>>()
+  private readonly observers = new Observers<A>(most)
 
   constructor(current: () => A) {
     this.current = current
   }
 
   /** How it is now, and then each change. It ends with `end`. */
-  readonly changes: Stream.Stream<A> = Stream.unwrapScoped(
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const observer = new Observer<A>(most)
-          observer.tell(this.current())
-          this.observers.add(observer)
-          return observer
-        }),
-        (observer) => Effect.sync(() => this.observers.delete(observer))
-      ),
-      (observer) => Stream.repeatEffectChunkOption(observer.take)
-    )
-  )
+  readonly changes: Stream.Stream<A> = Stream.suspend(() => this.observers.stream([this.current()]))
 
   tell(): void {
-    if (this.observers.size === 0) return
-    const value = this.current()
-    for (const observer of this.observers) observer.tell(value)
+    if (!this.observers.none) this.observers.tell(this.current())
   }
 
   end(): void {
-    for (const observer of this.observers) observer.end()
+    this.observers.end()
   }
 }
 

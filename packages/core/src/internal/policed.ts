@@ -10,7 +10,7 @@ import type { Prompt } from "../Claude.js"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
 import { noop, type Policy, targetOf, type Wait } from "../Policy.js"
-import { Inbox } from "./inbox.js"
+import { Backlog, Inbox, mostHeld } from "./inbox.js"
 import { Line } from "./line.js"
 import { type End, type Open, type Pull, pullOf, streamed } from "./streamed.js"
 import { givenUp } from "./turnErrors.js"
@@ -21,8 +21,8 @@ export interface PolicedTurn {
   readonly prompt: Prompt
   readonly options: QueryOptions
   readonly interruptWhen: Effect.Effect<unknown> | undefined
-  /** An attempt. The first one has the id that the caller chose. */
-  readonly attempt: (first: boolean) => Open
+  /** An attempt. The first one has the id that the caller chose. Its consumer is that of the backlog, where one is given. */
+  readonly attempt: (first: boolean, backlog?: Backlog) => Open
 }
 
 interface Going {
@@ -33,7 +33,8 @@ interface Going {
 
 /**
  * The policies of a session's turns. A turn that waits, or is made again, keeps its place: those that were sent after it
- * come after it. A fiber of its own reads it, so that its end never waits for its consumer.
+ * come after it. A fiber of its own reads it, so that its end never waits for its consumer; what that one has
+ * not taken yet holds up the CLI alone.
  *
  * @internal
  */
@@ -60,10 +61,11 @@ export class Policed {
 
   send(turn: PolicedTurn): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
     return this.policies === noop ? turn.attempt(true) : Effect.gen(this, function*() {
-      const inbox = new Inbox<Message, ClaudeError>(Infinity)
+      const backlog = new Backlog(mostHeld)
+      const inbox = new Inbox<Message, ClaudeError>(backlog)
       let first = true
       const attempt = Effect.suspend(() => {
-        const open = turn.attempt(first)
+        const open = turn.attempt(first, backlog)
         first = false
         return open
       })

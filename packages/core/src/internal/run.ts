@@ -20,7 +20,7 @@ import * as Allowance from "./budgetAllowance.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import type { Host } from "./host.js"
-import { Inbox } from "./inbox.js"
+import { atLast, Backlog, hearing, Inbox, mostHeld, sizeOf } from "./inbox.js"
 import { Seen } from "./seen.js"
 
 /** What a run is made of. @internal */
@@ -86,9 +86,14 @@ export const open = (
       })
     const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
     const scope = yield* Effect.scope
-    const inbox = new Inbox<Message, ClaudeError>(maxHeld)
-    // A program that is asked must be heard, however slow it is to take messages.
-    const pauses = Object.keys(host.handlers).length === 0
+    const backlog = new Backlog(mostHeld)
+    const inbox = new Inbox<Message, ClaudeError>(backlog)
+    // A program that is asked must be heard, even when it is slow to take messages.
+    let room = Object.keys(host.handlers).length === 0 ? 1 : hearing
+    const widen = Effect.sync(() => {
+      room = atLast
+      backlog.stir()
+    })
 
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
       exitCode: exit?.code ?? null,
@@ -167,10 +172,12 @@ export const open = (
       for (;;) {
         const chunks = yield* cli.stdout
         if (chunks.length === 0) break
+        const bytes = sizeOf(chunks)
         const batch = own(parser.push(chunks))
-        allowance?.see(batch, parser.unfinished)
+        allowance?.see(batch, parser.unfinished, bytes)
         const due = account.look(batch)
         if (due !== undefined) yield* due
+        backlog.add(batch.length, bytes)
         inbox.offer(seen.all(batch))
         const contradiction = Billing.contradiction(options, batch)
         if (contradiction !== undefined) {
@@ -184,9 +191,9 @@ export const open = (
         if (step !== undefined) pace.answeredAt = pace.heardAt
         if (step === "leave") yield* cli.closeInput
         if (watch.late) yield* watch.start
-        if (pauses && inbox.full) {
+        if (backlog.full(room)) {
           full = true
-          yield* inbox.room
+          yield* backlog.room(() => room)
           full = false
           pace.heardAt = now()
           if (watch.late) yield* watch.start
@@ -207,10 +214,12 @@ export const open = (
       if (phase === "end") return finish()
       if (phase === "background") return Effect.zipRight(deadline.expired(tooLate(phase, timeoutMs)), finish())
       pace.expire(phase, timeoutMs, now())
-      inbox.widen(maxHeldAtLast)
-      return phase === "startup" ? cli.interrupt : Effect.asVoid(fork(
-        Effect.catchAll(control.request({ subtype: "interrupt" }, Deadlines.lastWords / 2), () => cli.interrupt)
-      ))
+      return Effect.zipRight(
+        widen,
+        phase === "startup" ? cli.interrupt : Effect.asVoid(fork(
+          Effect.catchAll(control.request({ subtype: "interrupt" }, Deadlines.lastWords / 2), () => cli.interrupt)
+        ))
+      )
     }
 
     const watch = new Deadlines.Watch({
@@ -228,6 +237,7 @@ export const open = (
     if (interruptWhen !== undefined) {
       yield* fork(interruptWhen.pipe(
         Effect.andThen(Effect.sync(() => seen.interrupt())),
+        Effect.andThen(widen),
         Effect.andThen(control.request({ subtype: "interrupt" })),
         Effect.catchAll(() => cli.interrupt)
       ))
@@ -237,14 +247,8 @@ export const open = (
 
 // ---------------------------------------------------------------------------
 
-/** Messages that may wait for the consumer before the CLI has to. */
-const maxHeld = 1024
-
 /** Less than any system's pipe holds. */
 const pipeRoom = 16 * 1024
-
-/** Once its time is up the CLI is not held up by the consumer, within reason. */
-const maxHeldAtLast = 16 * maxHeld
 
 const repeats = (message: Message, uuid: string): boolean =>
   message._tag === "User" ? message.uuid === uuid : message._tag === "Status" && message.kind === "command_lifecycle"

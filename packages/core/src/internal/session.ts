@@ -1,6 +1,5 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { merge, type QueryOptions } from "../AgentOptions.js"
@@ -15,6 +14,7 @@ import { purposeOf } from "../UsageLedger.js"
 import type { Adopted, Connect } from "./connection.js"
 import { contextOf, type Host } from "./host.js"
 import type { Observation, ObservedCall } from "./observation.js"
+import { Observers } from "./observed.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
 import { Draft, type Recorder } from "./recorder.js"
@@ -43,7 +43,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
   Effect.gen(function*() {
     const { lifetime: { idleTimeout, recycleAfter = {} }, options } = plan
     const work = yield* Scope.make()
-    const events = yield* PubSub.sliding<Message>(1024)
+    const background = new Observers<Message>(mostInBackground)
     const clock = yield* Effect.clock
     const telling = new SessionEvents(plan.observation.events)
     plan.recorder.onPersisted((sessionId, callId) => telling.persisted(sessionId, callId))
@@ -58,13 +58,15 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           memoryBytes: recycleAfter.memoryBytes ?? 1024 ** 3
         }
       },
-      events,
+      background,
       work,
       () => clock.unsafeCurrentTimeMillis()
     )
     const policed = new Policed(plan.policies, core.cli.whenClosed)
     const closed = Effect.sync(() => telling.closed(core.cli.sessionId, core.totals))
-    yield* Effect.addFinalizer(() => Effect.zipRight(Effect.zipRight(core.dispose, closed), PubSub.shutdown(events)))
+    yield* Effect.addFinalizer(() =>
+      Effect.zipRight(Effect.zipRight(core.dispose, closed), Effect.sync(() => background.end()))
+    )
     telling.begun(core.cli.sessionId, options, (yield* Draft)?.tags ?? options.tags ?? [])
     yield* core.spare
     const stats = Effect.sync(() => ({ ...core.totals }))
@@ -97,9 +99,9 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
             prompt: whole,
             options: merged,
             interruptWhen,
-            attempt: (first) =>
+            attempt: (first, backlog) =>
               observation.attempt(call)(
-                Effect.tap(core.send(turnId, whole, merged, charge, interruptWhen, !first), () => {
+                Effect.tap(core.send(turnId, whole, merged, charge, interruptWhen, !first, backlog), () => {
                   telling.running = id
                 })
               )
@@ -121,8 +123,13 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           if (cli.begun) yield* branch.prewarm
           return branch
         })),
-      background: Stream.fromPubSub(events),
+      background: Stream.suspend(() => background.stream([])),
       stats,
       close: Effect.zipRight(Effect.zipRight(core.close, closed), stats)
     }
   })
+
+// ---------------------------------------------------------------------------
+
+/** Messages of no turn that are kept for a slow reader. */
+const mostInBackground = 1024

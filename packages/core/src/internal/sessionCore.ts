@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
@@ -14,8 +13,10 @@ import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
 import type { Charge } from "./account.js"
 import { isRecord } from "./guard.js"
+import type { Backlog } from "./inbox.js"
 import { Line } from "./line.js"
 import type { Live } from "./live.js"
+import type { Observers } from "./observed.js"
 import { closedError, leaving, type ProcessParts, SessionProcess } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
 import { count, nothing } from "./totals.js"
@@ -32,7 +33,6 @@ export interface SessionParts extends Omit<ProcessParts, "wait"> {
 export class SessionCore {
   readonly cli: SessionProcess
   readonly totals = nothing()
-  readonly events: PubSub.PubSub<Message>
   private readonly parts: SessionParts
   private readonly work: Scope.CloseableScope
   private readonly now: () => number
@@ -48,9 +48,8 @@ export class SessionCore {
   /** Who waits until there may be one more process. */
   private waiting = 0
 
-  constructor(parts: SessionParts, events: PubSub.PubSub<Message>, work: Scope.CloseableScope, now: () => number) {
+  constructor(parts: SessionParts, background: Observers<Message>, work: Scope.CloseableScope, now: () => number) {
     this.parts = parts
-    this.events = events
     this.work = work
     this.now = now
     this.deadlines = new TurnDeadlines({
@@ -69,10 +68,13 @@ export class SessionCore {
           return parts.recorder.saw(turn, messages)
         },
         conclude: (turn, outcome, last) => this.conclude(turn, outcome, last),
+        patience: parts.idleTimeout,
+        unread: (turn) => Effect.asVoid(this.inBackground(this.release(turn))),
         known: (turn) => this.conclude(turn, Either.left(sentBefore(turn.id)), []),
         background: (messages) => {
           count(this.totals, messages)
-          return Effect.zipRight(PubSub.publishAll(events, messages), this.spare)
+          for (const message of messages) background.tell(message)
+          return this.spare
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
         mistaken: (error) => this.mistaken(error),
@@ -94,7 +96,8 @@ export class SessionCore {
     options: QueryOptions,
     charge: Omit<Charge, "turnId">,
     interruptWhen: Effect.Effect<unknown> | undefined,
-    again = false
+    again = false,
+    backlog?: Backlog
   ): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
@@ -105,14 +108,15 @@ export class SessionCore {
           this.line.leave()
           return yield* refused
         }
-        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, charge, this.now())
+        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, charge, this.now(), backlog)
         this.turn = turn
         if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
         if (this.cli.live !== undefined) yield* this.cli.live.permit.busy
-        yield* Effect.addFinalizer(() =>
+        yield* Effect.addFinalizer(() => {
+          turn.leave()
           // Whoever has its end already, as when its time is up, does not wait for the CLI.
-          this.turn === turn && turn.outcome === undefined ? this.outlasting(this.abandon(turn)) : Effect.void
-        )
+          return this.turn === turn && turn.outcome === undefined ? this.outlasting(this.abandon(turn)) : Effect.void
+        })
         yield* this.drive(turn)
         if (interruptWhen !== undefined) {
           const interrupt = Effect.suspend(() => this.turn === turn ? this.outlasting(this.release(turn)) : Effect.void)
@@ -212,10 +216,7 @@ export class SessionCore {
       this.inBackground(Effect.catchAll(write, (error) => this.conclude(turn, Either.left(error), []))),
       (fiber) => {
         this.driver = fiber
-        return Effect.zipRight(
-          stopped,
-          before === undefined ? Effect.void : Fiber.interruptFork(before)
-        )
+        return Effect.zipRight(stopped, before === undefined ? Effect.void : Fiber.interruptFork(before))
       }
     )
   }
@@ -383,9 +384,7 @@ export class SessionCore {
   /** Nothing was asked for long. Background work keeps its process for as long again. */
   private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
     if (this.turn !== undefined) return Effect.void
-    if (this.cli.live === undefined || this.cli.live.background.size === 0) {
-      return this.between(this.cli.stop)
-    }
+    if (this.cli.live === undefined || this.cli.live.background.size === 0) return this.between(this.cli.stop)
     return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.cli.stop))
   })
 

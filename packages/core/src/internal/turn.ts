@@ -10,7 +10,7 @@ import type { Message, Result } from "../Message.js"
 import { appendText } from "../Message.js"
 import type { Charge } from "./account.js"
 import { Pace, type Watch } from "./deadlines.js"
-import { Inbox } from "./inbox.js"
+import { atLast, Backlog, hearing, Inbox, mostHeld } from "./inbox.js"
 import { Seen } from "./seen.js"
 
 /** How a turn came out. @internal */
@@ -30,8 +30,9 @@ export class Turn {
   readonly charge: Charge
   readonly startedAt: number
   readonly seen: Seen
-  /** Nothing waits for the consumer here: a session must hear its CLI whatever one turn's reader does. */
-  readonly inbox = new Inbox<Message, ClaudeError>(Infinity)
+  /** What its consumer has not taken. */
+  readonly backlog: Backlog
+  readonly inbox: Inbox<Message, ClaudeError>
   /** The prompt is on its way to the CLI: it can no longer be held back. */
   readonly writing = Deferred.unsafeMake<void>(FiberId.none)
   /** The CLI has the prompt: only now can it be interrupted. */
@@ -56,7 +57,20 @@ export class Turn {
   /** Of its deadlines, once its prompt is on its way. */
   watch: Watch | undefined
 
-  constructor(id: string, prompt: Prompt, options: QueryOptions, charge: Omit<Charge, "turnId">, now: number) {
+  /** The consumer has gone. */
+  private left = false
+
+  /** A backlog is given where its messages go on to another inbox, whose consumer it is then. */
+  constructor(
+    id: string,
+    prompt: Prompt,
+    options: QueryOptions,
+    charge: Omit<Charge, "turnId">,
+    now: number,
+    backlog: Backlog | undefined
+  ) {
+    this.backlog = backlog ?? new Backlog(mostHeld)
+    this.inbox = new Inbox(backlog === undefined ? this.backlog : undefined)
     this.id = id
     this.charge = { ...charge, turnId: id }
     this.prompt = prompt
@@ -75,9 +89,22 @@ export class Turn {
     return this.seen.all(batch)
   }
 
+  /** How many times as much as usually may wait for its consumer: a session must hear its CLI. */
+  get room(): number {
+    return this.left || this.outcome !== undefined ? Infinity : this.interrupted ? atLast : hearing
+  }
+
   interrupt(): void {
     this.interrupted = true
     this.seen.interrupt()
+    this.backlog.stir()
+  }
+
+  /** Its consumer has gone: nobody wants its messages any more. */
+  leave(): void {
+    this.left = true
+    this.inbox.discard()
+    this.backlog.stir()
   }
 
   /** For good: the consumer gets what is left, and then this. The first end counts. */
@@ -87,6 +114,7 @@ export class Turn {
     this.inbox.end(
       Effect.fail(Either.match(outcome, { onLeft: Option.some<ClaudeError>, onRight: () => Option.none() }))
     )
+    this.backlog.stir()
   }
 }
 
