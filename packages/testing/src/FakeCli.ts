@@ -3,17 +3,21 @@
  *
  * A process plays a list of turns; each begins when the program under test has sent a prompt. Around them it does what
  * the CLI was seen to do: session ids by its flags, cumulative cost, the life of every prompt with a `uuid`, prompts that
- * queue, coalesce or steer a running tool, interrupts, `/clear`, control requests. Delays run on the Effect clock: under
- * `TestClock` an hour takes no time. What the program sent is there to be asserted on.
+ * queue, coalesce or steer a running tool, interrupts, `/clear`, control requests.
+ * Delays run on the Effect clock: under `TestClock` an hour takes no time. What the program sent is there to be asserted on.
  */
 import type { CliNotFoundError, CliSpawnError } from "@ccflow/core/ClaudeError"
 import { CliProcess, type Invocation } from "@ccflow/core/CliProcess"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { FakeProcess } from "./internal/fakeProcess.js"
+import { FakeProcess, nextPid } from "./internal/fakeProcess.js"
+import { onlyOne } from "./internal/fakeSeen.js"
 import type { FakeDisk } from "./internal/fakeSession.js"
+
+export * from "./internal/fakeFaults.js"
+export * from "./internal/fakeSteps.js"
 
 /** A line of the CLI's output or input. */
 export type Frame = { readonly type: string; readonly [field: string]: unknown }
@@ -22,7 +26,7 @@ export type Frame = { readonly type: string; readonly [field: string]: unknown }
 export type Step =
   | { readonly _tag: "Emit"; readonly frame: Frame }
   | { readonly _tag: "Init"; readonly fields: Fields }
-  | { readonly _tag: "Result"; readonly fields: Fields }
+  | { readonly _tag: "Result"; readonly fields: Fields; readonly billed: boolean }
   | {
     readonly _tag: "Say"
     readonly kind: "text" | "thinking"
@@ -38,7 +42,15 @@ export type Step =
   | { readonly _tag: "Hook"; readonly event: string; readonly input: Fields }
   | { readonly _tag: "Call"; readonly server: string; readonly tool: string; readonly input: unknown }
   | { readonly _tag: "Background"; readonly steps: Turn; readonly after: Duration.Duration | undefined }
-  | { readonly _tag: "Exit"; readonly code: number | null; readonly signal: string | null }
+  | { readonly _tag: "CrashAfter"; readonly frames: number; readonly exit: Exit }
+  | Exit
+
+/** How a process ends. */
+export interface Exit {
+  readonly _tag: "Exit"
+  readonly code: number | null
+  readonly signal: string | null
+}
 
 export type Turn = ReadonlyArray<Step>
 
@@ -58,217 +70,103 @@ export interface Script {
   readonly refuse?: CliNotFoundError | CliSpawnError | undefined
   /** Default: 2.1.330. */
   readonly version?: Version | undefined
+  /** For a reader that is slow: prints no more while so many bytes are unread. A pipe holds 65536. Default: no bound. */
+  readonly pipeBytes?: number | undefined
   /** By subtype: what control requests are answered, instead of what the CLI would do and answer. */
   readonly controls?: Readonly<Record<string, (request: Fields) => unknown>> | undefined
 }
 
-/** A fake CLI that was started, and what was written to it. */
+/** Turns for prompts of whatever process. Made by `sequence`. */
+export interface Sequence {
+  readonly _tag: "Sequence"
+  readonly turns: ReadonlyArray<Turn>
+}
+
+/**
+ * Every process plays the same turns, or the same script; or what the function says for the first, the second, …
+ * process; or all of them share one sequence. A prompt for which no turn is scripted is answered with an API error that
+ * says so.
+ */
+export type Plays = ReadonlyArray<Turn> | Script | Sequence | ((index: number, invocation: Invocation) => Script)
+
+/** What the program answered to a question of the CLI. */
+export interface Reply {
+  readonly to: "permission" | "hook" | "tool"
+  /** Of the tool, or the hook's event. A tool that the program serves has its whole name: `mcp__shop__price`. */
+  readonly name: string
+  readonly input: unknown
+  /** As it was sent: `{ behavior: "deny", … }`, the hook's output, the tool's `{ content }`; `{ error }` where it failed. */
+  readonly answer: unknown
+}
+
+/** A fake CLI that was started, what it was started with, and what was written to it until now. */
 export interface Started {
   readonly invocation: Invocation
+  /**
+   * By name, without dashes: `true` for one without a value, a list for one that was given more than once. What is given
+   * in a file is here with what the file holds.
+   */
+  readonly flags: Readonly<Record<string, string | true | ReadonlyArray<string>>>
+  /** Changes to the host's environment; `undefined` drops a variable. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly prompts: ReadonlyArray<unknown>
+  /** To what the CLI asked: permissions, hooks, tools. */
+  readonly replies: ReadonlyArray<Reply>
+  /** Control requests, such as `{ subtype: "initialize", … }` or `set_model`. */
+  readonly requests: ReadonlyArray<Fields>
+  /** By request and by SIGINT. */
+  readonly interrupts: number
+  /** Every frame. */
   readonly sent: ReadonlyArray<Frame>
+  /** How many frames it has printed, read or not. */
+  readonly printed: number
   readonly running: boolean
 }
 
 /** What the program under test did with its CLIs. */
-export class FakeCli extends Context.Tag("@ccflow/testing/FakeCli")<FakeCli, {
+export interface FakeCliService {
   readonly started: Effect.Effect<ReadonlyArray<Started>>
+  /** The only one that was started. Dies where there are none or several, and says which. */
+  readonly only: Effect.Effect<Started>
   /** The prompts that all of them were sent, in order. */
   readonly prompts: Effect.Effect<ReadonlyArray<unknown>>
-}>() {}
+}
 
-/**
- * Every process plays the same turns, or the same script; or what the function says for the first, the second, …
- * process. A prompt for which no turn is scripted is answered with an API error that says so.
- */
-export const layer = (
-  script: ReadonlyArray<Turn> | Script | ((index: number, invocation: Invocation) => Script)
-): Layer.Layer<CliProcess | FakeCli> =>
-  Layer.effectContext(Effect.sync(() => {
+export class FakeCli extends Context.Tag("@ccflow/testing/FakeCli")<FakeCli, FakeCliService>() {}
+
+export const make = (plays: Plays): Effect.Effect<Context.Context<CliProcess | FakeCli>> =>
+  Effect.sync(() => {
     const processes: Array<FakeProcess> = []
     const disk: FakeDisk = new Map()
-    const scriptOf = (index: number, invocation: Invocation): Script =>
-      typeof script === "function" ? script(index, invocation) : "length" in script ? { turns: script } : script
+    const scriptOf = scripts(plays)
+    const started = Effect.sync(() => processes.map((process) => process.seen))
     return Context.make(CliProcess, {
       open: (invocation) =>
         Effect.scopeWith((scope) => {
           const given = scriptOf(processes.length, invocation)
-          const process = new FakeProcess(processes.length + 1, invocation, given, scope, disk)
+          const process = new FakeProcess(nextPid(), invocation, given, scope, disk)
           processes.push(process)
           return given.refuse === undefined
             ? Effect.as(Effect.zipRight(Effect.addFinalizer(() => process.stop), process.start), process.running)
             : Effect.fail(given.refuse)
         })
     }).pipe(Context.add(FakeCli, {
-      started: Effect.sync(() => processes.map((process) => process.seen)),
-      prompts: Effect.sync(() => processes.flatMap((process) => process.prompts))
+      started,
+      only: Effect.flatMap(started, onlyOne),
+      prompts: Effect.map(started, (all) => all.flatMap(({ prompts }) => prompts))
     }))
-  }))
-
-/** A whole turn: the start, the text, the result. */
-export const answer = (content: string, saying?: Saying): Turn => [
-  init(),
-  text(content, saying),
-  result({ result: content })
-]
-
-export const emit = (frame: Frame): Step => ({ _tag: "Emit", frame })
-
-/** The frame that begins a turn. Model and permission mode are those of the process. */
-export const init = (fields: Fields = {}): Step => ({ _tag: "Init", fields })
-
-/** How a message of the model arrives. */
-export interface Saying {
-  /** Parts that come first where the program asked for partial messages. Default: 1. */
-  readonly deltas?: number | undefined
-  /** Waits so long before each part, so that an interrupt finds the message half said. */
-  readonly every?: Duration.DurationInput | undefined
-}
-
-export const text = (content: string, saying: Saying = {}): Step => says("text", content, saying)
-
-export const thinking = (content: string, saying: Saying = {}): Step => says("thinking", content, saying)
-
-/** The model calls a tool, which runs until its `toolResult`: prompts that wait by then are taken into the turn. */
-export const toolUse = (id: string, tool: string, input: unknown): Step => ({ _tag: "Use", id, tool, input })
-
-/** Left out when the tool was denied, since the denial is its result. */
-export const toolResult = (
-  id: string,
-  content: string,
-  { isError = false }: { readonly isError?: boolean } = {}
-): Step =>
-  emit({
-    type: "user",
-    parent_tool_use_id: null,
-    message: { role: "user", content: [{ type: "tool_result", tool_use_id: id, content, is_error: isError }] }
   })
 
-/** The frame that ends a turn. Its cost is added to that of the turns before, unless it says `total_cost_usd`. */
-export const result = (fields: Fields = {}): Step => ({ _tag: "Result", fields })
-
-/** A turn that the API refused, as the CLI tells it. */
-export const apiError = (
-  error: { readonly status: number; readonly code: string; readonly type: string; readonly message: string }
-): Turn => [
-  init(),
-  emit({
-    type: "assistant",
-    parent_tool_use_id: null,
-    error: error.code,
-    is_api_error_message: true,
-    api_error_status: error.status,
-    api_error_type: error.type,
-    message: {
-      id: "msg_error",
-      role: "assistant",
-      model: "<synthetic>",
-      content: [{ type: "text", text: error.message }],
-      stop_reason: "stop_sequence",
-      usage: { input_tokens: 0, output_tokens: 0 }
-    }
-  }),
-  result({
-    is_error: true,
-    result: error.message,
-    api_error_status: error.status,
-    api_error_type: error.type,
-    terminal_reason: "api_error",
-    stop_reason: "stop_sequence"
-  })
-]
-
-/** Bytes on stdout that need not be a frame, or a line. */
-export const raw = (bytes: string | Uint8Array): Step => ({
-  _tag: "Raw",
-  bytes: typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes
-})
-
-export const stderr = (content: string): Step => ({ _tag: "Stderr", text: content })
-
-export const delay = (duration: Duration.DurationInput): Step => ({
-  _tag: "Delay",
-  duration: Duration.decode(duration)
-})
-
-/** Says nothing more, for ever. */
-export const hang: Step = delay(Duration.infinity)
-
-/**
- * Asks whether a tool may run, and waits for the answer. Behind a `toolUse` of that tool the turn goes on when it is
- * allowed; alone it is the whole tool call, whose result repeats the input. Denied, the tool's result says why.
- */
-export const askPermission = (tool: string, input: unknown): Step => ({ _tag: "Ask", tool, input })
-
-/**
- * Calls the hooks that `initialize` registered for the event, and obeys: a denial is the result of the running tool that
- * `tool_name` names, a blocked prompt or `continue: false` ends the turn.
- */
-export const askHook = (event: string, input: Fields = {}): Step => ({ _tag: "Hook", event, input })
-
-/** Calls a tool of an MCP server that the program serves: the tool call, the handshake if it is the first, the result. */
-export const callTool = (server: string, tool: string, input: unknown): Step => ({ _tag: "Call", server, tool, input })
-
-/**
- * Starts background work. When it ends, after the time or else with the turn, the CLI tells its model in a turn of its
- * own, which these steps are.
- */
-export const background = (steps: Turn, { after }: { readonly after?: Duration.DurationInput } = {}): Step => ({
-  _tag: "Background",
-  steps,
-  after: after === undefined ? undefined : Duration.decode(after)
-})
-
-/** Leaves at once, whatever was still to come. */
-export const exit = (code: number): Step => ({ _tag: "Exit", code, signal: null })
-
-/** Is ended by a signal. */
-export const kill = (signal: string): Step => ({ _tag: "Exit", code: null, signal })
-
-/** What a resumed process says of a session that it does not find. For `start`. */
-export const sessionNotFound = (sessionId: string): Turn => {
-  const why = `No conversation found with session ID: ${sessionId}`
-  return [
-    stderr(`${why}\n`),
-    result({
-      subtype: "error_during_execution",
-      is_error: true,
-      result: undefined,
-      errors: [why],
-      num_turns: 0,
-      total_cost_usd: 0,
-      modelUsage: {},
-      session_id: sessionId,
-      terminal_reason: undefined
-    }),
-    exit(1)
-  ]
-}
-
-/** What a control request may be refused with. */
-export interface Refused {
-  readonly _tag: "Refused"
-  readonly error: string
-  readonly code: string | undefined
-}
-
-/** For `controls`: an error, as the CLI answers it. */
-export const refused = (error: string, code?: string): Refused => ({ _tag: "Refused", error, code })
-
-export interface Unanswered {
-  readonly _tag: "Unanswered"
-}
-
-/** For `controls`: no answer, ever. */
-export const unanswered: Unanswered = { _tag: "Unanswered" }
+export const layer = (plays: Plays): Layer.Layer<CliProcess | FakeCli> => Layer.effectContext(make(plays))
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
 
-const says = (kind: "text" | "thinking", content: string, { deltas = 1, every }: Saying): Step => ({
-  _tag: "Say",
-  kind,
-  content,
-  deltas,
-  every: every === undefined ? undefined : Duration.decode(every)
-})
+const scripts = (plays: Plays): (index: number, invocation: Invocation) => Script => {
+  if (typeof plays === "function") return plays
+  if ("length" in plays) return () => ({ turns: plays })
+  if (!("_tag" in plays)) return () => plays
+  let prompts = 0
+  return () => ({ respond: () => plays.turns[Math.min(prompts++, plays.turns.length - 1)] ?? [] })
+}

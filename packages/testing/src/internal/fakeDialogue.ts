@@ -39,7 +39,8 @@ export class FakeDialogue {
   print(frame: Frame): void {
     const turn = this.turn?.answered === false ? this.turn : undefined
     if (turn !== undefined) this.before(turn, frame)
-    this.output.line({ ...this.session.mark(), ...turn && this.attribution(turn, frame), ...frame })
+    const told = this.session.modern ? frame : oldWays(frame)
+    this.output.line({ ...this.session.mark(), ...turn && this.attribution(turn, frame), ...told })
     if (frame.type === "result") {
       this.session.results++
       this.failed = frame["is_error"] === true
@@ -135,9 +136,10 @@ export class FakeDialogue {
   }
 
   private before(turn: FakeTurn, frame: Frame): void {
+    if (frame.type === "result") turn.failed = frame["is_error"] === true && frame["subtype"] !== "error_max_turns"
     const begins = frame.type === "assistant" || this.session.modern && frame.type === "stream_event"
     if (begins || frame.type === "result") this.echo(turn)
-    if (frame.type === "result" && turn.cut === undefined) this.lifecycle(turn.folded, "completed")
+    if (frame.type === "result" && !turn.lost) this.lifecycle(turn.folded, "completed")
   }
 
   private after(turn: FakeTurn, frame: Frame): void {
@@ -181,8 +183,19 @@ export class FakeDialogue {
 
   private close(turn: FakeTurn): void {
     turn.answered = true
-    if (turn.cut === undefined) this.lifecycle(turn.lines, "completed")
+    if (!turn.lost) this.lifecycle(turn.lines, "completed")
     else this.lifecycle([...turn.folded, ...turn.lines], "cancelled")
     if (this.waiting.length === 0) this.state("idle")
   }
+}
+
+/** The older version says less of what the API refused. */
+const oldWays = (frame: Frame): Frame => {
+  const untold = { api_error: undefined, api_error_type: undefined, is_api_error_message: undefined }
+  if (frame.type === "assistant" && frame["is_api_error_message"] === true) {
+    return { ...frame, ...untold, api_error_status: undefined }
+  }
+  return frame.type === "result" && frame["terminal_reason"] === "api_error"
+    ? { ...frame, ...untold, terminal_reason: "completed" }
+    : frame
 }

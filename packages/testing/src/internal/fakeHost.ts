@@ -1,7 +1,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import type { Frame, Step } from "../FakeCli.js"
+import type { Frame, Reply, Step } from "../FakeCli.js"
 import type { FakeDialogue } from "./fakeDialogue.js"
 import { type FakeTurn, fieldsOf } from "./fakeTurn.js"
 
@@ -13,6 +13,11 @@ interface Answer {
   readonly error: string | undefined
 }
 
+interface Question {
+  readonly request: Fields
+  readonly answered: Deferred.Deferred<Answer>
+}
+
 /**
  * What a fake process asks the program under test: whether a tool may run, its hooks, and the tools that it serves.
  *
@@ -21,9 +26,10 @@ interface Answer {
 export class FakeHost {
   /** The MCP servers that the program serves. */
   servers: ReadonlyArray<string> = []
+  readonly replies: Array<Reply> = []
   private hooks: Fields = {}
   private readonly dialogue: FakeDialogue
-  private readonly open = new Map<string, Deferred.Deferred<Answer>>()
+  private readonly open = new Map<string, Question>()
   private readonly greeted = new Map<string, { readonly tools: ReadonlyArray<unknown>; messages: number }>()
   private closed = false
 
@@ -39,11 +45,13 @@ export class FakeHost {
 
   answer(frame: Frame): void {
     const { error, request_id: id, response, subtype } = fieldsOf(frame["response"])
-    if (this.open.has(String(id)) && this.dialogue.session.replays) this.dialogue.control(frame)
-    this.tell(String(id), {
-      response: fieldsOf(response),
-      error: subtype === "success" ? undefined : String(error)
-    })
+    const question = this.open.get(String(id))
+    if (question === undefined) return
+    if (this.dialogue.session.replays) this.dialogue.control(frame)
+    const answer = { response: fieldsOf(response), error: subtype === "success" ? undefined : String(error) }
+    const reply = replyTo(question.request, answer)
+    if (reply !== undefined) this.replies.push(reply)
+    this.tell(String(id), answer)
   }
 
   /** Nobody waits for the answers any more. */
@@ -179,7 +187,7 @@ export class FakeHost {
       if (this.closed) return Effect.succeed(gone)
       const id = this.dialogue.newId("ask")
       const answered = Deferred.unsafeMake<Answer>(FiberId.none)
-      this.open.set(id, answered)
+      this.open.set(id, { request, answered })
       this.dialogue.control({ type: "control_request", request_id: id, request })
       return Deferred.await(answered)
     })
@@ -188,7 +196,7 @@ export class FakeHost {
   private tell(id: string, answer: Answer): void {
     const question = this.open.get(id)
     this.open.delete(id)
-    if (question !== undefined) Deferred.unsafeDone(question, Effect.succeed(answer))
+    if (question !== undefined) Deferred.unsafeDone(question.answered, Effect.succeed(answer))
   }
 
   /** The callbacks that are registered for the event, and for the tool where their matcher names tools. */
@@ -239,3 +247,24 @@ export class FakeHost {
 }
 
 const gone: Answer = { response: {}, error: "Tool permission stream closed before response received" }
+
+/** What is worth knowing of an answer: not the handshake with a server. */
+const replyTo = (request: Fields, { error, response }: Answer): Reply | undefined => {
+  const answer = error === undefined ? response : { error }
+  if (request["subtype"] === "can_use_tool") {
+    return { to: "permission", name: String(request["tool_name"]), input: request["input"], answer }
+  }
+  if (request["subtype"] === "hook_callback") {
+    return { to: "hook", name: String(fieldsOf(request["input"])["hook_event_name"]), input: request["input"], answer }
+  }
+  const { method, params } = fieldsOf(request["message"])
+  if (method !== "tools/call") return undefined
+  const { arguments: input, name } = fieldsOf(params)
+  const { error: failure, result } = fieldsOf(response["mcp_response"])
+  return {
+    to: "tool",
+    name: `mcp__${request["server_name"]}__${name}`,
+    input,
+    answer: error !== undefined ? answer : result ?? { error: failure }
+  }
+}

@@ -13,10 +13,20 @@ const encoder = new TextEncoder()
  */
 export class FakeOutput {
   exit: CliExit | undefined
+  /** Frames, also those that nobody has read. */
+  frames = 0
   private readonly ended = Deferred.unsafeMake<CliExit>(FiberId.none)
   private printed: Array<Uint8Array> = []
   private errors = ""
+  private unread = 0
+  private readonly pipeBytes: number
+  private crash: { readonly at: number; readonly exit: CliExit } | undefined
+  private readonly writers = new Set<() => void>()
   private reader: ((chunks: ReadonlyArray<Uint8Array>) => void) | undefined
+
+  constructor(pipeBytes = Infinity) {
+    this.pipeBytes = pipeBytes
+  }
 
   readonly read: RunningCli["stdout"] = Effect.async((resume) => {
     if (this.printed.length > 0 || this.exit !== undefined) return resume(Effect.succeed(this.take()))
@@ -28,14 +38,32 @@ export class FakeOutput {
   readonly end: RunningCli["exit"] = Deferred.await(this.ended)
   readonly stderrTail: RunningCli["stderrTail"] = Effect.sync(() => this.errors)
 
+  /** There is room for more, or nobody is left to wait for it. */
+  readonly room: Effect.Effect<void> = Effect.suspend(() => this.full ? this.emptied : Effect.void)
+  private readonly emptied = Effect.async<void>((resume) => {
+    const writer = () => resume(Effect.void)
+    this.writers.add(writer)
+    return Effect.sync(() => this.writers.delete(writer))
+  })
+
   line(frame: Frame): void {
+    if (this.exit !== undefined) return
     this.write(encoder.encode(JSON.stringify(frame) + "\n"))
+    this.frames++
+    if (this.frames === this.crash?.at) this.leave(this.crash.exit)
   }
 
   write(bytes: Uint8Array): void {
     if (this.exit !== undefined) return
     this.printed.push(bytes)
+    this.unread += bytes.length
     this.wake()
+  }
+
+  /** Leaves when so many more frames are out. */
+  crashAfter(frames: number, exit: CliExit): void {
+    this.crash = { at: this.frames + frames, exit }
+    if (frames <= 0) this.leave(exit)
   }
 
   complain(text: string): void {
@@ -47,6 +75,7 @@ export class FakeOutput {
     this.exit = exit
     Deferred.unsafeDone(this.ended, Effect.succeed(exit))
     this.wake()
+    this.letWrite()
   }
 
   private wake(): void {
@@ -58,6 +87,17 @@ export class FakeOutput {
   private take(): ReadonlyArray<Uint8Array> {
     const taken = this.printed
     this.printed = []
+    this.unread = 0
+    this.letWrite()
     return taken
+  }
+
+  private get full(): boolean {
+    return this.unread >= this.pipeBytes && this.exit === undefined
+  }
+
+  private letWrite(): void {
+    for (const writer of this.writers) writer()
+    this.writers.clear()
   }
 }

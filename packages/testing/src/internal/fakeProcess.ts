@@ -1,16 +1,22 @@
-import type { Invocation, RunningCli } from "@ccflow/core/CliProcess"
+import type { CliExit, Invocation, RunningCli } from "@ccflow/core/CliProcess"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Frame, Script, Started, Step, Turn } from "../FakeCli.js"
+import type { Exit, Frame, Script, Started, Step, Turn } from "../FakeCli.js"
 import { isRefused, isUnanswered, respond } from "./fakeControls.js"
 import { FakeDialogue } from "./fakeDialogue.js"
 import { FakeHost } from "./fakeHost.js"
 import { FakeOutput } from "./fakeOutput.js"
+import { seenOf } from "./fakeSeen.js"
 import { type FakeDisk, FakeSession } from "./fakeSession.js"
 import { cutOff, say } from "./fakeSpeech.js"
 import { FakeTasks } from "./fakeTasks.js"
 import { FakeTurn, fieldsOf, isClear, type Line, type Played, textOf, uuidsOf } from "./fakeTurn.js"
+
+let pids = 0
+
+/** As on one machine: no two processes have the same number, also those of different fakes, and so no two of their ids. */
+export const nextPid = (): number => ++pids
 
 /**
  * One fake process: takes what the program under test sends, and plays one turn after the other in a fiber.
@@ -18,12 +24,11 @@ import { FakeTurn, fieldsOf, isClear, type Line, type Played, textOf, uuidsOf } 
  * @internal
  */
 export class FakeProcess {
-  readonly prompts: Array<unknown> = []
   readonly running: RunningCli
   private readonly invocation: Invocation
   private readonly script: Script
   private readonly scope: Scope.Scope
-  private readonly output = new FakeOutput()
+  private readonly output: FakeOutput
   private readonly session: FakeSession
   private readonly dialogue: FakeDialogue
   private readonly host: FakeHost
@@ -32,6 +37,7 @@ export class FakeProcess {
   private readonly received = new Set<string>()
   /** Turns that begin without a prompt. */
   private readonly own: Array<FakeTurn> = []
+  private sigints = 0
   private inputClosed = false
   private turns = 0
   private playing: Fiber.RuntimeFiber<void> | undefined
@@ -40,6 +46,7 @@ export class FakeProcess {
     this.scope = scope
     this.invocation = invocation
     this.script = script
+    this.output = new FakeOutput(script.pipeBytes)
     this.session = new FakeSession(pid, invocation, script.version ?? "2.1.330", disk)
     this.dialogue = new FakeDialogue(this.session, this.output)
     this.host = new FakeHost(this.dialogue)
@@ -55,6 +62,7 @@ export class FakeProcess {
         return this.playNext
       }),
       interrupt: Effect.suspend(() => {
+        this.sigints++
         this.host.withdraw()
         return Effect.andThen(this.cut("SIGINT"), Effect.sync(() => this.leave(0)))
       }),
@@ -65,7 +73,15 @@ export class FakeProcess {
   }
 
   get seen(): Started {
-    return { invocation: this.invocation, sent: this.sent, running: this.output.exit === undefined }
+    const { host, sigints, invocation, output, sent } = this
+    return seenOf({
+      invocation,
+      sent,
+      replies: host.replies,
+      sigints,
+      printed: output.frames,
+      running: output.exit === undefined
+    })
   }
 
   readonly start: Effect.Effect<void> = Effect.suspend(() => this.playNext)
@@ -104,7 +120,6 @@ export class FakeProcess {
     const { content } = fieldsOf(frame["message"])
     const uuid = typeof frame["uuid"] === "string" ? frame["uuid"] : undefined
     const line: Line = { uuid, content }
-    this.prompts.push(content)
     if (uuid !== undefined) {
       this.session.named = true
       if (this.received.has(uuid)) return Effect.void
@@ -165,7 +180,7 @@ export class FakeProcess {
       return Effect.void
     }
     this.dialogue.begin(turn)
-    return Effect.forEach(turn.steps, (step) => this.ended(turn) ? Effect.void : this.step(turn, step), {
+    return Effect.forEach(turn.steps, (step) => this.inTurn(turn, step), {
       discard: true
     }).pipe(
       Effect.interruptible,
@@ -229,6 +244,14 @@ export class FakeProcess {
     })
   }
 
+  /** A step waits for room in the output. */
+  private inTurn(turn: FakeTurn, step: Played): Effect.Effect<void> {
+    return Effect.zipRight(
+      this.output.room,
+      Effect.suspend(() => this.ended(turn) ? Effect.void : this.step(turn, step))
+    )
+  }
+
   private step(turn: FakeTurn, step: Played): Effect.Effect<void> {
     switch (step._tag) {
       case "Emit":
@@ -236,11 +259,11 @@ export class FakeProcess {
       case "Init":
         return Effect.sync(() => this.dialogue.print(this.session.init(step.fields)))
       case "Result":
-        return Effect.sync(() => this.dialogue.result(step.fields))
+        return Effect.sync(() => this.dialogue.result(step.fields, step.billed))
       case "Use":
         return Effect.sync(() => this.dialogue.useTool(step.id, step.tool, step.input))
       case "Say":
-        return say(this.dialogue, turn, step)
+        return say(this.dialogue, this.output.room, turn, step)
       case "Raw":
         return Effect.sync(() => this.output.write(step.bytes))
       case "Stderr":
@@ -257,8 +280,10 @@ export class FakeProcess {
         return this.background(turn, step)
       case "Clear":
         return Effect.sync(() => this.clear(turn))
+      case "CrashAfter":
+        return Effect.sync(() => this.output.crashAfter(step.frames, exitOf(step.exit)))
       case "Exit":
-        return Effect.sync(() => this.output.leave({ code: step.code, signal: step.signal }))
+        return Effect.sync(() => this.output.leave(exitOf(step)))
     }
   }
 
@@ -305,6 +330,8 @@ export class FakeProcess {
     this.output.leave({ code, signal: null })
   }
 }
+
+const exitOf = ({ code, signal }: Exit): CliExit => ({ code, signal })
 
 const unscripted: Turn = [{
   _tag: "Emit",

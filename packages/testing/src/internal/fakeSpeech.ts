@@ -6,13 +6,14 @@ import type { FakeTurn } from "./fakeTurn.js"
 /** A message of the model: in parts where the program asked for partial messages, and whole. @internal */
 export const say = (
   dialogue: FakeDialogue,
+  room: Effect.Effect<void>,
   turn: FakeTurn,
   { content, deltas, every, kind }: Extract<Step, { _tag: "Say" }>
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { model, partial } = dialogue.session
     const saying = { id: dialogue.newId("msg"), kind, content: "" }
-    const wait = every === undefined ? Effect.void : Effect.sleep(every)
+    const wait = every === undefined ? room : Effect.zipRight(room, Effect.sleep(every))
     const size = Math.max(1, Math.ceil(content.length / deltas))
     const pieces = Array.from(
       { length: Math.ceil(content.length / size) },

@@ -44,6 +44,8 @@ export class FakeTurn {
   first = true
   answered = false
   cut: "interrupt" | "SIGINT" | "deny" | undefined
+  /** Its result is that nothing came of the prompts. The CLI does not count a limit of turns as that. */
+  failed = false
   /** Ends before its last step. */
   over = false
 
@@ -56,6 +58,11 @@ export class FakeTurn {
     this.lines = lines
     this.echoes = lines
     this.origin = origin
+  }
+
+  /** Its prompts are told as cancelled. */
+  get lost(): boolean {
+    return this.failed || this.cut !== undefined
   }
 
   /** The tool that was called last and runs, by its name. */
