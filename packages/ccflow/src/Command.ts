@@ -37,6 +37,7 @@ const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...
       HelpDoc.p("ccflow usage: what was used and what it cost, by day, model, session or tag."),
       HelpDoc.p("ccflow report: the same as a page to look at."),
       HelpDoc.p("ccflow serve: queries, sessions and batches over HTTP."),
+      HelpDoc.p("ccflow record, replay: a program's conversations with Claude Code on a cassette, to test it with."),
       HelpDoc.p("ccflow toon: how data is given to the model, and what that saves."),
       HelpDoc.p("ccflow doctor: what is wrong with Claude Code and this machine, and what to do.")
     ])),
@@ -67,6 +68,12 @@ export const run = (argv: ReadonlyArray<string>) => {
       )
     case "usage":
       return Effect.flatMap(Effect.promise(() => import("./UsageCommand.js")), ({ run }) => run([node, script], rest))
+    case "record":
+    case "replay":
+      return Effect.flatMap(
+        Effect.promise(() => import("./RecordCommand.js")),
+        ({ run }) => run(name, [node, script], rest)
+      )
     case "report":
       return Effect.flatMap(Effect.promise(() => import("./ReportCommand.js")), ({ run }) => run([node, script], rest))
     case "serve":

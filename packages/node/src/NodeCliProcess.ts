@@ -12,6 +12,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
+import { throughCassette } from "./internal/cassette.js"
 import { Child } from "./internal/child.js"
 import { isDirectory, locate } from "./internal/executable.js"
 import { privateFiles } from "./internal/privateFiles.js"
@@ -42,7 +43,14 @@ const open = (
 
 /** The CLI as a child process of this Node. */
 export const layerWith = ({ unref = false }: NodeCliProcessOptions): Layer.Layer<CliProcess> =>
-  Layer.succeed(CliProcess, { open: (invocation) => open(invocation, unref) })
+  Layer.succeed(CliProcess, {
+    open: (invocation) => {
+      const cassette = process.env["CCFLOW_CASSETTE"]
+      return cassette === undefined || cassette === ""
+        ? open(invocation, unref)
+        : Effect.flatMap(throughCassette(invocation, cassette), (taped) => open(taped, unref))
+    }
+  })
 
 /** The CLI as a child process that keeps this Node alive while it runs. */
 export const layer: Layer.Layer<CliProcess> = layerWith({})
