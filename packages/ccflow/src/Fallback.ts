@@ -10,11 +10,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 
 /**
  * Each answer of the API costs money, and is the model's alone: without Claude Code's tools, files, settings and system
- * prompt. A call with options that need those is not answered by it.
+ * prompt. A call with options that need those is not answered by it, nor one whose `billing` is the subscription's; one
+ * that is answered by it is still one call, under the client's budget. Retries, breaker and limits are its own.
  */
 export interface FallbackConfig {
   /** For which failures: `cliMissing`, `breakerOpen`, `usageLimit`; or a test of the error. */
@@ -42,7 +43,7 @@ export const layer = <Out, E>(
     Layer.scoped(
       Claude.Claude,
       Effect.gen(function*() {
-        const scope = yield* Effect.scope
+        const context = yield* Effect.context<Scope.Scope>()
         const given = apiKey === undefined ? yield* fromEnvironment : { apiKey: Redacted.make(apiKey) }
         const checked = yield* Effect.mapError(
           AnthropicOptions.decode(merge(given, options)),
@@ -57,7 +58,8 @@ export const layer = <Out, E>(
             build.pipe(
               Effect.map(Context.get(Claude.Claude)),
               Effect.provide(ClaudeConfig.layerWith(defaults)),
-              Scope.extend(scope)
+              // It is the client's, whoever asks first.
+              Effect.mapInputContext(() => context)
             )
           )
         )
