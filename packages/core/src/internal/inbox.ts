@@ -20,8 +20,9 @@ export const hearing = 16
 export const atLast = 2 * hearing
 
 /**
- * What is on its way from one reader to one consumer, through however many hands. The reader looks whether it is too much
- * before it reads on, so that a slow consumer slows the CLI instead of filling memory. A consumer that waits is not slow.
+ * What is on its way from one reader to one consumer, through however many hands, and what the consumer has in its own:
+ * until it wants more. The reader looks whether it is too much before it reads on, so that a slow consumer slows the CLI
+ * instead of filling memory. A consumer that waits is not slow.
  *
  * @internal
  */
@@ -29,6 +30,9 @@ export class Backlog {
   private readonly most: Most
   private messages = 0
   private bytes = 0
+  /** The part of them that the consumer has. */
+  private messagesTaken = 0
+  private bytesTaken = 0
   private hungry = false
   private waiting: (() => void) | undefined
 
@@ -58,15 +62,22 @@ export class Backlog {
     this.bytes += bytes
   }
 
-  /** The consumer has it all, and may want more. */
-  taken(hungry: boolean): void {
-    this.messages = 0
-    this.bytes = 0
-    this.hungry = hungry
+  /** The consumer takes what there is: it is done with what it had. */
+  taken(): void {
+    this.messages -= this.messagesTaken
+    this.bytes -= this.bytesTaken
+    this.messagesTaken = this.messages
+    this.bytesTaken = this.bytes
     this.stir()
   }
 
-  /** The consumer has been given something, and has yet to take it. */
+  /** The consumer wants more than there is. */
+  wanted(): void {
+    this.hungry = true
+    this.taken()
+  }
+
+  /** There is something for the consumer. */
   given(): void {
     this.hungry = false
   }
@@ -107,7 +118,7 @@ export class Inbox<A, E> {
 
   private readonly arrival: Taken<A, E> = Effect.async((resume) => {
     this.taker = () => resume(this.take)
-    this.backlog?.taken(true)
+    this.backlog?.wanted()
   })
 
   offer(batch: ReadonlyArray<A>): void {
@@ -145,7 +156,7 @@ export class Inbox<A, E> {
     const taken = this.held
     this.held = []
     this.gathered = undefined
-    this.backlog?.taken(false)
+    this.backlog?.taken()
     return taken
   }
 }
