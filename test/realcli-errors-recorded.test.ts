@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { supportedVersions } from "./support/RealCli.js"
+import { recordedVersions } from "./support/RealCli.js"
 
 const Run = Schema.parseJson(
   Schema.Struct({ exitCode: Schema.NullOr(Schema.Int), signal: Schema.NullOr(Schema.String) })
@@ -58,7 +58,7 @@ const replay = (name: string) => {
   )
 }
 
-describe.each(supportedVersions)("a recorded run of claude %s", (version) => {
+describe.each(recordedVersions)("a recorded run of claude %s", (version) => {
   it.effect.each(Object.entries(recorded).map(([name, wanted]) => ({ name, wanted, tag: wanted.tag })))(
     "$name ends in $tag",
     ({ name, wanted }) =>

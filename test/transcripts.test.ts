@@ -77,8 +77,65 @@ const isInOrder = (run: Run) => {
   assert.isTrue(named < 0 || messages.slice(named).every((message) => message.sessionId !== ""))
 }
 
+/** What a line says and a message repeats, in the order of the lines. */
+const repeats = (run: Run) => {
+  const said: Record<string, Array<ReadonlyArray<unknown>>> = {}
+  const told: Record<string, Array<ReadonlyArray<unknown>>> = {}
+  const add = (to: typeof said, kind: string, ...values: ReadonlyArray<unknown>) =>
+    (to[kind] ??= []).push(values.map((value) => value ?? undefined))
+  for (const frame of framesOf(run.stdout)) {
+    const type = at(frame, "type")
+    const subtype = String(at(frame, "subtype"))
+    if (type === "result") add(said, "result", at(frame, "duration_api_ms"), at(frame, "ttft_ms"))
+    else if (type === "assistant" && typeof at(frame, "error") === "string") add(said, "error", at(frame, "request_id"))
+    else if (type === "rate_limit_event") {
+      const info = at(frame, "rate_limit_info")
+      add(said, "limit", at(info, "isUsingOverage"), at(info, "overageStatus"))
+    } else if (subtype === "init") {
+      const servers = at(frame, "mcp_servers")
+      add(said, "servers", ...(Array.isArray(servers) ? servers : []).map((server) => at(server, "source")))
+    } else if (subtype === "compact_boundary") {
+      const facts = at(frame, "compact_metadata")
+      add(said, "compact", at(facts, "post_tokens"), at(facts, "duration_ms"))
+    } else if (subtype.startsWith("task_")) {
+      add(said, "task", at(frame, "task_type"), at(frame, "subagent_type"), at(frame, "last_tool_name"))
+      const used = at(frame, "usage")
+      if (used !== undefined) {
+        add(said, "used", at(used, "total_tokens"), at(used, "tool_uses"), at(used, "duration_ms"))
+      }
+    }
+  }
+  for (const message of parse(run.stdout).messages) {
+    switch (message._tag) {
+      case "Result":
+        add(told, "result", message.durationApiMs, message.timeToFirstTokenMs)
+        break
+      case "Error":
+        add(told, "error", message.requestId)
+        break
+      case "RateLimit":
+        add(told, "limit", message.usingOverage, message.overageStatus)
+        break
+      case "Init":
+        add(told, "servers", ...message.mcpServers.map(({ source }) => source))
+        break
+      case "Compact":
+        add(told, "compact", message.postTokens, message.durationMs)
+        break
+      case "Task": {
+        if (message.phase === "background") break
+        add(told, "task", message.taskType, message.subagentType, message.lastTool)
+        const { usage } = message
+        if (usage !== undefined) add(told, "used", usage.totalTokens, usage.toolUses, usage.durationMs)
+      }
+    }
+  }
+  assert.deepStrictEqual(told, said)
+}
+
 const promises: ReadonlyArray<readonly [string, (run: Run) => void]> = [
   ["says what its raw lines say", isTrue],
+  ["repeats the fields that messages have a name for", repeats],
   ["ends as its raw lines say", decidesRightly],
   ["shows at every line what was said, and nothing else", isPlausibleAtEveryLine],
   ["tells each message once, and Stop just before Result", isInOrder]

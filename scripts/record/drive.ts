@@ -13,12 +13,17 @@ export interface Frame {
   readonly event?: unknown
   readonly request_id?: unknown
   readonly request?: unknown
+  readonly response?: unknown
 }
 
 export interface Conversation {
   readonly send: (line: object) => void
   /** The stdin line of the n-th user message, counted from 1. */
   readonly prompt: (n: number, content: string) => void
+  /** Closes stdin. */
+  readonly end: () => void
+  /** Does not wait for an end that may never come. */
+  readonly kill: () => void
 }
 
 export interface Scenario {
@@ -26,6 +31,8 @@ export interface Scenario {
   readonly description: string
   readonly script: () => Script
   readonly prompt?: string
+  /** The fields of an `initialize` request, sent before the prompt. Without it there is none. */
+  readonly initialize?: object
   readonly args?: ReadonlyArray<string>
   readonly env?: Readonly<Record<string, string>>
   readonly credentials?: NonNullable<SandboxOptions["credentials"]>
@@ -105,7 +112,9 @@ const converse = (start: Start, scenario: Scenario): Promise<Ended> =>
     }
     const conversation: Conversation = {
       send,
-      prompt: (n, content) => send({ type: "user", uuid: uuidOf(n), message: { role: "user", content } })
+      prompt: (n, content) => send({ type: "user", uuid: uuidOf(n), message: { role: "user", content } }),
+      end: () => child.stdin.end(),
+      kill: () => void child.kill("SIGKILL")
     }
     const onLine = (line: string): void => {
       const frame = parse(line)
@@ -128,6 +137,10 @@ const converse = (start: Start, scenario: Scenario): Promise<Ended> =>
       clearTimeout(limit)
       resolve({ code, signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err), stdin, pid: child.pid ?? 0 })
     })
+    const { initialize } = scenario
+    if (initialize !== undefined) {
+      send({ type: "control_request", request_id: "req_initialize", request: { subtype: "initialize", ...initialize } })
+    }
     conversation.prompt(1, scenario.prompt ?? "What is 2+2?")
   })
 

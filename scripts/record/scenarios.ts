@@ -50,12 +50,50 @@ const interruptAtDelta = (count: number) => () => {
   }
 }
 
-const answerPermission = (response: object) => () => (frame: Frame, conversation: Conversation): void => {
-  if (frame.type !== "control_request") return
+const reply = (conversation: Conversation, frame: Frame, response: object): void =>
   conversation.send({
     type: "control_response",
     response: { subtype: "success", request_id: frame.request_id, response }
   })
+
+/** A server of one tool that adds, and hooks that let everything pass. */
+const adder = () => (frame: Frame, conversation: Conversation): void => {
+  if (frame.type === "result") {
+    const request = { subtype: "set_permission_mode", mode: "acceptEdits" }
+    return conversation.send({ type: "control_request", request_id: "req_mode", request })
+  }
+  if (frame.type === "control_response" && JSON.stringify(frame).includes("req_mode")) return conversation.end()
+  if (frame.type !== "control_request") return
+  const { request } = frame
+  const message = isRecord(request) ? request["message"] : undefined
+  if (!isRecord(message)) return reply(conversation, frame, {})
+  const result = adderSays[String(message["method"])] ?? {}
+  reply(conversation, frame, { mcp_response: { jsonrpc: "2.0", id: message["id"] ?? 0, result } })
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
+
+const numbers = { type: "object", properties: { a: { type: "number" }, b: { type: "number" } }, required: ["a", "b"] }
+
+const adderSays: Readonly<Record<string, object>> = {
+  initialize: {
+    protocolVersion: "2025-06-18",
+    capabilities: { tools: {} },
+    serverInfo: { name: "calc", version: "1.0.0" }
+  },
+  "tools/list": { tools: [{ name: "add", description: "Adds", inputSchema: numbers }] },
+  "tools/call": { content: [{ type: "text", text: "5" }] }
+}
+
+const hooks = Object.fromEntries(
+  ["UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure", "SubagentStart", "SubagentStop", "Stop"].map(
+    (event) => [event, [{ matcher: null, hookCallbackIds: [`hook_${event}`] }]]
+  )
+)
+
+const answerPermission = (response: object) => () => (frame: Frame, conversation: Conversation): void => {
+  if (frame.type === "control_request") reply(conversation, frame, response)
 }
 
 const nextPrompts = (prompts: ReadonlyArray<string>) => () => {
@@ -205,6 +243,58 @@ const tools: ReadonlyArray<Scenario> = [
   }
 ]
 
+const hosted: ReadonlyArray<Scenario> = [
+  {
+    name: "host",
+    description: "hooks and a tool of the host's, and a change of the permission mode",
+    script: () => [blocks([toolBlock("mcp__calc__add", { a: 2, b: 3 }), bash("exit 1")]), text("5")],
+    initialize: { hooks, sdkMcpServers: ["calc"] },
+    args: ["--allowedTools=mcp__calc__add,Bash"],
+    results: 2,
+    react: adder
+  },
+  {
+    name: "hook-events",
+    description: "a hook of the settings, and what is told of it",
+    script: () => [blocks([bash("echo hello")]), text("It said hello.")],
+    args: [
+      `--settings={"hooks":{"PreToolUse":[{"matcher":"Bash","hooks":[{"type":"command","command":"echo seen"}]}]}}`,
+      "--include-hook-events",
+      "--allowedTools=Bash"
+    ]
+  },
+  {
+    name: "session-states",
+    description: "the states of a session, and a message that waits for its turn",
+    script: () => [blocks([bash("sleep 0.5")]), text("First."), text("Second.")],
+    args: ["--replay-user-messages", "--allowedTools=Bash"],
+    env: { CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS: "1" },
+    react: () => {
+      let queued = false
+      return (frame, conversation) => {
+        if (frame.type === "assistant" && !queued) {
+          queued = true
+          conversation.prompt(2, "And then?")
+        }
+      }
+    }
+  },
+  {
+    name: "compact-clear",
+    description: "a conversation that is compacted, then cleared",
+    script: () => [text("One."), text("Two."), text("They counted."), text("Three.")],
+    prompt: "one",
+    results: 5,
+    react: nextPrompts(["two", "/compact", "/clear", "three"])
+  },
+  {
+    name: "model-fallback",
+    description: "the model is overloaded, another one answers",
+    script: () => ({ model }) => model.includes("opus") ? status(529) : text(answer),
+    args: ["--model=opus", "--fallback-model=sonnet"]
+  }
+]
+
 const broken: ReadonlyArray<Scenario> = [
   {
     name: "cut-partial",
@@ -288,4 +378,4 @@ const errors: ReadonlyArray<Scenario> = [
   { name: "not-logged-in", description: "no credentials at all", script: () => [text(answer)], credentials: "none" }
 ]
 
-export const scenarios: ReadonlyArray<Scenario> = [...plain, ...tools, ...broken, ...errors]
+export const scenarios: ReadonlyArray<Scenario> = [...plain, ...tools, ...hosted, ...broken, ...errors]

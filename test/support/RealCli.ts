@@ -11,7 +11,14 @@ export type RealCli =
   | { readonly _tag: "found"; readonly path: string; readonly version: string }
   | { readonly _tag: "missing"; readonly reason: string }
 
-export const supportedVersions = ["2.1.330", "2.1.197"] as const
+/** Those that we promise to work with, the newest first; `test/recordings` has what they print. */
+export const recordedVersions = ["2.1.330", "2.1.197"] as const
+
+/** Those that the suites run: other ones for `CCFLOW_TEST_CLI_VERSIONS=2.1.263`, where a comma stands between several. */
+export const supportedVersions: readonly [string, ...ReadonlyArray<string>] = (() => {
+  const [first, ...rest] = (process.env["CCFLOW_TEST_CLI_VERSIONS"] ?? "").split(",").filter((name) => name !== "")
+  return first === undefined ? recordedVersions : [first, ...rest]
+})()
 
 const cache = process.env["CCFLOW_TEST_CACHE"] ?? fileURLToPath(new URL("../../.cache/claude/", import.meta.url))
 const downloadLimitMs = 180_000
@@ -173,7 +180,7 @@ const locate = async (version: string): Promise<RealCli> => {
 const located = new Map<string, Promise<RealCli>>()
 
 /** The CLI as npm publishes it, fetched on first use. */
-export const realCli = (version: (typeof supportedVersions)[number] | (string & {})): Promise<RealCli> => {
+export const realCli = (version: string): Promise<RealCli> => {
   const known = located.get(version)
   if (known !== undefined) return known
   const search = locate(version).catch((cause: unknown): RealCli => ({

@@ -52,6 +52,7 @@ export const Assistant = Schema.Struct({
   api_error_status: nullish(Schema.Number),
   api_error_type: nullish(Schema.String),
   api_error: nullish(Schema.String),
+  request_id: nullish(Schema.String),
   aborted: nullish(Schema.Boolean)
 })
 export type Assistant = typeof Assistant.Type
@@ -145,6 +146,8 @@ export const Result = Schema.Struct({
   model_usage_since_last_result: nullish(Schema.Record({ key: Schema.String, value: ModelUsage })),
   num_turns: nullish(Schema.Number),
   duration_ms: nullish(Schema.Number),
+  duration_api_ms: nullish(Schema.Number),
+  ttft_ms: nullish(Schema.Number),
   permission_denials: nullish(Schema.Array(Schema.Struct({
     tool_name: Schema.String,
     tool_use_id: nullish(Schema.String),
@@ -162,7 +165,9 @@ export const RateLimitEvent = Schema.Struct({
     status: Schema.String,
     resetsAt: nullish(Schema.Number),
     rateLimitType: nullish(Schema.String),
-    utilization: nullish(Schema.Number)
+    utilization: nullish(Schema.Number),
+    overageStatus: nullish(Schema.String),
+    isUsingOverage: nullish(Schema.Boolean)
   })
 })
 export type RateLimitEvent = typeof RateLimitEvent.Type
@@ -176,7 +181,11 @@ export const Init = system("init", {
   model: Schema.String,
   cwd: nullish(Schema.String),
   tools: Schema.Array(Schema.String),
-  mcp_servers: nullish(Schema.Array(Schema.Struct({ name: Schema.String, status: Schema.String }))),
+  mcp_servers: nullish(Schema.Array(Schema.Struct({
+    name: Schema.String,
+    status: Schema.String,
+    source: nullish(Schema.String)
+  }))),
   permissionMode: nullish(Schema.String),
   apiKeySource: nullish(Schema.String),
   claude_code_version: nullish(Schema.String),
@@ -215,6 +224,14 @@ const task = <const Subtype extends string>(subtype: Subtype) =>
     summary: nullish(Schema.String),
     status: nullish(Schema.String),
     is_backgrounded: nullish(Schema.Boolean),
+    task_type: nullish(Schema.String),
+    subagent_type: nullish(Schema.String),
+    last_tool_name: nullish(Schema.String),
+    usage: nullish(Schema.Struct({
+      total_tokens: nullish(Schema.Number),
+      tool_uses: nullish(Schema.Number),
+      duration_ms: nullish(Schema.Number)
+    })),
     patch: nullish(Schema.Struct({ status: nullish(Schema.String) }))
   })
 
@@ -231,7 +248,12 @@ export const BackgroundTasks = system("background_tasks_changed", {
 export type BackgroundTasks = typeof BackgroundTasks.Type
 
 export const CompactBoundary = system("compact_boundary", {
-  compact_metadata: nullish(Schema.Struct({ trigger: nullish(Schema.String), pre_tokens: nullish(Schema.Number) }))
+  compact_metadata: nullish(Schema.Struct({
+    trigger: nullish(Schema.String),
+    pre_tokens: nullish(Schema.Number),
+    post_tokens: nullish(Schema.Number),
+    duration_ms: nullish(Schema.Number)
+  }))
 })
 export type CompactBoundary = typeof CompactBoundary.Type
 

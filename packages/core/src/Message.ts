@@ -48,7 +48,14 @@ export const Init = Schema.TaggedStruct("Init", {
   model: Schema.String,
   cwd: Schema.String,
   tools: Schema.Array(Schema.String),
-  mcpServers: Schema.Array(Schema.Struct({ name: Schema.String, status: Schema.String })),
+  mcpServers: Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      status: Schema.String,
+      /** Who has named it, such as `sdk` for the program itself. Older CLIs do not say. */
+      source: Schema.optional(Schema.String)
+    })
+  ),
   permissionMode: Schema.String,
   /** Who pays: `none` for a subscription login, else where the API key came from. */
   apiKeySource: Schema.String,
@@ -195,6 +202,10 @@ export const Result = Schema.TaggedStruct("Result", {
   context: Schema.optional(ContextSavings),
   numTurns: Schema.Number,
   durationMs: Schema.Number,
+  /** What of all the process's time the API took, over all its turns. Absent where the CLI did not say. */
+  durationApiMs: Schema.optional(Schema.Number),
+  /** Until the first token of this turn. Absent where there was none, or the CLI did not say. */
+  timeToFirstTokenMs: Schema.optional(Schema.Number),
   permissionDenials: Schema.Array(
     Schema.Struct({ tool: Schema.String, toolUseId: Schema.String, input: Schema.Unknown })
   ),
@@ -217,7 +228,9 @@ export const ErrorMessage = Schema.TaggedStruct("Error", {
   content: Schema.String,
   status: Schema.optional(Schema.Number),
   type: Schema.optional(Schema.String),
-  apiError: Schema.optional(Schema.String)
+  apiError: Schema.optional(Schema.String),
+  /** The API's name for the request that failed: what its support asks for. */
+  requestId: Schema.optional(Schema.String)
 })
 export type ErrorMessage = typeof ErrorMessage.Type
 
@@ -267,6 +280,9 @@ export const RateLimit = Schema.TaggedStruct("RateLimit", {
   /** UTC epoch milliseconds. */
   resetsAt: Schema.optional(Schema.Number),
   utilization: Schema.optional(Schema.Number),
+  /** Whether this is paid for beyond the plan, and whether it could be (`allowed`, `rejected` …). */
+  usingOverage: Schema.optional(Schema.Boolean),
+  overageStatus: Schema.optional(Schema.String),
   raw: Schema.Unknown
 })
 export type RateLimit = typeof RateLimit.Type
@@ -290,6 +306,16 @@ export const Task = Schema.TaggedStruct("Task", {
   description: Schema.String,
   status: Schema.optional(Schema.String),
   background: Schema.Boolean,
+  /** `local_bash`, `local_agent` …; told when it starts. */
+  taskType: Schema.optional(Schema.String),
+  /** The name of the agent, where the task is one. */
+  subagentType: Schema.optional(Schema.String),
+  /** The tool that it used last; told as it progresses. */
+  lastTool: Schema.optional(Schema.String),
+  /** What it has used so far. */
+  usage: Schema.optional(
+    Schema.Struct({ totalTokens: Schema.Number, toolUses: Schema.Number, durationMs: Schema.Number })
+  ),
   /** The ids of all background tasks that live; only in phase `background`. */
   live: Schema.Array(Schema.String),
   raw: Schema.Unknown
@@ -301,6 +327,10 @@ export const Compact = Schema.TaggedStruct("Compact", {
   ...common,
   trigger: Schema.optional(Schema.String),
   preTokens: Schema.optional(Schema.Number),
+  /** What is left of them. Older CLIs do not say. */
+  postTokens: Schema.optional(Schema.Number),
+  /** How long it took. */
+  durationMs: Schema.optional(Schema.Number),
   raw: Schema.Unknown
 })
 export type Compact = typeof Compact.Type

@@ -388,6 +388,10 @@ const prose: ReadonlyArray<readonly [words: string, verdict: string]> = [
   ],
   ["Configuration error in /home/user/.claude.json: JSON Parse error", "CliExitError ConfigInvalid"],
   ["ENOENT: Bun could not find a file, and the code that produces this error is missing", "InvalidOptionsError cwd"],
+  [
+    "error: The current working directory was deleted, so that command didn't work. Please cd into a different directory",
+    "InvalidOptionsError cwd"
+  ],
   ["Not logged in · Please run /login", "AuthenticationError null"],
   ["Invalid API key · Fix external API key", "AuthenticationError null"]
 ]

@@ -66,7 +66,8 @@ export class Conversation {
         content: textOf(frame.message.content),
         status: frame.api_error_status ?? undefined,
         type: frame.api_error_type ?? undefined,
-        apiError: frame.api_error ?? undefined
+        apiError: frame.api_error ?? undefined,
+        requestId: frame.request_id ?? undefined
       })
     }
   }
@@ -146,6 +147,8 @@ export class Conversation {
       unpriced,
       numTurns: frame.num_turns ?? 0,
       durationMs: frame.duration_ms ?? 0,
+      durationApiMs: frame.duration_api_ms ?? undefined,
+      timeToFirstTokenMs: frame.ttft_ms ?? undefined,
       permissionDenials: (frame.permission_denials ?? []).map((denial) => ({
         tool: denial.tool_name,
         toolUseId: denial.tool_use_id ?? "",
@@ -176,7 +179,11 @@ export class Conversation {
       model: frame.model,
       cwd: frame.cwd ?? "",
       tools: frame.tools,
-      mcpServers: frame.mcp_servers ?? [],
+      mcpServers: (frame.mcp_servers ?? []).map(({ name, source, status }) => ({
+        name,
+        status,
+        source: source ?? undefined
+      })),
       permissionMode: frame.permissionMode ?? "",
       apiKeySource: frame.apiKeySource ?? "",
       cliVersion: frame.claude_code_version ?? "",
@@ -203,6 +210,14 @@ export class Conversation {
       status: frame.status ?? frame.patch?.status ?? undefined,
       // 2.1.197 does not say: what has been started and not ended lives.
       background: frame.is_backgrounded ?? phase === "started",
+      taskType: frame.task_type ?? undefined,
+      subagentType: frame.subagent_type ?? undefined,
+      lastTool: frame.last_tool_name ?? undefined,
+      usage: frame.usage == null ? undefined : {
+        totalTokens: frame.usage.total_tokens ?? 0,
+        toolUses: frame.usage.tool_uses ?? 0,
+        durationMs: frame.usage.duration_ms ?? 0
+      },
       live: [],
       raw: frame
     })

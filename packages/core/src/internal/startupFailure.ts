@@ -69,9 +69,9 @@ const known: ReadonlyArray<readonly [RegExp, (facts: RunFacts, first: string, se
   ],
   [/cannot be used with root\/sudo privileges/, rootBypass],
   [/Configuration error in (.*)/, (facts, what) => configInvalid(`configuration error in ${what}`, facts)],
-  // All that an older version says when its working directory is gone.
+  // All that older versions say when their working directory is gone.
   [
-    /^ENOENT: Bun could not find a file/m,
+    /^ENOENT: Bun could not find a file|current working directory was deleted/m,
     (facts) => refused(facts, "cwd", "it was deleted, or cannot be read", "Give a directory that exists.")
   ],
   [

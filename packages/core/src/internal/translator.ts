@@ -217,6 +217,8 @@ const kinds = byName([
       limit: info.rateLimitType ?? "",
       resetsAt: info.resetsAt == null ? undefined : info.resetsAt * 1000,
       utilization: info.utilization ?? undefined,
+      usingOverage: info.isUsingOverage ?? undefined,
+      overageStatus: info.overageStatus ?? undefined,
       raw: info
     })
   }),
@@ -299,6 +301,8 @@ const system = byName([
       parentToolUseId: undefined,
       trigger: frame.compact_metadata?.trigger ?? undefined,
       preTokens: frame.compact_metadata?.pre_tokens ?? undefined,
+      postTokens: frame.compact_metadata?.post_tokens ?? undefined,
+      durationMs: frame.compact_metadata?.duration_ms ?? undefined,
       raw: frame
     })
   }),
