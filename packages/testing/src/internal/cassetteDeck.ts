@@ -51,7 +51,8 @@ export class Deck {
     const candidates = () => this.candidates(args)
     const [first] = candidates()
     if (first === undefined) {
-      const why = this.whyNone(args)
+      // A session comes back in another process: what ended the one before is what matters.
+      const why = [this.whyNone(args), ...this.mismatches.slice(0, 1)].join("Before that:\n")
       this.mismatches.push(why)
       return why
     }

@@ -2,7 +2,7 @@ import { isObject, type Json, type JsonObject, type Said } from "./cassetteForma
 
 /** What is called by a name that is made anew each time: uuids, the ids of the API, folders for temporary files. */
 export const id =
-  /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b(?:msg|req|toolu|srvtoolu)_0[A-Za-z0-9]{16,}\b|(?<=\/tmp\/(?:[\w.]+[-_])*)(?=\w*[A-Z0-9])[A-Za-z0-9]{6,}\b(?![-.])/g
+  /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b(?:msg|req|toolu|srvtoolu)_(?:0[A-Za-z0-9]{16,}|\d{4}_\d{4})\b|(?<=\/tmp\/(?:[\w.]+[-_])*)(?=\w*[A-Z0-9])[A-Za-z0-9]{6,}\b(?![-.])/g
 
 /**
  * Stable names for the ids of one process: of the same shape, and numbered as they first appear. Processes that go on with
@@ -104,7 +104,8 @@ const shortIds: Readonly<Record<string, string>> = {
   task_id: "task",
   run_id: "run",
   agent_id: "agent",
-  hook_id: "hook"
+  hook_id: "hook",
+  tool_use_id: "toolu"
 }
 
 const wordsIn = (words: ReadonlyMap<string, string>): RegExp =>

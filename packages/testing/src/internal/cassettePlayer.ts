@@ -191,7 +191,10 @@ export class Player {
   /** A request that the recorded CLI was not asked: the program hears that, and goes on or not. */
   private refuse(now: Said): void {
     const id = at(now, "request_id") ?? ""
-    const error = this.complaint(`${this.where()} no ${nameOf(now)} here.`, difference("", at(now, "request") ?? ""))
+    const error = this.complaint(
+      `${this.where()} no ${nameOf(now).replace(/^the /, "")} here.`,
+      difference("", at(now, "request") ?? "")
+    )
     const response = { subtype: "error", request_id: id, error, error_code: "not_in_cassette" }
     this.refusals.push(`${JSON.stringify({ type: "control_response", response })}\n`)
   }
