@@ -66,7 +66,11 @@ export interface Client extends AsyncDisposable {
 export const createClient = (config: Owner.ClientConfig = {}): Client => of(Owner.node(config))
 
 /** What a client needs no CLI of its own for. */
-export interface FakeConfig extends Decisions.DecisionOptions, Pick<Owner.ClientConfig, "storagePath"> {}
+export interface FakeConfig
+  extends
+    Decisions.DecisionOptions,
+    Pick<Owner.ClientConfig, "storagePath" | "store" | "sessions" | "contextEncoder" | "logLevel">
+{}
 
 /** A client of any `Claude`: give it a fake one, and a program without Effect is tested without a process. */
 export const make = (

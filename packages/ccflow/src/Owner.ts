@@ -3,11 +3,13 @@
  */
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import type * as Claude from "@ccflow/core/Claude"
-import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { EncoderOptions } from "@ccflow/core/ContextEncoder"
 import * as Events from "@ccflow/core/Events"
 import * as Logs from "@ccflow/core/Logs"
 import * as Metrics from "@ccflow/core/Metrics"
 import type * as Policies from "@ccflow/core/Policies"
+import type { SessionManagerOptions } from "@ccflow/core/SessionManager"
 import type * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as Cause from "effect/Cause"
@@ -25,7 +27,9 @@ import * as Exporting from "./internal/exporting.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Kept from "./internal/kept.js"
 import * as Records from "./internal/records.js"
+import * as Settings from "./internal/settings.js"
 import * as UsageStore from "./internal/usageStore.js"
+import type { SessionStore } from "./SessionStore.js"
 
 /** Options for all calls of a client, over those of the environment. */
 export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.DecisionOptions, Policies.PolicyOptions {
@@ -41,6 +45,20 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
    * `CCFLOW_SESSION_STORAGE_PATH`; without either nothing is kept.
    */
   readonly storagePath?: string | undefined
+  /**
+   * Where sessions are kept, in place of a `storagePath`. What else is kept goes into the same file, where it is one. It
+   * is not closed with the client.
+   */
+  readonly store?: SessionStore | undefined
+  /** Of the sessions that are kept: how many may live at a time, and when `sessions.sweep()` marks and deletes them. */
+  readonly sessions?: SessionManagerOptions | undefined
+  /**
+   * How data given as `context` is written: `{ format: "json" }` turns TOON off. Default: whichever of TOON and JSON has
+   * fewer tokens.
+   */
+  readonly contextEncoder?: EncoderOptions | undefined
+  /** What is told on stderr. Default: `CCFLOW_LOG_LEVEL`, else `warning`. */
+  readonly logLevel?: Logs.Level | undefined
   /** Asks the Messages API where the CLI cannot answer, for money. Default: never. */
   readonly fallback?: Fallback.FallbackConfig | undefined
   /**
@@ -79,23 +97,26 @@ export interface Owner {
   readonly close: () => Promise<void>
 }
 
-/** Of any `Claude`. The environment says nothing here. */
+/** Of any `Claude`. Without an environment nothing is read there. */
 export const make = (
   layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
   config: ClientConfig = {},
-  storagePath: Config.Config<string> = Config.succeed(""),
-  logs: Layer.Layer<never, InvalidOptionsError> = Logs.layer()
+  { logs = Effect.succeed({}), storagePath = Config.succeed("") }: Partial<Environment> = {}
 ): Owner => {
-  const kept = Kept.layer(config.storagePath === undefined ? storagePath : Config.succeed(config.storagePath))
+  const kept = keptBy(config, storagePath)
   const runtime = ManagedRuntime.make(
-    Layer.merge(Layer.provideMerge(Records.layer, layer), Decisions.layer(config)).pipe(
+    Layer.mergeAll(
+      Layer.provideMerge(Records.layer(config.sessions ?? {}), layer),
+      Decisions.layer(config),
+      Settings.contextEncoder(config.contextEncoder)
+    ).pipe(
       Layer.provideMerge(EventStore.layer),
       Layer.provideMerge(config.telemetry === true ? Metrics.layer : Layer.empty),
       Layer.provideMerge(Layer.provideMerge(Logs.layerEvents, Layer.merge(Events.layer, UsageStore.ledger))),
       Layer.provide(UsageStore.layer),
       Layer.provide(kept),
       Layer.provideMerge(config.telemetry === true ? Exporting.otlp : Layer.empty),
-      Layer.provideMerge(Layer.provideMerge(logs, Layer.setClock(clock)))
+      Layer.provideMerge(Layer.provideMerge(Settings.logs(config.logLevel, logs), Layer.setClock(clock)))
     )
   )
   const open = new Set<Closable>()
@@ -135,10 +156,22 @@ export const make = (
 
 /** Of the user's own `claude`. */
 export const node = (config: ClientConfig = {}): Owner => {
-  const { fallback, hooks, permissions, storagePath, telemetry, toolSets, ...options } = config
+  const {
+    contextEncoder,
+    fallback,
+    hooks,
+    logLevel,
+    permissions,
+    sessions,
+    storagePath,
+    store,
+    telemetry,
+    toolSets,
+    ...options
+  } = config
   const primary = NodeClaude.layerWith({ ...options, unref: true })
   const layer = fallback === undefined ? primary : Fallback.layer(primary, fallback, queryOptionsOf(options))
-  return make(layer, config, Records.pathConfig, logs)
+  return make(layer, config, { storagePath: Records.pathConfig, logs })
 }
 
 /** That of the top-level functions. The environment is read at the first call. */
@@ -155,8 +188,29 @@ export const valueOf = async <A, E>(running: Promise<Exit.Exit<A, E>>): Promise<
 // internal
 // ---------------------------------------------------------------------------
 
-/** The program's standard output is its own. */
-const logs = Layer.suspend(() => Logs.layerConfig({ secrets: Logs.secretsOf(process.env) }))
+/** What the environment says where the config does not. */
+interface Environment {
+  readonly storagePath: Config.Config<string>
+  readonly logs: Effect.Effect<Logs.LogOptions, InvalidOptionsError>
+}
+
+const logs = Effect.suspend(() =>
+  Effect.map(Logs.fromEnvironment, (said) => ({ ...said, secrets: Logs.secretsOf(process.env) }))
+)
+
+const keptBy = (
+  { storagePath: path, store }: ClientConfig,
+  storagePath: Config.Config<string>
+): Layer.Layer<Kept.Kept, InvalidOptionsError> => {
+  if (store === undefined) return Kept.layer(path === undefined ? storagePath : Config.succeed(path))
+  return path === undefined ? Layer.succeed(Kept.Kept, store.kept) : Layer.fail(twoPlaces)
+}
+
+const twoPlaces = new InvalidOptionsError({
+  field: "store",
+  detail: "there is a storagePath, too",
+  hint: "Give one of them."
+})
 
 /** Without what is asked of the policies and of the processes. */
 const queryOptionsOf = (

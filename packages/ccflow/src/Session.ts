@@ -114,6 +114,12 @@ export class Session implements AsyncDisposable, Owner.Closable {
     return this.ask((session) => session.interrupt)
   }
 
+  /** Makes the session now, on record where its client keeps any. What cannot be made, or resumed, rejects here already. */
+  async ready(): Promise<this> {
+    await this.ask(() => Effect.void)
+    return this
+  }
+
   /** Starts the CLI now, so that the first turn does not wait for it. */
   prewarm(): Promise<void> {
     return this.ask((session) => session.prewarm)
@@ -128,8 +134,7 @@ export class Session implements AsyncDisposable, Owner.Closable {
         (session) => Effect.flatMap(Decisions.resolve(options), (given) => session.fork(given))
       )
     })
-    await branch.ask(() => Effect.void)
-    return branch
+    return branch.ready()
   }
 
   /**

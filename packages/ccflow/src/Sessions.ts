@@ -2,7 +2,7 @@
  * The conversations that a client keeps: to be found, resumed, exported and deleted, also by a later program.
  */
 import { type ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
-import type { SessionStats } from "@ccflow/core/Session"
+import type * as Core from "@ccflow/core/Session"
 import type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
 import type * as SessionManager from "@ccflow/core/SessionManager"
 import type { SessionRecord } from "@ccflow/core/SessionRecord"
@@ -10,6 +10,7 @@ import type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRep
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Decisions from "./Decisions.js"
+import { everyOne } from "./internal/pages.js"
 import { type Opened, Records, type SessionExport } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 import { Session } from "./Session.js"
@@ -22,12 +23,15 @@ export interface ResumeOptions
 {}
 
 /**
- * The records of a client with a `storagePath`, or where `CCFLOW_SESSION_STORAGE_PATH` is set. Without either everything
- * here rejects with an `InvalidOptionsError`. Reading changes nothing.
+ * The records of a client with a `storagePath` or a `store`, or where `CCFLOW_SESSION_STORAGE_PATH` is set. Without any
+ * everything here rejects with an `InvalidOptionsError`. Reading changes nothing.
  */
 export interface Sessions {
   /** A page of sessions: the latest first, unless the filter says otherwise. `next` is the `after` of the next page. */
   readonly list: (filter?: SessionFilter) => Promise<SessionPage>
+  /** Page by page, all that the filter holds for. */
+  readonly all: (filter?: SessionFilter) => AsyncGenerator<SessionRecord, void>
+  readonly count: (filter?: SessionFilter) => Promise<number>
   readonly get: (sessionId: string) => Promise<SessionRecord | undefined>
   /** A page of a session's turns, in order. */
   readonly turns: (sessionId: string, page?: PageOptions) => Promise<TurnPage>
@@ -46,18 +50,33 @@ export interface Sessions {
    * process works on it.
    */
   readonly resume: (sessionId: string, options?: ResumeOptions) => Session
+  /** Those that this client has open. */
+  readonly live: () => Promise<ReadonlyArray<Session>>
   /** Closes it, if this client has it open. */
-  readonly close: (sessionId: string) => Promise<SessionStats | undefined>
+  readonly close: (sessionId: string) => Promise<Core.SessionStats | undefined>
   /** Closes it and deletes its record, turns and all. False when there was none. What the CLI itself keeps stays. */
   readonly delete: (sessionId: string) => Promise<boolean>
+  /** Marks and deletes what was not used for the times of the client's `sessions`. What somebody works on stays. */
+  readonly sweep: () => Promise<SessionManager.Swept>
 }
 
 export const make = (owner: Owner.Owner): Sessions => {
   const kept = <A>(use: (opened: Opened) => Effect.Effect<A, ClaudeError>): Promise<A> =>
     Owner.valueOf(owner.run(Effect.flatMap(opened, use)))
 
+  /** One for each, however often it is asked for. */
+  const handles = new WeakMap<Core.Session, Session>()
+  const handleOf = (session: Core.Session): Session => {
+    const handle = handles.get(session) ?? new Session({}, { owner, open: Effect.succeed(session) })
+    handles.set(session, handle)
+    return handle
+  }
+
+  const list: Sessions["list"] = (filter) => kept(({ manager }) => manager.list(filter))
   return {
-    list: (filter) => kept(({ manager }) => manager.list(filter)),
+    list,
+    all: (filter) => everyOne(list, filter),
+    count: (filter) => kept(({ manager }) => manager.count(filter)),
     get: (sessionId) => kept(({ manager }) => Effect.map(manager.record(sessionId), Option.getOrUndefined)),
     turns: (sessionId, page) => kept(({ manager }) => manager.turns(sessionId, page)),
     messages: (turnId, page) => kept(({ manager }) => manager.messages(turnId, page)),
@@ -74,8 +93,13 @@ export const make = (owner: Owner.Owner): Sessions => {
           return yield* manager.resume(sessionId, given)
         })
       }),
+    live: async () => {
+      const live = await kept(({ manager }) => manager.live)
+      return Promise.all(live.map((session) => handleOf(session).ready()))
+    },
     close: (sessionId) => kept(({ manager }) => Effect.map(manager.close(sessionId), Option.getOrUndefined)),
-    delete: (sessionId) => kept(({ manager }) => manager.delete(sessionId))
+    delete: (sessionId) => kept(({ manager }) => manager.delete(sessionId)),
+    sweep: () => kept(({ manager }) => manager.sweep)
   }
 }
 
@@ -91,5 +115,5 @@ const keepsNone = () =>
   new InvalidOptionsError({
     field: "storagePath",
     detail: "this client keeps no sessions",
-    hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH."
+    hint: "Give createClient a storagePath or a store, or set CCFLOW_SESSION_STORAGE_PATH."
   })

@@ -9,8 +9,10 @@ import type { Query } from "./Query.js"
 export type { Agent, McpServer } from "@ccflow/core/AgentOptions"
 export type { Prompt } from "@ccflow/core/Claude"
 export * from "@ccflow/core/ClaudeError"
+export type { EncoderOptions } from "@ccflow/core/ContextEncoder"
 export type { CallOutcome, Event, EventOf, EventTypes } from "@ccflow/core/Events"
 export type { HookEvent, HookInput } from "@ccflow/core/HookInput"
+export type { Level as LogLevel } from "@ccflow/core/Logs"
 export type {
   ApiRetry,
   Assistant,
@@ -59,6 +61,7 @@ export type {
   SlashCommand
 } from "@ccflow/core/SessionControl"
 export type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
+export type { SessionManagerOptions, Swept } from "@ccflow/core/SessionManager"
 export type { SessionRecord, SessionStatus, TurnRecord, TurnStatus } from "@ccflow/core/SessionRecord"
 export type { MessagePage, SessionPage, TurnPage } from "@ccflow/core/SessionRepository"
 export { allowed, content, type Tool, type ToolSet, toolSet } from "@ccflow/core/Tools"
@@ -109,7 +112,9 @@ export {
 } from "./RateLimiting.js"
 export { type RetryConfig, retryWithBackoff } from "./Retry.js"
 export { Session, type SessionOptions, type TurnOptions } from "./Session.js"
+export { SessionManager, type SessionManagerStats } from "./SessionManager.js"
 export type { ResumeOptions, SessionExport, Sessions } from "./Sessions.js"
+export { MemorySessionStore, SessionStore, SQLiteSessionStore } from "./SessionStore.js"
 export {
   getUsageTracker,
   type UsageFilter,

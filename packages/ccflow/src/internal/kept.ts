@@ -1,4 +1,5 @@
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -15,37 +16,38 @@ export type File = Context.Context<SqlClient.SqlClient>
 
 /**
  * What a client keeps: one connection to one file, which all that is kept there shares. It is opened by the first who
- * needs it, and closed with the client.
+ * needs it, and closed with whoever has made it.
  */
 export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
-  /** Whether there is a file. */
-  readonly given: boolean
-  readonly file: Effect.Effect<File, SessionStoreError>
+  /** None where nothing outlives the program. */
+  readonly file: Effect.Effect<File, SessionStoreError> | undefined
+  /** None where no sessions are kept. */
+  readonly sessions: Effect.Effect<SessionRepositoryService, SessionStoreError> | undefined
 }>() {}
 
-const module = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
+/** In this file. */
+export const inFile = (
+  path: Effect.Effect<string, SessionStoreError>
+): Effect.Effect<Kept["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const module = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
+    const file = yield* once(Effect.flatMap(Effect.zip(module, path), ([{ openFile }, path]) => openFile(path)))
+    const sessions = Effect.flatMap(Effect.zip(module, file), ([{ sessionsIn }, file]) => sessionsIn(file))
+    return { file, sessions: yield* once(sessions) }
+  })
 
-/** In the file that this names; none where it is empty. */
+/** In the file that this names; nowhere where it is empty. */
 export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
   Layer.scoped(
     Kept,
-    Effect.gen(function*() {
-      const file = (yield* Effect.orDie(path)).trim()
-      return {
-        given: file !== "",
-        file: yield* once(Effect.flatMap(module, ({ openFile }) => openFile(file)))
-      }
-    })
+    Effect.flatMap(Effect.orDie(path), (path) =>
+      path.trim() === ""
+        ? Effect.succeed({ file: undefined, sessions: undefined })
+        : inFile(Effect.succeed(path.trim())))
   )
 
 /** In this user's own file, where conversations are kept. */
-export const layerUser: Layer.Layer<Kept> = Layer.scoped(
-  Kept,
-  Effect.map(
-    once(Effect.flatMap(Effect.zip(module, userPath), ([{ openFile }, path]) => openFile(path))),
-    (file) => ({ given: true, file })
-  )
-)
+export const layerUser: Layer.Layer<Kept> = Layer.scoped(Kept, inFile(userPath))
 
 /**
  * Opens something for as long as this scope lasts, at the first use. Whoever has asked first may leave: the others get

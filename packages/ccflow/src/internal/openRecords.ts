@@ -3,33 +3,31 @@ import { type InvalidOptionsError, SessionNotFoundError, type SessionStoreError 
 import * as SessionManager from "@ccflow/core/SessionManager"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
-import * as SqlSessionRepository from "@ccflow/sql/SqlSessionRepository"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { File } from "./kept.js"
 import type { Opened } from "./records.js"
 import * as Store from "./store.js"
 
-/** The records in this file. A module of its own: only who keeps sessions loads it. @internal */
+/** The records that are kept here. A module of its own: only who keeps sessions loads it. @internal */
 export const openRecords = (
-  file: File
+  repository: SessionRepositoryService,
+  options: SessionManager.SessionManagerOptions
 ): Effect.Effect<Opened, InvalidOptionsError | SessionStoreError, Claude | Scope.Scope> =>
-  Effect.gen(function*() {
-    const context = yield* SessionManager.layer.pipe(
-      Layer.provideMerge(SqlSessionRepository.layer),
-      Layer.provide(Layer.merge(Layer.succeedContext(file), NodeSessionHolder.layer)),
-      Layer.build
-    )
-    const repository = Context.get(context, SessionRepository)
-    return {
+  Effect.map(
+    Layer.build(
+      SessionManager.layerWith(options).pipe(
+        Layer.provide(Layer.merge(Layer.succeed(SessionRepository, repository), NodeSessionHolder.layer))
+      )
+    ),
+    (context) => ({
       manager: Context.get(context, SessionManager.SessionManager),
       exported: (sessionId) => exported(repository, sessionId)
-    }
-  })
+    })
+  )
 
 // ---------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@ import type { BatchRepository } from "@ccflow/core/BatchRepository"
 import { Claude } from "@ccflow/core/Claude"
 import type { InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionHolder } from "@ccflow/core/SessionHolder"
-import type { SessionManager } from "@ccflow/core/SessionManager"
+import type { SessionManager, SessionManagerOptions } from "@ccflow/core/SessionManager"
 import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -33,25 +33,26 @@ export class Records extends Context.Tag("ccflow/Records")<Records, {
 /** Where batches are kept, and as whom. */
 export type BatchRecords = BatchRepository | SessionHolder
 
-/** In the client's file; none where it has none. */
-export const layer: Layer.Layer<Records, never, Claude | Kept> = Layer.scoped(
-  Records,
-  Effect.gen(function*() {
-    const claude = yield* Claude
-    const { file, given } = yield* Kept
-    if (!given) return { open: Effect.succeed(undefined), batches: Effect.succeed(undefined) }
-    const records = Effect.tryPromise({ try: () => import("./openRecords.js"), catch: missing })
-    const batches = Effect.tryPromise({ try: () => import("./openBatches.js"), catch: missing })
-    return {
-      open: yield* once(
-        Effect.flatMap(Effect.zip(records, file), ([{ openRecords }, file]) => openRecords(file)).pipe(
-          Effect.provideService(Claude, claude)
-        )
-      ),
-      batches: yield* once(Effect.flatMap(Effect.zip(batches, file), ([{ batchesIn }, file]) => batchesIn(file)))
-    }
-  })
-)
+/** Where the client keeps any. @internal */
+export const layer = (options: SessionManagerOptions): Layer.Layer<Records, never, Claude | Kept> =>
+  Layer.scoped(
+    Records,
+    Effect.gen(function*() {
+      const claude = yield* Claude
+      const { file, sessions } = yield* Kept
+      const records = Effect.tryPromise({ try: () => import("./openRecords.js"), catch: missing })
+      const batches = Effect.tryPromise({ try: () => import("./openBatches.js"), catch: missing })
+      return {
+        open: sessions === undefined ? Effect.succeed(undefined) : yield* once(
+          Effect.flatMap(Effect.zip(records, sessions), ([{ openRecords }, sessions]) => openRecords(sessions, options))
+            .pipe(Effect.provideService(Claude, claude))
+        ),
+        batches: file === undefined
+          ? Effect.succeed(undefined)
+          : yield* once(Effect.flatMap(Effect.zip(batches, file), ([{ batchesIn }, file]) => batchesIn(file)))
+      }
+    })
+  )
 
 /** What the environment says. An empty variable says nothing. */
 export const pathConfig: Config.Config<string> = Config.withDefault(Config.string("CCFLOW_SESSION_STORAGE_PATH"), "")

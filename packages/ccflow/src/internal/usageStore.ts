@@ -10,8 +10,8 @@ import { missing } from "./store.js"
 export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
   UsageLimitStore,
   Effect.gen(function*() {
-    const { file, given } = yield* Kept
-    if (!given) return { load: Effect.succeed([]), save: () => Effect.void }
+    const { file } = yield* Kept
+    if (file === undefined) return { load: Effect.succeed([]), save: () => Effect.void }
     const store = yield* once(
       Effect.flatMap(Effect.zip(modules, file), ([{ openUsage }, file]) => openUsage(file))
     )
@@ -24,9 +24,10 @@ export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
 
 /** The ledger in the client's file; where there is none it is in memory, and goes with the client. @internal */
 export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
-  Effect.map(Kept, ({ file, given }) =>
-    given
-      ? Layer.scoped(
+  Effect.map(Kept, ({ file }) =>
+    file === undefined
+      ? Ledger.layerMemory
+      : Layer.scoped(
         UsageLedger,
         Effect.gen(function*() {
           const ledger = yield* once(
@@ -39,8 +40,7 @@ export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
             entries: (filter) => Effect.flatMap(ledger, ({ entries }) => entries(filter))
           }
         })
-      )
-      : Ledger.layerMemory)
+      ))
 )
 
 // ---------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as ContextEncoder from "@ccflow/core/ContextEncoder"
+import * as Logs from "@ccflow/core/Logs"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** Log lines on stderr: what a client asks for, over what the environment says. @internal */
+export const logs = (
+  level: Logs.Level | undefined,
+  environment: Effect.Effect<Logs.LogOptions, InvalidOptionsError>
+): Layer.Layer<never, InvalidOptionsError> =>
+  Layer.unwrapEffect(
+    Effect.map(
+      Effect.zipRight(oneOf("logLevel", level, levels), environment),
+      (said) => Logs.layer({ ...said, level: level ?? said.level })
+    )
+  )
+
+/** How a client's data is written for the model. @internal */
+export const contextEncoder = (
+  options: ContextEncoder.EncoderOptions = {}
+): Layer.Layer<never, InvalidOptionsError> => {
+  const { countTokens, delimiter, format } = options
+  const counts = countTokens === undefined || typeof countTokens === "function"
+    ? Effect.void
+    : invalid("contextEncoder.countTokens", "it must be a function")
+  return Layer.unwrapEffect(
+    Effect.as(
+      Effect.all([
+        oneOf("contextEncoder.format", format, formats),
+        oneOf("contextEncoder.delimiter", delimiter, delimiters),
+        counts
+      ]),
+      ContextEncoder.layer(options)
+    )
+  )
+}
+
+// ---------------------------------------------------------------------------
+
+const levels: Readonly<Record<Logs.Level, true>> = {
+  none: true,
+  error: true,
+  warning: true,
+  info: true,
+  debug: true,
+  trace: true
+}
+
+const formats: Readonly<Record<NonNullable<ContextEncoder.EncoderOptions["format"]>, true>> = { auto: true, json: true }
+
+const delimiters: Readonly<Record<NonNullable<ContextEncoder.EncoderOptions["delimiter"]>, true>> = {
+  ",": true,
+  "\t": true,
+  "|": true
+}
+
+const oneOf = <Name extends string>(field: string, given: Name | undefined, known: Readonly<Record<Name, true>>) =>
+  given === undefined || Object.hasOwn(known, given)
+    ? Effect.void
+    : invalid(field, `it must be ${Object.keys(known).map((name) => JSON.stringify(name)).join(" or ")}`)
+
+const invalid = (field: string, detail: string) =>
+  Effect.fail(new InvalidOptionsError({ field, detail, hint: "See ClientConfig." }))
