@@ -223,7 +223,7 @@ describe("a call that falls back", () => {
     })
     assert.deepStrictEqual(attempts.map(({ said }) => said["server.address"]), [undefined, "127.0.0.1"])
     assert.strictEqual(attempts[1]?.said["gen_ai.response.model"], "claude-opus-5-5")
-    assert.includeMembers(collector.metrics(), ["ccflow_queries_total", "ccflow_fallbacks_total"])
+    assert.includeMembers([...collector.metrics()], ["ccflow_queries_total", "ccflow_fallbacks_total"])
     for (const { body } of collector.requests) {
       for (const hidden of [apiKey, "the prompt", "from the API"]) assert.notInclude(body, hidden)
     }

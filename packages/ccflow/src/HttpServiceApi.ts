@@ -16,7 +16,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { badGateway, failure } from "./internal/serveErrors.js"
+import { failure } from "./internal/serveErrors.js"
 import { version } from "./internal/version.js"
 
 export type { Failure } from "./internal/serveErrors.js"
@@ -256,6 +256,7 @@ export class Api extends HttpApi.make("ccflow")
   .add(sessions)
   .add(system)
   .addError(failure(400))
+  .addError(failure(402))
   .addError(failure(403))
   .addError(failure(404))
   .addError(failure(409))
@@ -264,9 +265,9 @@ export class Api extends HttpApi.make("ccflow")
   .addError(failure(422))
   .addError(failure(429))
   .addError(failure(500))
+  .addError(failure(502))
   .addError(failure(503))
   .addError(failure(504))
-  .addError(badGateway)
   .annotateContext(OpenApi.annotations({
     title: "ccflow",
     version,

@@ -45,7 +45,11 @@ const answered = (text: string): ReadonlyArray<Message> => {
 type Ending = ClaudeError | "answers"
 
 /** A backend that ends its attempts in turn like this, books what it says, and what it was asked. */
-const backend = (name: string, endings: ReadonlyArray<Ending> = []) => {
+const backend = (
+  name: string,
+  endings: ReadonlyArray<Ending> = [],
+  within: Effect.Effect<unknown, ClaudeError> = Effect.void
+) => {
   const asked: Array<ClaudeBackend.Question> = []
   let attempts = 0
   const layer = (policies: Layer.Layer<Policies.Policies, unknown> = Policies.layerNoop) =>
@@ -59,7 +63,7 @@ const backend = (name: string, endings: ReadonlyArray<Ending> = []) => {
             return {
               target: { cli: name, account: "", model },
               server: `${name}.example`,
-              open: Effect.sync(() => {
+              open: Effect.map(within, () => {
                 const ending = endings[attempts++] ?? "answers"
                 let told = false
                 return Effect.suspend(() => {
@@ -118,8 +122,8 @@ describe("a query that falls back", () => {
         "CostIncurred",
         "QueryEnded"
       ])
-      const ids = new Set(heard.map(({ callId }) => callId))
-      assert.deepStrictEqual([...ids], [of(heard, "QueryStarted")[0]?.callId], "every event has the one id")
+      const ids = heard.map(({ callId }) => callId ?? "")
+      assert.strictEqual(new Set(ids).size, 1, "every event has the one id")
       assert.deepStrictEqual(of(heard, "FellBack").map(({ cause, error }) => [cause, error._tag]), [
         ["cliMissing", "CliNotFoundError"]
       ])
@@ -129,7 +133,7 @@ describe("a query that falls back", () => {
       assert.strictEqual(ended?.sessionId, "of-the-backend")
       const ledger = yield* UsageLedger.UsageLedger
       const { entries } = yield* ledger.entries()
-      assert.deepStrictEqual(entries.map(({ callId, tags }) => [callId, tags]), [[[...ids][0], ["mine"]]])
+      assert.deepStrictEqual(entries.map(({ callId, tags }) => [callId, tags]), [[ids[0], ["mine"]]])
     }).pipe(Effect.provide(both(cli(refuses), backend("api").layer()))))
 
   it.scoped("is counted once, as what came of it", () =>
@@ -304,20 +308,28 @@ describe("a query that falls back", () => {
     })
   })
 
-  it.scoped("is a part of nothing that is asked within it", () =>
+  it.scoped("asks the fallback once, whatever it fails with", () => {
+    const open = new CircuitBreakerError({ key: "k", retryAfter: 1, hint: "h" })
+    const { asked, layer } = backend("api", [open])
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* Effect.flip(Claude.text("hi")), open)
+      assert.strictEqual(asked.length, 1)
+    }).pipe(Effect.provide(both(cli(refuses), layer())))
+  })
+
+  it.scoped("is a part of nothing that is asked in its run", () =>
     Effect.gen(function*() {
-      const heard = yield* hear("QueryStarted", "FellBack", "QueryEnded")
-      const claude = yield* Claude.Claude
-      const within: Claude.Claude["Type"] = {
-        ...claude,
-        query: (prompt, options) =>
-          Stream.concat(claude.query(prompt, options), Stream.drain(claude.query("within", options)))
-      }
-      const all = Claude.withFallback(within, claude, () => false)
-      yield* Stream.runDrain(all.query("hi"))
-      assert.deepStrictEqual(names(heard), ["QueryStarted", "QueryEnded", "QueryStarted", "QueryEnded"])
-      assert.strictEqual(new Set(heard.map(({ callId }) => callId)).size, 2)
-    }).pipe(Effect.provide(both(cli({ respond: () => FakeCli.answer("yes") }), backend("api").layer()))))
+      const other = yield* Layer.build(both(cli({ respond: () => FakeCli.answer("yes") }), backend("api").layer()))
+      const { layer } = backend("api", [], Effect.provide(Claude.text("within"), other))
+      yield* Effect.gen(function*() {
+        const heard = yield* hear("QueryStarted", "FellBack", "QueryEnded")
+        const within = yield* Effect.provide(hear("QueryStarted", "QueryEnded"), other)
+        yield* Claude.text("hi")
+        assert.deepStrictEqual(names(heard), ["QueryStarted", "FellBack", "QueryEnded"])
+        assert.deepStrictEqual(names(within), ["QueryStarted", "QueryEnded"])
+        assert.notStrictEqual(within[0]?.callId, heard[0]?.callId)
+      }).pipe(Effect.provide(both(cli(refuses), layer())))
+    }))
 })
 
 describe("a backend by itself", () => {

@@ -4,19 +4,12 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Data from "effect/Data"
 import * as Schema from "effect/Schema"
 
-/** What the service itself refuses with. `type` says which status it is. */
-export class ServiceError extends Data.TaggedError("ServiceError")<{
-  readonly type: string
-  readonly message: string
-  readonly hint: string
-  /** Milliseconds. */
-  readonly retryAfter?: number | undefined
-}> {}
-
-/** Which errors have which status. All others are the CLI's, and so a bad gateway. @internal */
+/** Which errors have which status: each that a call can fail with, and those of the service itself. */
 export const types = {
   400: ["InvalidRequest", "InvalidOptionsError", "ModelNotFoundError"],
   401: ["Unauthorized"],
+  // Somebody else would have to pay than was asked for.
+  402: ["BillingMismatchError"],
   403: ["OptionRefused", "HostRefused", "OriginRefused"],
   404: ["NotFound", "SessionNotFoundError"],
   409: ["SessionBusyError", "SessionClosedError"],
@@ -39,12 +32,35 @@ export const types = {
     "SessionLimitError"
   ],
   500: ["InternalError", "SessionStoreError"],
+  // What the service asks has failed, and not the request.
+  502: [
+    "ApiClientError",
+    "ApiError",
+    "AuthenticationError",
+    "CliExitError",
+    "CliNotFoundError",
+    "CliProtocolError",
+    "CliSpawnError",
+    "MissingResultError"
+  ],
   503: ["CircuitBreakerError", "OverloadedError", "Stopping"],
   504: ["CliTimeoutError", "RequestTimeout"]
 } as const
 
 /** @internal */
 export type Status = keyof typeof types
+
+/** The names of errors. */
+type Type = (typeof types)[Status][number]
+
+/** What the service itself refuses with. `type` says which status it is. */
+export class ServiceError extends Data.TaggedError("ServiceError")<{
+  readonly type: Type
+  readonly message: string
+  readonly hint: string
+  /** Milliseconds. */
+  readonly retryAfter?: number | undefined
+}> {}
 
 /** What a request that failed is answered, with any status. */
 export interface Failure {
@@ -59,21 +75,16 @@ export interface Failure {
   }
 }
 
-const failureWith = <A extends string>(status: number, type: Schema.Schema<A>) =>
+/** The answers of one status, for the API's description. @internal */
+export const failure = <S extends Status>(status: S) =>
   Schema.Struct({
     error: Schema.Struct({
-      type,
+      type: Schema.Literal(...types[status]),
       message: Schema.String,
       hint: Schema.String,
       retryAfter: Schema.optional(Schema.Number)
     })
   }).annotations({ ...HttpApiSchema.annotations({ status }), identifier: `Failure${status}` })
-
-/** The answers of one status, for the API's description. @internal */
-export const failure = <S extends Status>(status: S) => failureWith(status, Schema.Literal(...types[status]))
-
-/** The answers where the CLI failed. @internal */
-export const badGateway = failureWith(502, Schema.String)
 
 export interface Answer {
   readonly status: number
@@ -82,11 +93,11 @@ export interface Answer {
 
 /** How an error is told to a client. */
 export const answerOf = (error: ClaudeError | ServiceError, now: number): Answer => {
-  const type = error._tag === "ServiceError" ? error.type : error._tag
+  const type: Type = error._tag === "ServiceError" ? error.type : error._tag
   const wait = waitOf(error, now)
   const { hint, message } = error
   return {
-    status: renews(error) === undefined ? statuses.get(type) ?? 502 : 429,
+    status: renews(error) === undefined ? statusOf(type) : 429,
     body: {
       error: {
         type,
@@ -134,9 +145,9 @@ export const notFound = new ServiceError({
 
 // ---------------------------------------------------------------------------
 
-const statuses: ReadonlyMap<string, number> = new Map(
-  Object.entries(types).reverse().flatMap(([status, names]) => names.map((name) => [name, Number(status)] as const))
-)
+/** Of a name that is there twice the lower one. */
+const statusOf = (type: Type): number =>
+  Number(Object.entries(types).find(([, names]) => names.some((name) => name === type))?.[0])
 
 /** A budget that will be there again is a limit of rate; one that will not is the request's own. */
 const renews = (error: ClaudeError | ServiceError): number | undefined =>
