@@ -70,7 +70,7 @@ const through = (store: SessionStore): Effect.Effect<SessionRepositoryService, S
     }
   })
 
-describe.each(stores)("a $name", ({ make }) => {
+describe.each(stores)("a $name", { timeout: 30_000 }, ({ make }) => {
   it.each(suite.map(({ name, run }) => [name, run] as const))("promises that %s", async (_, run) => {
     await using store = make()
     await Effect.runPromise(Effect.provide(run, Layer.effect(SessionRepository, through(store))))
@@ -154,7 +154,7 @@ describe.each(stores)("a $name", ({ make }) => {
   })
 })
 
-describe("a SQLiteSessionStore", () => {
+describe("a SQLiteSessionStore", { timeout: 30_000 }, () => {
   it("makes its file when it is first used, for its user alone, and another finds there what was kept", async () => {
     {
       await using store = new SQLiteSessionStore(path())
