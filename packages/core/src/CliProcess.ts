@@ -3,7 +3,8 @@
  * double, a container or a remote machine has one function to provide.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CliNotFoundError, CliSpawnError } from "./ClaudeError.js"
 
@@ -71,3 +72,18 @@ export class CliProcess extends Context.Tag("@ccflow/core/CliProcess")<CliProces
     invocation: Invocation
   ) => Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope>
 }>() {}
+
+/**
+ * The same service, started in another way: behind a wrapper command, with other variables, from another folder. What it
+ * promises of processes stays true of the wrapper, and of the CLI where the wrapper becomes it or passes signals and the
+ * end of the input on. The paths of `files` come behind the changed arguments. Values of variables do not belong in `args`:
+ * all users of a machine can read those.
+ */
+export const mapInvocation = (change: (invocation: Invocation) => Invocation) =>
+<E, R>(
+  layer: Layer.Layer<CliProcess, E, R>
+): Layer.Layer<CliProcess, E, R> =>
+  Layer.map(layer, (context) => {
+    const { open } = Context.get(context, CliProcess)
+    return Context.make(CliProcess, { open: (invocation) => Effect.suspend(() => open(change(invocation))) })
+  })

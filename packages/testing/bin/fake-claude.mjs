@@ -46,9 +46,12 @@ STEPS
   { closeStdin: true }           the writer gets EPIPE; no EOF is ever seen, end with exit
   { ignoreStdin: true }          reads nothing more; in `start`: nothing at all
   { writeFile: { path, content } }            { readEnv: ["NAME"], to: "file" }: { env, argv, cwd, pid } as JSON
+  { tell: { env: ["NAME"], files: ["path"], alive: [pid] } }  the same as a line of type `told`, with what the files
+                                 hold and which of the processes live
 The prompt /clear starts a new conversation and takes none of the turns. Control requests of a session are answered.
-Strings may hold $PROMPT $MEMORY $SESSION $MODEL $CWD $PID $UUID (new each time) $USER_UUID (of the prompt's line) $TURN
-$N (index of turn and innermost repeat) $REQUEST (request_id, in onControl) $ANSWER; $$PROMPT stays $PROMPT.
+Strings may hold $PROMPT $MEMORY $SESSION $MODEL $CWD $PID $CHILD (the last grandchild) $UUID (new each time) $USER_UUID
+(of the prompt's line) $TURN $N (index of turn and innermost repeat) $REQUEST (request_id, in onControl) $ANSWER;
+$$PROMPT stays $PROMPT.
 EXIT: at stdin EOF after the running work; 1 if the last result was is_error, else 0. A bad stdin line: stderr, 1.
 */
 import { checkFlags, readArgs, readFlags } from "./fake-claude/commandLine.mjs"

@@ -1,6 +1,7 @@
 // Written by scripts/barrels.mjs
 export * as BatchRepositorySuite from "./BatchRepositorySuite.js"
 export * as Cassette from "./Cassette.js"
+export * as CliProcessSuite from "./CliProcessSuite.js"
 export * as EventLogSuite from "./EventLogSuite.js"
 export * as FakeClaude from "./FakeClaude.js"
 export * as FakeCli from "./FakeCli.js"

@@ -114,17 +114,18 @@ export const replay = (turn) => {
 export const closeTurn = (turn) => {
   if (turn.closed || turn.aside) return
   turn.closed = true
-  if (turn.aborted) lifecycle([...turn.folded, ...turn.uuids], "cancelled")
+  if (turn.aborted || turn.failed) lifecycle([...turn.folded, ...turn.uuids], "cancelled")
   else lifecycle(turn.uuids, "completed")
   if (queue.length === 0) sessionState("idle")
 }
 
 export const result = (turn, more) => {
+  const { subtype = "success", is_error = subtype !== "success" } = more
+  if (!turn.closed) turn.failed = is_error && subtype !== "error_max_turns"
   if (!turn.aborted) {
     replay(turn)
-    if (!turn.closed) lifecycle(turn.folded, "completed")
+    if (!turn.closed && !turn.failed) lifecycle(turn.folded, "completed")
   }
-  const { subtype = "success", is_error = subtype !== "success" } = more
   const recent = ledger.slice(billed)
   billed = ledger.length
   emit({

@@ -68,7 +68,8 @@ const KINDS = {
   closeStdin: yes,
   ignoreStdin: yes,
   writeFile: fields({ path: string, content: string }),
-  readEnv: strings
+  readEnv: strings,
+  tell: fields({}, { env: strings, files: strings, alive: list(count) })
 }
 const TOOL = { input: object, ms: count, result: string, isError: boolean, steps }
 const NEEDED = { readEnv: { to: string } }

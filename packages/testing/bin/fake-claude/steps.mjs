@@ -1,10 +1,10 @@
 // What each kind of step does, the placeholders in it, and how a list of steps runs.
 import { randomUUID } from "node:crypto"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { setImmediate as tick, setTimeout as sleep } from "node:timers/promises"
 import { respond } from "./control.mjs"
 import { apiError, init, meta, result } from "./frames.mjs"
-import { emit, err, lineOf, out, quit, toNull } from "./output.mjs"
+import { attempt, emit, err, lineOf, out, quit, toNull } from "./output.mjs"
 import { isObject, kindOf } from "./script.mjs"
 import { state } from "./state.mjs"
 import { begin } from "./tasks.mjs"
@@ -18,6 +18,11 @@ const flood = (bytes, write) => {
 }
 const filler = (content) => lineOf({ type: "system", subtype: "informational", content, level: "info", ...meta() })
 const writeFiller = (bytes) => out.write(filler("x".repeat(Math.max(0, bytes - filler("").length))))
+const envOf = (names) => Object.fromEntries(names.map((name) => [name, process.env[name] ?? null]))
+const readText = (path) => path ? attempt(() => readFileSync(path, "utf8"), () => null) : null
+/** A process that has ended and that nobody has reaped is not alive. */
+const isAlive = (pid) =>
+  attempt(() => process.kill(pid, 0), () => false) && !/\) Z [^)]*$/.test(readText(`/proc/${pid}/stat`) ?? "")
 const writeJson = (path, value) => writeFileSync(path, JSON.stringify(value))
 
 const STEPS = {
@@ -58,6 +63,7 @@ const STEPS = {
     const command = `${ignoreSignals ? "trap '' INT TERM HUP; " : ""}exec sleep ${seconds}`
     const stdio = ["ignore", holdStdout ? 1 : "ignore", holdStderr ? 2 : "ignore"]
     const { pid } = spawn("/bin/sh", ["-c", command], { stdio })
+    state.child = pid
     if (writePid) writeFileSync(writePid, `${pid}`)
   },
   closeStdout: () => out.close(),
@@ -72,8 +78,14 @@ const STEPS = {
   },
   writeFile: ({ writeFile: { path, content } }) => writeFileSync(path, content),
   readEnv: ({ readEnv, to }) => {
-    const env = Object.fromEntries(readEnv.map((name) => [name, process.env[name] ?? null]))
-    writeJson(to, { env, argv: process.argv.slice(2), cwd: process.cwd(), pid: process.pid })
+    writeJson(to, { env: envOf(readEnv), argv: process.argv.slice(2), cwd: process.cwd(), pid: process.pid })
+  },
+  tell: ({ tell: { env = [], files = [], alive = [] } }) => {
+    const [{ pid }, argv] = [process, process.argv.slice(2)]
+    const texts = files.map((path) => [path, readText(path)])
+    const lives = alive.map((one) => [one, isAlive(one)])
+    const facts = { env: envOf(env), files: Object.fromEntries(texts), alive: Object.fromEntries(lives) }
+    emit({ type: "told", pid, argv, cwd: process.cwd(), ...facts })
   }
 }
 
@@ -83,6 +95,7 @@ const VALUES = {
   MODEL: () => state.model,
   CWD: () => process.cwd(),
   PID: () => process.pid,
+  CHILD: () => state.child ?? "",
   UUID: () => randomUUID(),
   MEMORY: (turn) => turn.remembered ?? "",
   USER_UUID: (turn) => turn.uuids.at(-1) ?? "",
