@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
-import { mkdtemp, readFile, writeFile } from "node:fs/promises"
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
@@ -27,6 +27,7 @@ interface Ended {
 }
 
 interface Setting {
+  readonly command?: string
   readonly stdin?: string
   readonly script?: unknown
   readonly env?: Readonly<Record<string, string>>
@@ -38,7 +39,7 @@ const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 
 const ccflow = (args: ReadonlyArray<string>, setting: Setting = {}): Promise<Ended> =>
   new Promise((resolve, reject) => {
-    const whole = [process.execPath, command, ...args]
+    const whole = [process.execPath, setting.command ?? command, ...args]
     const [file, ...rest] = setting.terminal === true
       ? ["script", "-qec", whole.map(quote).join(" "), "/dev/null"]
       : whole
@@ -68,6 +69,20 @@ const ccflow = (args: ReadonlyArray<string>, setting: Setting = {}): Promise<End
   })
 
 const turn = (...steps: ReadonlyArray<unknown>) => [[{ init: {} }, ...steps]]
+
+describe("ccflow --version", () => {
+  it("is told without anything of the program being loaded", async () => {
+    const alone = await mkdtemp(join(tmpdir(), "ccflow-version-"))
+    await cp(dirname(command), alone, { recursive: true, filter: (path) => !path.endsWith("node_modules") })
+    const program = (await readdir(alone)).filter((file) => file.startsWith("program-"))
+    assert.lengthOf(program, 1)
+    await rm(join(alone, program[0]!))
+    const told = await ccflow(["--version"], { command: join(alone, "main.mjs") })
+    assert.match(told.stdout, /^\d+\.\d+\.\d+\n$/)
+    assert.deepStrictEqual(told, { code: 0, signal: null, stdout: told.stdout, stderr: "" })
+    assert.strictEqual((await ccflow(["--version", "--json"])).stdout.trim(), told.stdout.trim())
+  })
+})
 
 describe("ccflow \"prompt\"", () => {
   it("prints the answer's text on stdout, ended by one newline, and nothing else", async () => {
