@@ -29,10 +29,15 @@ const flooding = (mebibytes: number, ...more: FakeCli.Turn): FakeCli.Script => (
   ...echo
 })
 
-/** A CLI whose output comes in reads of 64 KiB, of which those that have been asked for are counted. */
+/** A CLI whose output comes in reads of 64 KiB, or of one line. What has been read is counted. */
 class Pipe {
   bytes = 0
   private waiting: Array<Uint8Array> = []
+  private readonly size: number
+
+  constructor(size = mebibyte / 16) {
+    this.size = size
+  }
 
   readonly of = (cli: RunningCli): RunningCli => ({
     ...cli,
@@ -49,7 +54,7 @@ class Pipe {
   private take(): ReadonlyArray<Uint8Array> {
     const taken: Array<Uint8Array> = []
     let size = 0
-    while (this.waiting.length > 0 && size < mebibyte / 16) {
+    while (this.waiting.length > 0 && size < this.size) {
       const [chunk] = this.waiting.splice(0, 1)
       taken.push(chunk!)
       size += chunk!.length
@@ -184,7 +189,7 @@ describe("a session whose reader has had all that may wait for it", { timeout: 6
       const said = places(turn.messages)
       assert.deepStrictEqual(said, inOrder(24).slice(0, said.length))
       assert.isAbove(said.length, 15 * 16)
-    }).pipe(Effect.provide(layerOf(endless))))
+    }).pipe(Effect.provide(layerOf(endless, new Pipe(1)))))
 
   it.scoped("gets answers to what it asks", () =>
     Effect.gen(function*() {
@@ -215,6 +220,19 @@ describe("a session whose reader has had all that may wait for it", { timeout: 6
       )
       assert.deepStrictEqual(yield* processes, { started: 1, running: 1 })
     }).pipe(Effect.provide(layerOf(endless))))
+
+  it.scoped("goes on with the same process when its reader leaves, however much that has yet to say", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const turn = yield* stuck(session, Effect.never)
+      yield* turn.fiber.interruptAsFork(turn.fiber.id())
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(yield* Session.text(session, "next"), "to next")
+      assert.deepStrictEqual(yield* processes, { started: 1, running: 1 })
+    }).pipe(Effect.provide(layerOf({
+      ...flooding(48, FakeCli.result()),
+      controls: { interrupt: () => FakeCli.unanswered }
+    }))))
 
   it.scoped("goes on without a reader that takes nothing for as long as a session may be idle", () =>
     Effect.gen(function*() {

@@ -49,9 +49,9 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
     mcpStatus: Effect.map(ask("mcp_status", McpStatus), ({ mcpServers }) => mcpServers),
     reconnectMcpServer: (name) => tell("mcp_reconnect", { serverName: name }),
     toggleMcpServer: (name, enabled) => tell("mcp_toggle", { serverName: name, enabled }),
-    supportedCommands: initial("commands", Schema.Array(Models.SlashCommand)),
-    supportedModels: initial("models", Schema.Array(Models.ModelInfo)),
-    supportedAgents: initial("agents", Schema.Array(Models.AgentInfo)),
+    supportedCommands: initial("commands", SlashCommands),
+    supportedModels: initial("models", ModelInfos),
+    supportedAgents: initial("agents", AgentInfos),
     accountInfo: initial("account", Models.AccountInfo),
     stopTask: (taskId) => tell("stop_task", { task_id: taskId }),
     rewindFiles: (messageId, { dryRun = false } = {}) =>
@@ -61,6 +61,10 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
 
 // ---------------------------------------------------------------------------
 
+// A schema is made once, not for each session: it is large.
+const SlashCommands = Schema.Array(Models.SlashCommand)
+const ModelInfos = Schema.Array(Models.ModelInfo)
+const AgentInfos = Schema.Array(Models.AgentInfo)
 const McpStatus = Schema.Struct({ mcpServers: Schema.Array(Models.McpServerStatus) })
 
 const decode = <A, I>(request: string, schema: Schema.Schema<A, I>, reply: unknown) =>
