@@ -84,7 +84,10 @@ describeExamples("examples/seed", {
       "true true"
     ]
   },
-  "storage.ts": { says: echoBrain, prints: ["My name is Ada.: 1 turn, closed", "Your name is Ada.", "true"] },
+  "storage.ts": {
+    says: echoBrain,
+    prints: ["My name is Ada.: 1 turn, closed", "Your name is Ada.", "true", "0 left", "0 in memory"]
+  },
   "errors.ts": {
     says: (request) => request.model === "no-such-model" ? modelNotFound("no-such-model") : echoBrain(request),
     logs: /^.* level=WARN .*"time is up".*\n$/,
