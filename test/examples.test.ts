@@ -17,6 +17,10 @@ describeExamples("examples", {
     ]
   },
   "conversation.ts": { says: echoBrain, prints: [nice, "Your name is Ada.", "2 turns"] },
+  "custom-spawner.ts": {
+    says: [bash("echo \"${DEPLOY_KEY:-no key} at niceness $(nice)\""), text("A modest one.")],
+    prints: ["no key at niceness 5", "A modest one."]
+  },
   "effect-session.ts": { says: echoBrain, prints: [nice, "Your name is Ada.", "6*7 is 42.", "2 turns and 1"] },
   "hooks.ts": {
     says: (request, index) => {

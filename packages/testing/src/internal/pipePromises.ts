@@ -43,10 +43,11 @@ export const pipes: ReadonlyArray<ProcessPromise> = [
       Effect.gen(function*() {
         const bytes = 8 * mebibyte
         const cli = yield* open(tested, { start: [{ floodStdout: bytes }, { stderr: "all out" }, { exit: 0 }] })
-        const [first] = yield* cli.stdout
+        const first = (yield* cli.stdout).reduce((sum, chunk) => sum + chunk.length, 0)
         yield* Effect.sleep("700 millis")
         yield* same("stderr, while nothing is read", yield* cli.stderrTail, "")
-        yield* same("bytes", (first?.length ?? 0) + (yield* readAll(cli)).bytes, bytes)
+        yield* same("bytes", first + (yield* readAll(cli)).bytes, bytes)
+        yield* same("exit", yield* cli.exit, { code: 0, signal: null })
         yield* same("stderr", yield* cli.stderrTail, "all out")
       })
   },
