@@ -138,6 +138,44 @@ describe("a turn of 2.1.330", () => {
   })
 })
 
+describe("a turn of a version between", () => {
+  it("begins with the start that follows its message's, and is not held", () => {
+    const { attribution, hears } = start()
+    attribution.begin("a")
+    assert.deepStrictEqual(hears(lived("a", "queued"), lived("a", "started"), f.init).turn, ["Init"])
+    assert.deepStrictEqual(hears(echo("a"), says("hi"), answer("hi", "a")), {
+      ...going,
+      turn: ["hi", "=hi"],
+      ended: true
+    })
+    hears(lived("a", "completed"))
+    attribution.begin("b")
+    const next = [lived("b", "queued"), lived("b", "started"), f.init, says("ho"), answer("ho", "b")]
+    assert.deepStrictEqual(hears(...next), { ...going, turn: ["Init", "ho", "=ho"], ended: true })
+  })
+
+  it("is not the CLI's own that begins while its message waits", () => {
+    const { attribution, hears } = start()
+    attribution.begin("a")
+    hears(lived("a", "queued"), lived("a", "started"), f.init, echo("a"), answer("1", "a"), lived("a", "completed"))
+    attribution.begin("b")
+    const other = hears(lived("b", "queued"), f.init, says("x"), ofItsOwn("x"))
+    assert.deepStrictEqual(other, { ...going, turn: [], background: ["Init", "x", "=x"] })
+    assert.deepStrictEqual(hears(lived("b", "started"), f.init, echo("b"), answer("2", "b")).turn, ["Init", "=2"])
+  })
+
+  it("goes on with a message that was queued, though a turn of the CLI's own comes between", () => {
+    const { attribution, hears } = start()
+    attribution.begin("a")
+    hears(lived("a", "started"), f.init, echo("a"), says("1"))
+    attribution.steer("b")
+    assert.isFalse(hears(lived("b", "queued"), answer("1", "a"), lived("a", "completed")).ended)
+    assert.deepStrictEqual(hears(f.init, says("x"), ofItsOwn("x")).background, ["Init", "x", "=x"])
+    const own = hears(lived("b", "started"), f.init, echo("b"), says("2"), answer("2", "b"))
+    assert.deepStrictEqual(own, { ...going, turn: ["Init", "2", "=2"], ended: true })
+  })
+})
+
 describe("a turn of 2.1.197", () => {
   it("begins with the first start, and ends with the first result that is no turn of the CLI's own", () => {
     const { attribution, hears } = start()

@@ -32,7 +32,8 @@ interface Own {
  *
  * The main thread says one turn after the other, each from an `Init` to a `Result`. CLI 2.1.330 names the messages that
  * both answer. 2.1.197 does not, but it repeats a message when it takes it up (`--replay-user-messages`), and marks the
- * results of its own turns: where the next turn may be one of those, it is held until one of the two has told.
+ * results of its own turns: where the next turn may be one of those, it is held until one of the two has told. Versions
+ * between (2.1.263) tell the life of a message, and name it in the result alone.
  */
 export class Attribution {
   private own: Own | undefined
@@ -40,7 +41,9 @@ export class Attribution {
   private former: ReadonlySet<string> = new Set()
   /** Whose turn the main thread is in. */
   private segment: "own" | "other" | undefined
-  /** The CLI names the messages that a turn answers. */
+  /** The CLI tells the life of a message. */
+  private lived = false
+  /** It also names the messages that a turn answers where the turn begins. */
   private named = false
   /** A background task has ended, for which the CLI starts a turn sooner or later. */
   private notified = false
@@ -132,13 +135,18 @@ export class Attribution {
 
   private init(uuids: ReadonlyArray<string> | undefined): void {
     const { own } = this
-    if (uuids !== undefined) this.named = true
+    if (uuids !== undefined) this.lived = this.named = true
     if (own !== undefined && uuids?.some((uuid) => own.all.has(uuid)) === true) this.beginOwn(own)
     else if (own === undefined || this.named) this.segment = "other"
-    else if (this.notified || (own.begun && !own.goesOn)) {
+    else if (!this.isNext(own) || (own.begun && !own.goesOn)) {
       this.segment = undefined
       this.held = []
     } else this.beginOwn(own)
+  }
+
+  /** Whether a turn that begins without a name can be no other than this one. */
+  private isNext({ open, taken }: Own): boolean {
+    return this.lived ? [...open].some((uuid) => taken.has(uuid)) : !this.notified
   }
 
   private beginOwn(own: Own): void {
@@ -158,7 +166,7 @@ export class Attribution {
 
   private lifecycle({ raw }: Status): boolean {
     const { command_uuid: uuid, state } = raw as Readonly<Record<string, unknown>>
-    this.named = true
+    this.lived = true
     if (typeof uuid !== "string") return false
     if (this.own?.all.has(uuid) !== true) return this.former.has(uuid)
     if (state === "completed" && !this.own.announced) {
@@ -167,7 +175,7 @@ export class Attribution {
       return true
     }
     this.own.announced = true
-    if (state === "started" && this.own.begun) this.own.taken.add(uuid)
+    if (state === "started") this.own.taken.add(uuid)
     if (state === "cancelled" && this.own.begun) this.own.open.delete(uuid)
     return true
   }
@@ -224,7 +232,7 @@ export class Attribution {
 
   /** What the main thread says now is the turn's, or what comes before its `Init`. */
   private get isNow(): boolean {
-    return this.segment === "own" || (this.segment === undefined && (!this.named || this.own?.announced === true))
+    return this.segment === "own" || (this.segment === undefined && (!this.lived || this.own?.announced === true))
   }
 
   /** It is known whose the held messages are. */
