@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest"
 import type { Conversation, Frame, Scenario } from "../../../scripts/record/drive.js"
 import { drive } from "../../../scripts/record/drive.js"
 import { blocks, text, toolBlock } from "../../../test/support/MessagesApi.js"
-import { realCli, supportedVersions } from "../../../test/support/RealCli.js"
+import { realCli, recordedVersions } from "../../../test/support/RealCli.js"
 import { fake } from "./fakeClaude.js"
 import { at, story } from "./fakeCli.js"
 
@@ -175,7 +175,7 @@ const told = async (
   return wordsOf(stdout)
 }
 
-describe.each(supportedVersions)("fake-claude tells what claude %s tells", async (version) => {
+describe.each(recordedVersions)("fake-claude tells what claude %s tells", async (version) => {
   const cli = await realCli(version)
   const why = cli._tag === "found" ? "" : ` (skipped: ${cli.reason})`
   for (const [name, { args = ["--allowedTools=Bash"], without, ...one }] of Object.entries(cases)) {
