@@ -13,7 +13,8 @@ const patterns = {
   /** An option has a description; what only looks for a flag has none. */
   flag: /\("((?:-\w, )?--[a-z][A-Za-z-]*(?: [<[][^";]{1,40})?)","/g,
   subtype: new RegExp(`(?:type:${schemaCall}"(\\w+)"\\),)?subtype:${schemaCall}"([a-z_]+)"\\)`, "g"),
-  variable: /\b(?:CLAUDE|ANTHROPIC)_[A-Z0-9_]*[A-Z0-9]\b/g
+  /** As the program reads it. In its tables of constants a name runs into what follows it. */
+  variable: /(["'])((?:CLAUDE|ANTHROPIC)_[A-Z0-9_]+)\1|\.((?:CLAUDE|ANTHROPIC)_[A-Z0-9_]+)\b/g
 }
 
 const ordered = (names: ReadonlySet<string>): ReadonlyArray<string> => [...names].sort()
@@ -30,7 +31,7 @@ export const declaredIn = async (parts: AsyncIterable<Buffer>): Promise<Declared
       if (type === "system") system.add(subtype)
       else if (type === undefined && !envelope.has(subtype)) requests.add(subtype)
     }
-    for (const [name] of text.matchAll(patterns.variable)) environment.add(name)
+    for (const [, , quoted, read] of text.matchAll(patterns.variable)) environment.add(quoted ?? read ?? "")
   }
   let held = ""
   for await (const part of parts) {

@@ -6,6 +6,9 @@ export type Fields = Readonly<Record<string, string>>
 /** What the caller or the model has filled in: its fields say nothing about the CLI. */
 const opaque: ReadonlySet<string> = new Set(["input", "tool_input", "structured_output", "updatedInput", "arguments"])
 
+/** Their keys are data, even where they look like names: of agents. */
+const keyed: ReadonlySet<string> = new Set(["by_type"])
+
 const isName = (key: string): boolean => /^[A-Za-z_$][\w$]*$/.test(key)
 
 interface Node {
@@ -44,13 +47,13 @@ const add = (into: Node, value: unknown, name: string): void => {
     for (const item of value) add(at(into.items, itemKey(item)), item, "")
   } else if (isObject(value)) {
     into.objects += 1
-    // A key that is no name is a datum, such as a model or a path.
-    const data = Object.entries(value).filter(([key]) => !isName(key))
-    for (const [key, field] of Object.entries(value)) if (isName(key)) add(at(into.fields, key), field, key)
-    data.forEach(([, field], index) => {
+    // A key that is no name is a datum, such as a model or a path; however many there are, it is one field.
+    const isField = (key: string) => isName(key) && !keyed.has(name)
+    const entries = Object.entries(value)
+    for (const [key, field] of entries) if (isField(key)) add(at(into.fields, key), field, key)
+    entries.filter(([key]) => !isField(key)).forEach(([, field], index) => {
       const any = at(into.fields, "*")
       add(any, field, "")
-      // However many there are, it is one field of the object.
       if (index > 0) any.seen -= 1
     })
   }

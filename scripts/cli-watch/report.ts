@@ -33,6 +33,7 @@ export const reportOf = (before: Shape, after: Shape): string => {
   const changes = changesBetween(before, after)
   const old = (kind: string, field: string) => Object.hasOwn(before.frames[kind] ?? {}, field)
   const parts = [
+    ...section("New, and unknown to CliFrame", unknown(after, (kind, field) => !old(kind, field))),
     ...section("Frame kinds", told(changes.kinds)),
     ...section("Fields", each(changes.fields)),
     ...section("How runs end", told(changes.runs)),
@@ -42,8 +43,7 @@ export const reportOf = (before: Shape, after: Shape): string => {
     ...section("Answers to control requests", each(changes.answers)),
     ...section("Control requests that the executable names", told(changes.declaredRequests)),
     ...section("Subtypes of `system` that the executable names", told(changes.declaredSystem)),
-    ...section("Environment variables that the executable names", told(changes.environment)),
-    ...section("New, and unknown to CliFrame", unknown(after, (kind, field) => !old(kind, field)))
+    ...section("Environment variables that the executable names", told(changes.environment))
   ]
   return [
     `## claude ${after.version}, compared with ${before.version}`,
