@@ -12,6 +12,8 @@ export class Names {
   private readonly process: number
   private readonly known: Map<string, string>
   private readonly counts = new Map<string, number>()
+  private turn = 0
+  private side: keyof typeof sides = "out"
   private readonly words = new Map<string, string>()
   private readonly requests = new Map<string, string>()
 
@@ -30,8 +32,11 @@ export class Names {
     return text.replace(id, (found) => this.nameOf(found, "session"))
   }
 
-  said(said: Said): Said {
+  /** Each side has its own numbers, and each turn: what comes one line earlier or later changes no other line. */
+  said(said: Said, side: keyof typeof sides): Said {
+    this.side = side
     if (typeof said === "string") return this.text(said)
+    if (side === "in" && said["type"] === "user") this.turn++
     if (typeof said["session_id"] === "string") this.session(said["session_id"])
     this.learn(said)
     return this.object(said)
@@ -77,12 +82,13 @@ export class Names {
   private make(found: string, kind: string): string {
     const prefix = /^([a-z]+)_/.exec(found)?.[1]
     const group = prefix ?? (kind === "id" && found.length !== 36 ? "tmp" : kind)
-    const count = (this.counts.get(group) ?? 0) + 1
-    this.counts.set(group, count)
+    const counted = group === "id" ? `${this.side} ${this.turn}` : group
+    const count = (this.counts.get(counted) ?? 0) + 1
+    this.counts.set(counted, count)
     const [process, number] = [digits(this.process), digits(count)]
     switch (group) {
       case "id":
-        return `00000000-0000-4000-8000-${process}0000${number}`
+        return `${sides[this.side]}-0000-4000-8000-${process}${digits(this.turn)}${number}`
       case "session":
         return `${sessions}-0000-4000-8000-${process}0000${number}`
       case "tmp":
@@ -97,6 +103,8 @@ export class Names {
 
 /** Begins the ids of sessions: as near to their name as a uuid comes. */
 const sessions = "5e551017"
+
+const sides = { in: "00000001", out: "00000000" }
 
 const digits = (value: number): string => String(value).padStart(4, "0")
 

@@ -46,13 +46,13 @@ export class Recorder {
   }
 
   heard(chunk: string | Uint8Array): string {
-    return this.input.push(chunk).map((line) => this.event({ _tag: "In", said: this.safe(line) })).join("")
+    return this.input.push(chunk).map((line) => this.event({ _tag: "In", said: this.safe(line, "in") })).join("")
   }
 
   /** The end of what it hears. */
   eof(): string {
     const rest = this.input.end()
-    return (rest === "" ? "" : this.event({ _tag: "In", said: this.safe(rest) })) + this.event({ _tag: "Eof" })
+    return (rest === "" ? "" : this.event({ _tag: "In", said: this.safe(rest, "in") })) + this.event({ _tag: "Eof" })
   }
 
   signal(name: string): string {
@@ -60,7 +60,7 @@ export class Recorder {
   }
 
   said(chunk: string | Uint8Array): string {
-    return this.output.push(chunk).map((line) => this.out({ _tag: "Out", said: this.safe(line) })).join("")
+    return this.output.push(chunk).map((line) => this.out({ _tag: "Out", said: this.safe(line, "out") })).join("")
   }
 
   end(ending: Ending): string {
@@ -87,8 +87,8 @@ export class Recorder {
     return Math.max(0, Math.round(this.lastAt - lastAt))
   }
 
-  private safe(line: string): Said {
-    const said = this.names.said(this.scrub.said(saidIn(line)))
+  private safe(line: string, side: "in" | "out"): Said {
+    const said = this.names.said(this.scrub.said(saidIn(line)), side)
     return isObject(said) ? inOrder(said) : said
   }
 }
