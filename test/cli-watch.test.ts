@@ -55,6 +55,11 @@ describe("the fields of values", () => {
     })
   })
 
+  it("count names that are data as one field, however many an object has of them", () => {
+    const wanted = { models: "object", "models.*": "number?" }
+    assert.deepStrictEqual(fieldsOf([{ models: { "claude-one": 1, "claude-two": 2 } }, { models: {} }]), wanted)
+  })
+
   it("do not depend on the order of the values, nor on how often one is there", () => {
     fc.assert(fc.property(fc.array(objects, { minLength: 1 }), (values) => {
       const once = JSON.stringify(fieldsOf(values))
