@@ -59,7 +59,7 @@ export const layer = <Out, E>(
               Effect.map(Context.get(Claude.Claude)),
               Effect.provide(ClaudeConfig.layerWith(defaults)),
               // It is the client's, whoever asks first.
-              Effect.mapInputContext(() => context)
+              Effect.mapInputContext((_: Context.Context<never>) => context)
             )
           )
         )
