@@ -5,7 +5,10 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import type { ParseError } from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import { type OutputSchema, toJsonSchema } from "./internal/outputSchema.js"
 import { complaintOf } from "./internal/schemaIssue.js"
@@ -226,7 +229,7 @@ export interface QueryOptions extends Schema.Schema.Type<typeof QueryOptions> {}
 
 /** Options that are known to be good. */
 export const decode = (options: unknown): Either.Either<QueryOptions, InvalidOptionsError> =>
-  decodeOptions(options).pipe(
+  decodeGiven(options).pipe(
     Either.mapLeft((error) => {
       const { detail, field } = complaintOf(error)
       return invalid(field === "" ? "options" : field, detail)
@@ -251,7 +254,26 @@ export const merge = (...layers: ReadonlyArray<QueryOptions>): QueryOptions => {
 // internal
 // ---------------------------------------------------------------------------
 
-const decodeOptions = Schema.validateEither(QueryOptions, { onExcessProperty: "error" })
+const decodeAll = Schema.validateEither(QueryOptions, { onExcessProperty: "error" })
+
+const decoders = new Map(
+  SchemaAST.getPropertySignatures(QueryOptions.ast).map(({ name, type }) => [
+    name,
+    Schema.validateEither(Schema.make<unknown>(type), { onExcessProperty: "error" })
+  ])
+)
+
+/** A call gives a few of the many there are: only for a complaint are all of them looked at. */
+const decodeGiven = (options: unknown): Either.Either<QueryOptions, ParseError> => {
+  if (!Predicate.isRecord(options)) return decodeAll(options)
+  const given: Record<PropertyKey, unknown> = {}
+  for (const name of Reflect.ownKeys(options)) {
+    const decoded = decoders.get(name)?.(options[name])
+    if (decoded === undefined || Either.isLeft(decoded)) return decodeAll(options)
+    given[name] = decoded.right
+  }
+  return Either.right(given)
+}
 
 const invalid = (field: string, detail: string, hint = "See QueryOptions for what it takes.") =>
   new InvalidOptionsError({ field, detail, hint })

@@ -1,7 +1,7 @@
 import * as AgentOptions from "@ccflow/core/AgentOptions"
 import { CCFlowError } from "@ccflow/core/ClaudeError"
 import { assert, describe, it } from "@effect/vitest"
-import { Either, Schema } from "effect"
+import { Either, FastCheck as fc, Schema } from "effect"
 
 const person = { type: "object", properties: { name: { type: "string" } } }
 const uuid = "11111111-2222-4333-8444-555555555555"
@@ -134,4 +134,28 @@ describe("an output schema", () => {
   it("given as JSON Schema is handed on as it is", () => {
     assert.strictEqual(AgentOptions.toJsonSchema(person), person)
   })
+})
+
+describe("options that are looked at one by one", () => {
+  const some = (...values: ReadonlyArray<unknown>) => fc.constantFrom(...values)
+  const given = fc.record({
+    model: some("opus", "", "-p", 5, undefined),
+    maxTurns: some(3, 0, "3"),
+    timeout: some("1 minute", 5, -1),
+    allowedTools: some(["Bash"], ["-x"], "Bash"),
+    env: some({ A: "x", B: undefined }, { A: 1 }),
+    mcpServers: some({ docs: { command: "x", other: 1 } }, { docs: {} }),
+    thinking: some("adaptive", { budgetTokens: 5 }, { budgetTokens: 5, other: 1 }),
+    nonsense: fc.constant(1)
+  }, { requiredKeys: [] })
+
+  it("are taken, refused and copied as the schema of them all does it", () =>
+    fc.assert(fc.property(given, (options) => {
+      const whole = Schema.validateEither(AgentOptions.QueryOptions, { onExcessProperty: "error" })(options)
+      const told = AgentOptions.decode(options)
+      assert.strictEqual(Either.isRight(told), Either.isRight(whole))
+      if (Either.isLeft(told) || Either.isLeft(whole)) return
+      assert.deepStrictEqual(told.right, whole.right)
+      if (told.right.allowedTools !== undefined) assert.notStrictEqual(told.right.allowedTools, options.allowedTools)
+    })))
 })
