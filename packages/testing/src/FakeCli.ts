@@ -95,7 +95,10 @@ export interface Reply {
   /** Of the tool, or the hook's event. A tool that the program serves has its whole name: `mcp__shop__price`. */
   readonly name: string
   readonly input: unknown
-  /** As it was sent: `{ behavior: "deny", … }`, the hook's output, the tool's `{ content }`; `{ error }` where it failed. */
+  /**
+   * As it was sent, without the id of the tool: `{ behavior: "deny", message }`, the hook's output, the tool's
+   * `{ content }`; `{ error }` where it failed.
+   */
   readonly answer: unknown
 }
 

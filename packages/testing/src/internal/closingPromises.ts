@@ -30,18 +30,16 @@ const goes = (
     const reader = yield* Effect.fork(cli.stdout)
     const took = yield* close
     yield* holds(`the close is over within ${within} ms`, took <= within, took)
-    yield* same(
-      "a reader that waits gets the end",
-      yield* Effect.map(Fiber.await(reader), ({ _tag }) => _tag),
-      "Success"
-    )
     const all = [own, child].filter((pid) => pid !== undefined && pid !== "").map(Number)
     yield* same(
       "who still lives",
       (yield* beside(tested, { alive: all })).alive,
-      Object.fromEntries(
-        all.map((pid) => [pid, false])
-      )
+      Object.fromEntries(all.map((pid) => [pid, false]))
+    )
+    yield* same(
+      "a reader that waits gets the end",
+      yield* Effect.map(Fiber.await(reader), ({ _tag }) => _tag),
+      "Success"
     )
     return cli
   })

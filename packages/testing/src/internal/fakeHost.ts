@@ -250,9 +250,10 @@ const gone: Answer = { response: {}, error: "Tool permission stream closed befor
 
 /** What is worth knowing of an answer: not the handshake with a server. */
 const replyTo = (request: Fields, { error, response }: Answer): Reply | undefined => {
-  const answer = error === undefined ? response : { error }
+  const answer: Fields = error === undefined ? response : { error }
   if (request["subtype"] === "can_use_tool") {
-    return { to: "permission", name: String(request["tool_name"]), input: request["input"], answer }
+    const { toolUseID: _, ...said } = answer
+    return { to: "permission", name: String(request["tool_name"]), input: request["input"], answer: said }
   }
   if (request["subtype"] === "hook_callback") {
     return { to: "hook", name: String(fieldsOf(request["input"])["hook_event_name"]), input: request["input"], answer }
