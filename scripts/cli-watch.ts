@@ -71,6 +71,10 @@ const watch = async (
     return 1
   }
   const against = options.against ?? Shape.keptVersions().findLast((kept) => Shape.compareVersions(kept, version) < 0)
+  if (against !== undefined && !Shape.keptVersions().includes(against)) {
+    console.error(`No shape is kept of ${against}; there are: ${Shape.keptVersions().join(", ")}`)
+    return 1
+  }
   const { failures, shape } = await observe(cli.path, version)
   console.log(`\n${against === undefined ? firstReport(shape) : reportOf(Shape.readShape(against), shape)}`)
   if (options.keep) {
