@@ -121,7 +121,9 @@ describe("an answer", () => {
       for (const reason of ["DoesNotDecode", "NeverGiven"]) {
         const { error, seen } = yield* collect("hi", { outputSchema: schema })
         assert.strictEqual(seen.at(-1)?._tag, "Result")
-        assert.strictEqual(error?._tag === "StructuredOutputError" ? error.reason : "", reason)
+        const { detail, reason: found } = error?._tag === "StructuredOutputError" ? error : assert.fail(String(error))
+        assert.strictEqual(found, reason)
+        if (reason === "DoesNotDecode") assert.match(detail, /^count: /)
       }
     }).pipe(Effect.provide(withFetch(fetch)))
   })

@@ -6,6 +6,8 @@
  * good result is a success: the code tells of the last turn, which need not be the user's.
  */
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import type { QueryOptions } from "./AgentOptions.js"
 import {
   ApiError,
   AuthenticationError,
@@ -23,6 +25,7 @@ import {
   StructuredOutputError,
   UsageLimitError
 } from "./ClaudeError.js"
+import { complaintOf } from "./internal/schemaIssue.js"
 import { startupFailure, startupProse } from "./internal/startupFailure.js"
 import type { ErrorMessage, RateLimit, Result } from "./Message.js"
 
@@ -37,6 +40,8 @@ export interface Observed {
   readonly rejected: RateLimit | undefined
   readonly model: string
   readonly wantsStructuredOutput: boolean
+  /** What `decoded` has found wrong. */
+  readonly undecodable?: string | undefined
   /** The caller asked for the turn to end. */
   readonly interrupted: boolean
 }
@@ -58,7 +63,32 @@ export const decide = (observed: Observed): Either.Either<Result, ClaudeError> =
       })
     )
   }
+  if (observed.undecodable !== undefined) {
+    return Either.left(
+      new StructuredOutputError({
+        reason: "DoesNotDecode",
+        detail: observed.undecodable,
+        facts: observed.facts,
+        hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
+      })
+    )
+  }
   return Either.right(result)
+}
+
+/** The result with its structured output decoded, where an Effect Schema was asked for; else what is wrong with it. */
+export const decoded = (
+  result: Result,
+  { outputSchema }: Pick<QueryOptions, "outputSchema">
+): Either.Either<Result, string> => {
+  if (result.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return Either.right(result)
+  return Either.mapBoth(Schema.decodeUnknownEither(outputSchema)(result.structuredOutput), {
+    onLeft: (error) => {
+      const { detail, field } = complaintOf(error)
+      return `${field === "" ? "" : `${field}: `}${detail}`
+    },
+    onRight: (structuredOutput): Result => ({ ...result, structuredOutput })
+  })
 }
 
 // ---------------------------------------------------------------------------

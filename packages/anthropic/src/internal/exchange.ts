@@ -2,7 +2,7 @@ import type { Anthropic } from "@anthropic-ai/sdk"
 import { Stream as Sse } from "@anthropic-ai/sdk/core/streaming"
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import type { Answer, Question } from "@ccflow/core/ClaudeBackend"
-import { type ClaudeError, CliTimeoutError, type RunFacts, StructuredOutputError } from "@ccflow/core/ClaudeError"
+import { type ClaudeError, CliTimeoutError, type RunFacts } from "@ccflow/core/ClaudeError"
 import type { Deadline } from "@ccflow/core/Deadline"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Outcome from "@ccflow/core/Outcome"
@@ -13,9 +13,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import { cutOff, failureOf, failureOfEvent, malformed } from "./failures.js"
+import { isRecord, parse } from "./json.js"
 import { Reply } from "./reply.js"
 import { apiKeySource, type Request } from "./request.js"
 
@@ -155,7 +154,7 @@ export const open = ({ booking, client, deadline, key, pricing, question, reques
     const read = (data: string): Effect.Effect<ReadonlyArray<Message>, ClaudeError> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const event = parse(data)
-        if (!Predicate.isRecord(event)) return Effect.fail(malformed())
+        if (!isRecord(event)) return Effect.fail(malformed())
         if (event["type"] === "error") return Effect.fail(failureOfEvent(event, secrets, now))
         const messages = reply.take(event)
         return reply.complete
@@ -199,34 +198,19 @@ const judged = (
   interrupted: boolean,
   facts: RunFacts
 ): { readonly result: Result; readonly error: Option.Option<ClaudeError> } => {
-  const decided = Outcome.decide({
+  const decoded = Outcome.decoded(told, options)
+  const result = Either.getOrElse(decoded, () => told)
+  const verdict = Outcome.decide({
     facts,
-    result: told.isError && told.result === "" ? { ...told, result: refusal } : told,
+    result: result.isError && result.result === "" ? { ...result, result: refusal } : result,
     error: undefined,
     rejected: undefined,
     model: options.model ?? "",
     wantsStructuredOutput: options.outputSchema !== undefined,
+    undecodable: Option.getOrUndefined(Either.getLeft(decoded)),
     interrupted
   })
-  if (Either.isLeft(decided)) return { result: told, error: Option.some(decided.left) }
-  const { outputSchema } = options
-  if (told.structuredOutput === undefined || !Schema.isSchema(outputSchema)) {
-    return { result: told, error: Option.none() }
-  }
-  return Either.match(Schema.decodeUnknownEither(outputSchema)(told.structuredOutput), {
-    onLeft: () => ({
-      result: told,
-      error: Option.some(
-        new StructuredOutputError({
-          reason: "DoesNotDecode",
-          detail: "the answer does not fit the schema",
-          facts,
-          hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
-        })
-      )
-    }),
-    onRight: (structuredOutput) => ({ result: { ...told, structuredOutput }, error: Option.none() })
-  })
+  return { result, error: Either.getLeft(verdict) }
 }
 
 const fallbackTo = (sessionId: string, model: string): Message => ({
@@ -236,11 +220,3 @@ const fallbackTo = (sessionId: string, model: string): Message => ({
   content: model,
   raw: { type: "model_fallback", model }
 })
-
-const parse = (data: string): unknown => {
-  try {
-    return JSON.parse(data)
-  } catch {
-    return undefined
-  }
-}

@@ -1,6 +1,7 @@
 import { APIError } from "@anthropic-ai/sdk/core/error"
 import { ApiClientError, ApiRateLimitError } from "@ccflow/core/ClaudeError"
 import * as Predicate from "effect/Predicate"
+import { field, text } from "./json.js"
 
 /** What must not be told: the key, and what was asked. */
 export type Secrets = ReadonlyArray<string>
@@ -42,9 +43,9 @@ export const failureOf = (thrown: unknown, secrets: Secrets, now: number): ApiCl
 
 /** An `error` event in the middle of an answer. */
 export const failureOfEvent = (event: unknown, secrets: Secrets, now: number): ApiClientError | ApiRateLimitError => {
-  const error = Predicate.hasProperty(event, "error") ? event.error : undefined
-  const type = Predicate.hasProperty(error, "type") && Predicate.isString(error.type) ? error.type : null
-  const said = Predicate.hasProperty(error, "message") && Predicate.isString(error.message) ? error.message : null
+  const error = field(event, "error")
+  const type = text(field(error, "type")) ?? null
+  const said = text(field(error, "message")) ?? null
   return failed(statusOfType[type ?? ""] ?? 500, type, said, undefined, secrets, now)
 }
 
@@ -107,7 +108,7 @@ const longest = 600
 
 const withoutSecrets = (said: string, secrets: Secrets): string => {
   const clean = secrets.filter((secret) => secret.length >= 4).reduce(
-    (text, secret) => text.replaceAll(secret, "<redacted>"),
+    (shown, secret) => shown.replaceAll(secret, "<redacted>"),
     said
   ).replace(/\bsk-[\w-]{8,}/g, "<redacted>")
   return clean.length <= longest ? clean : `${clean.slice(0, longest)}…`

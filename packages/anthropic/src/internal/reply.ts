@@ -3,7 +3,7 @@ import type { ContentBlock, Message, Result, Usage } from "@ccflow/core/Message"
 import type { PricedTokens, PricingService } from "@ccflow/core/Pricing"
 import type { UsageEntry, UsageTokens } from "@ccflow/core/UsageLedger"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
+import { field, isRecord, listOf, number, parse, text } from "./json.js"
 import { apiKeySource } from "./request.js"
 
 /** Tokens as they are charged. */
@@ -279,22 +279,4 @@ const contentOf = ({ raw, tag, text: said }: Growing): ContentBlock => {
   return tag === undefined ? { ...raw, type } : { ...raw, type, [tag === "Text" ? "text" : "thinking"]: said }
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => Predicate.isRecord(value)
-
-const field = (value: unknown, name: string): unknown => isRecord(value) ? value[name] : undefined
-
-const text = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
-
-const number = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
-
-const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
-
 const indexOf = (event: unknown): number => number(field(event, "index")) ?? 0
-
-const parse = (json: string): unknown => {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return undefined
-  }
-}

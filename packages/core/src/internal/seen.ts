@@ -1,11 +1,10 @@
 import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
+import { identity } from "effect/Function"
 import type { QueryOptions } from "../AgentOptions.js"
-import { type ClaudeError, type RunFacts, StructuredOutputError } from "../ClaudeError.js"
+import type { ClaudeError, RunFacts } from "../ClaudeError.js"
 import { appendText, type Assistant, type ErrorMessage, type Message, type RateLimit, type Result } from "../Message.js"
 import * as Outcome from "../Outcome.js"
 import { BackgroundTasks } from "./backgroundTasks.js"
-import { complaintOf } from "./schemaIssue.js"
 
 /** What the messages have told about a turn of the user, and what that comes to. */
 export class Seen {
@@ -93,25 +92,16 @@ export class Seen {
   }
 
   outcome(facts: RunFacts): Either.Either<Result, ClaudeError> {
-    return Either.filterOrLeft(
-      Outcome.decide({
-        facts,
-        result: this.result,
-        error: this.error,
-        rejected: this.rejected,
-        model: this.options.model ?? "",
-        wantsStructuredOutput: this.options.outputSchema !== undefined,
-        interrupted: this.interrupted
-      }),
-      () => this.undecodable === undefined,
-      () =>
-        new StructuredOutputError({
-          reason: "DoesNotDecode",
-          detail: this.undecodable ?? "",
-          facts,
-          hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
-        })
-    )
+    return Outcome.decide({
+      facts,
+      result: this.result,
+      error: this.error,
+      rejected: this.rejected,
+      model: this.options.model ?? "",
+      wantsStructuredOutput: this.options.outputSchema !== undefined,
+      undecodable: this.undecodable,
+      interrupted: this.interrupted
+    })
   }
 
   private one(message: Message): Message {
@@ -185,15 +175,12 @@ export class Seen {
   }
 
   private decoded(message: Result): Result {
-    const { outputSchema } = this.options
-    if (message.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return message
-    return Either.match(Schema.decodeUnknownEither(outputSchema)(message.structuredOutput), {
-      onLeft: (error) => {
-        const { detail, field } = complaintOf(error)
-        this.undecodable = `${field === "" ? "" : `${field}: `}${detail}`
+    return Either.match(Outcome.decoded(message, this.options), {
+      onLeft: (undecodable) => {
+        this.undecodable = undecodable
         return message
       },
-      onRight: (structuredOutput) => ({ ...message, structuredOutput })
+      onRight: identity
     })
   }
 }
