@@ -41,12 +41,12 @@ interface Going {
 export class Policed {
   private readonly policies: Policy
   /** Fails when the session is closed. */
-  private readonly closed: Effect.Effect<never, ClaudeError>
+  private readonly closed: () => Effect.Effect<never, ClaudeError>
   private readonly line = new Line()
   /** The turn that is first in line. */
   private current: Going | undefined
 
-  constructor(policies: Policy, closed: Effect.Effect<never, ClaudeError>) {
+  constructor(policies: Policy, closed: () => Effect.Effect<never, ClaudeError>) {
     this.policies = policies
     this.closed = closed
   }
@@ -106,7 +106,7 @@ export class Policed {
       Effect.suspend(() => {
         going.waits = true
         return Effect.raceFirst(
-          Effect.raceFirst(effect, this.closed),
+          Effect.raceFirst(effect, this.closed()),
           Effect.zipRight(interrupted, Effect.suspend(() => Effect.fail(givenUp(""))))
         ).pipe(Effect.ensuring(Effect.sync(() => {
           going.waits = false

@@ -9,6 +9,7 @@ import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
+import type { SessionControl } from "../SessionControl.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
 import { purposeOf } from "../UsageLedger.js"
 import type { Adopted, Connect } from "./connection.js"
@@ -49,7 +50,11 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     plan.recorder.onPersisted((sessionId, callId) => telling.persisted(sessionId, callId))
     const core = new SessionCore(
       {
-        ...plan,
+        connect: plan.connect,
+        deadline: plan.deadline,
+        adopted: plan.adopted,
+        recorder: plan.recorder,
+        options,
         host: telling.host(plan.host),
         idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
         recycle: {
@@ -62,18 +67,21 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
       work,
       () => clock.unsafeCurrentTimeMillis()
     )
-    const policed = new Policed(plan.policies, core.cli.whenClosed)
-    const closed = Effect.sync(() => telling.closed(core.cli.sessionId, core.totals))
+    const policed = new Policed(plan.policies, () => core.cli.whenClosed)
+    const closed = () => telling.closed(core.cli.sessionId, core.totals)
     yield* Effect.addFinalizer(() =>
-      Effect.zipRight(Effect.zipRight(core.dispose, closed), Effect.sync(() => background.end()))
+      Effect.map(core.dispose, () => {
+        closed()
+        background.end()
+      })
     )
     telling.begun(core.cli.sessionId, options, (yield* Draft)?.tags ?? options.tags ?? [])
     yield* core.spare
-    const stats = Effect.sync(() => ({ ...core.totals }))
+    const stats = () => ({ ...core.totals })
     let turns = 0
 
-    return {
-      ...controlsOf(core.cli),
+    // Objects of one shape share its description, which one that is spread into others does not.
+    return Object.assign<SessionControl, Omit<Session, keyof SessionControl>>(controlsOf(core.cli), {
       id: Effect.sync(() => core.cli.sessionId),
       send: (prompt, { interruptWhen, ...given } = {}) =>
         streamed(Effect.gen(function*() {
@@ -110,7 +118,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
       steer: (prompt: Prompt): Effect.Effect<boolean, InvalidOptionsError> =>
         Effect.zipRight(checkPrompt(prompt), core.steer(prompt)),
       interrupt: Effect.suspend(() => policed.interrupt() ? Effect.void : core.interrupt),
-      prewarm: Effect.asVoid(core.cli.ready),
+      prewarm: Effect.suspend(() => Effect.asVoid(core.cli.ready)),
       fork: (given = {}) =>
         core.between(Effect.gen(function*() {
           const { cli } = core
@@ -124,9 +132,14 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           return branch
         })),
       background: Stream.suspend(() => background.stream([])),
-      stats,
-      close: Effect.zipRight(Effect.zipRight(core.close, closed), stats)
-    }
+      stats: Effect.sync(stats),
+      close: Effect.suspend(() =>
+        Effect.map(core.close, () => {
+          closed()
+          return stats()
+        })
+      )
+    })
   })
 
 // ---------------------------------------------------------------------------

@@ -12,7 +12,9 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
     schema: Schema.Schema<A, I>,
     fields: Readonly<Record<string, unknown>> = {}
   ): Effect.Effect<A, ClaudeError> =>
-    Effect.flatMap(process.request({ subtype, ...fields }), (reply) => decode(subtype, schema, reply))
+    Effect.suspend(() =>
+      Effect.flatMap(process.request({ subtype, ...fields }), (reply) => decode(subtype, schema, reply))
+    )
 
   const tell = (subtype: string, fields: Readonly<Record<string, unknown>>): Effect.Effect<void, ClaudeError> =>
     Effect.asVoid(process.request({ subtype, ...fields }))
@@ -32,9 +34,11 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
     )
 
   const initial = <A, I>(field: string, schema: Schema.Schema<A, I>): Effect.Effect<A, ClaudeError> =>
-    process.ready.pipe(
-      Effect.flatMap((live) => live.initialized),
-      Effect.flatMap((reply) => decode("initialize", schema, reply[field]))
+    Effect.suspend(() =>
+      process.ready.pipe(
+        Effect.flatMap((live) => live.initialized),
+        Effect.flatMap((reply) => decode("initialize", schema, reply[field]))
+      )
     )
 
   return {
@@ -46,7 +50,7 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
         thinking: tokens === undefined ? undefined : tokens === 0 ? "disabled" : { budgetTokens: tokens }
       }),
     contextUsage: ask("get_context_usage", Models.ContextUsage),
-    mcpStatus: Effect.map(ask("mcp_status", McpStatus), ({ mcpServers }) => mcpServers),
+    mcpStatus: Effect.suspend(() => Effect.map(ask("mcp_status", McpStatus), ({ mcpServers }) => mcpServers)),
     reconnectMcpServer: (name) => tell("mcp_reconnect", { serverName: name }),
     toggleMcpServer: (name, enabled) => tell("mcp_toggle", { serverName: name, enabled }),
     supportedCommands: initial("commands", SlashCommands),

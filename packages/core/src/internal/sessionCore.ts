@@ -38,7 +38,7 @@ export class SessionCore {
   private readonly now: () => number
   private readonly deadlines: TurnDeadlines
   private readonly line = new Line()
-  private readonly closing = Effect.unsafeMakeSemaphore(1)
+  private readonly closing = new Line()
   /** The ids that callers chose. */
   private readonly sent = new Set<string>()
   private turn: Turn | undefined
@@ -78,8 +78,8 @@ export class SessionCore {
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
         mistaken: (error) => this.mistaken(error),
-        started: Effect.suspend(() => this.restLater),
-        answered: Effect.suspend(() => this.spare)
+        started: () => this.restLater,
+        answered: () => this.spare
       },
       work,
       now
@@ -145,40 +145,35 @@ export class SessionCore {
   }
 
   /** Ends the turn that runs, and comes back when it has. */
-  readonly interrupt: Effect.Effect<void> = Effect.suspend(() =>
-    this.turn === undefined ? Effect.void : this.outlasting(this.release(this.turn))
-  )
+  get interrupt(): Effect.Effect<void> {
+    return Effect.suspend(() => this.turn === undefined ? Effect.void : this.outlasting(this.release(this.turn)))
+  }
 
   /** Between two turns: what is sent meanwhile waits. */
   between<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.zipRight(
-        restore(this.line.enter),
-        Effect.ensuring(restore(effect), Effect.sync(() => this.line.leave()))
-      )
-    )
+    return this.line.alone(effect)
   }
 
   /** However often it is asked, and by whom: when one has come back, all is over. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.cli.shutDown()
-    return this.outlasting(
-      this.closing.withPermits(1)(Effect.suspend(() => {
-        if (this.over) return Effect.void
-        this.over = true
-        return Effect.gen(this, function*() {
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.cli.shutDown()
+      return this.outlasting(
+        this.closing.alone(Effect.gen(this, function*() {
+          if (this.over) return
+          this.over = true
           if (this.turn !== undefined) yield* this.abandon(this.turn)
           yield* this.cli.stop
           yield* this.parts.recorder.close(this.cli.sessionId)
-        })
-      }))
-    )
-  })
+        }))
+      )
+    })
+  }
 
   /** The end of the session's scope. */
-  readonly dispose: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(this.close, Scope.close(this.work, Exit.void))
-  )
+  get dispose(): Effect.Effect<void> {
+    return Effect.zipRight(this.close, Scope.close(this.work, Exit.void))
+  }
 
   // --- a turn's way ---
 
@@ -348,8 +343,8 @@ export class SessionCore {
     })
   }
 
-  private readonly next: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.gen(this, function*() {
+  private get next(): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
       const { driver } = this
       this.driver = undefined
       if (yield* this.cli.wornOut) {
@@ -358,35 +353,41 @@ export class SessionCore {
       yield* this.restLater
       if (driver !== undefined) yield* Fiber.interruptFork(driver)
     })
-  )
+  }
 
   /** Others may have its place while it does nothing. A turn that comes meanwhile finds it, or another one. */
-  readonly spare: Effect.Effect<void> = Effect.suspend(() => {
-    const needed = () => this.turn !== undefined
-    const permit = needed() ? undefined : this.cli.spare
-    return permit === undefined ? Effect.void : permit.idle(this.outlasting(this.cli.giveUp(needed)))
-  })
+  get spare(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const needed = () => this.turn !== undefined
+      const permit = needed() ? undefined : this.cli.spare
+      return permit === undefined ? Effect.void : permit.idle(this.outlasting(this.cli.giveUp(needed)))
+    })
+  }
 
   /** Unless a turn comes first. */
-  private readonly restLater: Effect.Effect<void> = Effect.suspend(() => {
-    const { idle, parts: { idleTimeout } } = this
-    if (this.turn !== undefined || this.cli.closed) return Effect.void
-    if (!Duration.isFinite(idleTimeout)) return this.spare
-    return Effect.zipRight(
-      this.spare,
-      Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
-        this.idle = fiber
-        return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
-      })
-    )
-  })
+  private get restLater(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { idle, parts: { idleTimeout } } = this
+      if (this.turn !== undefined || this.cli.closed) return Effect.void
+      if (!Duration.isFinite(idleTimeout)) return this.spare
+      return Effect.zipRight(
+        this.spare,
+        Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
+          this.idle = fiber
+          return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
+        })
+      )
+    })
+  }
 
   /** Nothing was asked for long. Background work keeps its process for as long again. */
-  private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.turn !== undefined) return Effect.void
-    if (this.cli.live === undefined || this.cli.live.background.size === 0) return this.between(this.cli.stop)
-    return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.cli.stop))
-  })
+  private get rest(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.turn !== undefined) return Effect.void
+      if (this.cli.live === undefined || this.cli.live.background.size === 0) return this.between(this.cli.stop)
+      return Effect.zipRight(Effect.sleep(this.parts.idleTimeout), this.between(this.cli.stop))
+    })
+  }
 
   private inBackground<A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.RuntimeFiber<A>> {
     return Effect.forkIn(Effect.interruptible(effect), this.work)

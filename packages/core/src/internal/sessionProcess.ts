@@ -13,6 +13,7 @@ import type { Deadline } from "../Deadline.js"
 import type { Wait } from "../Policy.js"
 import { type Adopted, type Connect, sessionPlan } from "./connection.js"
 import type { Host } from "./host.js"
+import { Line } from "./line.js"
 import * as Live from "./live.js"
 import type { Recorder } from "./recorder.js"
 
@@ -42,9 +43,9 @@ export interface ProcessListener extends Omit<Live.Listener, "named"> {
   /** It is another conversation than the one that was asked for. No tool of it has run. */
   readonly mistaken: (error: SessionNotFoundError) => Effect.Effect<void>
   /** It has started, for whatever reason. */
-  readonly started: Effect.Effect<void>
+  readonly started: () => Effect.Effect<void>
   /** It has answered. */
-  readonly answered: Effect.Effect<void>
+  readonly answered: () => Effect.Effect<void>
 }
 
 interface Running {
@@ -72,7 +73,7 @@ export class SessionProcess {
   /** Everything that goes on behind the callers' backs. */
   private readonly work: Scope.Scope
   private readonly now: () => number
-  private readonly changing = Effect.unsafeMakeSemaphore(1)
+  private readonly changing = new Line()
   private adopted: Adopted | undefined
   /** Requests that the CLI has not answered. */
   private asked = 0
@@ -112,20 +113,22 @@ export class SessionProcess {
   }
 
   /** The process, started and initialised. */
-  readonly ready: Effect.Effect<Live.Live, ClaudeError> = Effect.suspend(() =>
-    this.changing.withPermits(1)(Effect.suspend(() => {
-      if (this.closed) return Effect.fail(closedError(this.sessionId))
-      const { live } = this
-      if (live !== undefined) return Effect.as(live.initialized, live)
-      return Effect.raceFirst(
-        Effect.flatMap(this.parts.recorder.open(this.sessionId), (begun) => {
-          if (begun) this.used = true
-          return this.start
-        }),
-        Deferred.await(this.shut)
-      )
-    }))
-  )
+  get ready(): Effect.Effect<Live.Live, ClaudeError> {
+    return Effect.suspend(() =>
+      this.changing.alone(Effect.suspend(() => {
+        if (this.closed) return Effect.fail(closedError(this.sessionId))
+        const { live } = this
+        if (live !== undefined) return Effect.as(live.initialized, live)
+        return Effect.raceFirst(
+          Effect.flatMap(this.parts.recorder.open(this.sessionId), (begun) => {
+            if (begun) this.used = true
+            return this.start
+          }),
+          Deferred.await(this.shut)
+        )
+      }))
+    )
+  }
 
   readonly request = (fields: Request): Effect.Effect<unknown, ClaudeError> =>
     Effect.flatMap(this.ready, ({ control }) =>
@@ -135,7 +138,7 @@ export class SessionProcess {
         () =>
           Effect.suspend(() => {
             this.asked--
-            return this.listener.answered
+            return this.listener.answered()
           })
       ))
 
@@ -148,7 +151,7 @@ export class SessionProcess {
 
   /** Makes room for those who wait, unless it is needed after all. It comes back when it is needed. */
   giveUp(needed: () => boolean): Effect.Effect<void> {
-    return this.changing.withPermits(1)(Effect.suspend(() => {
+    return this.changing.alone(Effect.suspend(() => {
       if (needed() || this.spare === undefined) return Effect.void
       const { adopted } = this
       if (adopted === undefined) return this.stopping
@@ -176,30 +179,36 @@ export class SessionProcess {
   }
 
   /** Lets the CLI finish what it writes; what does not leave then is made to. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => this.changing.withPermits(1)(this.stopping))
+  get stop(): Effect.Effect<void> {
+    return this.changing.alone(this.stopping)
+  }
 
-  private readonly stopping: Effect.Effect<void> = Effect.suspend(() => {
-    const { live, running } = this
-    const politely = live === undefined || live.background.size > 0
-      ? Effect.void
-      : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leaving))
-    return Effect.zipRight(politely, running === undefined ? Effect.void : this.close(running))
-  })
+  private get stopping(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { live, running } = this
+      const politely = live === undefined || live.background.size > 0
+        ? Effect.void
+        : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leaving))
+      return Effect.zipRight(politely, running === undefined ? Effect.void : this.close(running))
+    })
+  }
 
   /** Ends it without asking. */
-  readonly kill: Effect.Effect<void> = Effect.suspend(() =>
-    this.running === undefined ? Effect.void : this.close(this.running)
-  )
+  get kill(): Effect.Effect<void> {
+    return Effect.suspend(() => this.running === undefined ? Effect.void : this.close(this.running))
+  }
 
   /** Old, much used or large, and with nothing to lose. */
-  readonly wornOut: Effect.Effect<boolean> = Effect.suspend(() => {
-    const { live, running } = this
-    if (running === undefined || live === undefined || live.background.size > 0) return Effect.succeed(false)
-    const { ageMs, memoryBytes, turns } = this.parts.recycle
-    if (running.turns >= turns || this.now() - live.startedAt >= ageMs) return Effect.succeed(true)
-    if (live.cli.memory === undefined || running.turns % turnsBetweenLooks > 0) return Effect.succeed(false)
-    return Effect.map(live.cli.memory, (bytes) => bytes !== undefined && bytes >= memoryBytes)
-  })
+  get wornOut(): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const { live, running } = this
+      if (running === undefined || live === undefined || live.background.size > 0) return Effect.succeed(false)
+      const { ageMs, memoryBytes, turns } = this.parts.recycle
+      if (running.turns >= turns || this.now() - live.startedAt >= ageMs) return Effect.succeed(true)
+      if (live.cli.memory === undefined || running.turns % turnsBetweenLooks > 0) return Effect.succeed(false)
+      return Effect.map(live.cli.memory, (bytes) => bytes !== undefined && bytes >= memoryBytes)
+    })
+  }
 
   /** Whoever is interrupted in the middle of it must still end it: nobody else does it again. */
   private close(running: Running): Effect.Effect<void> {
@@ -211,15 +220,17 @@ export class SessionProcess {
    * Where we cannot know whether the CLI has the session, its answer tells. It was seen to give a first result before it
    * had written anything; but a history of more turns that is gone is not begun anew behind the caller's back.
    */
-  private readonly start: Effect.Effect<Live.Live, ClaudeError> = Effect.suspend(() => {
-    const resumes = this.established
-    return Effect.catchIf(
-      this.open(resumes),
-      ({ _tag }) =>
-        this.used && (resumes ? _tag === "SessionNotFoundError" && this.answered < 2 : _tag === "SessionBusyError"),
-      () => this.open(!resumes)
-    )
-  })
+  private get start(): Effect.Effect<Live.Live, ClaudeError> {
+    return Effect.suspend(() => {
+      const resumes = this.established
+      return Effect.catchIf(
+        this.open(resumes),
+        ({ _tag }) =>
+          this.used && (resumes ? _tag === "SessionNotFoundError" && this.answered < 2 : _tag === "SessionBusyError"),
+        () => this.open(!resumes)
+      )
+    })
+  }
 
   private open(resumes: boolean): Effect.Effect<Live.Live, ClaudeError> {
     return Effect.gen(this, function*() {
@@ -255,7 +266,7 @@ export class SessionProcess {
       this.running = { live, scope, expected: resumes ? this.sessionId : options.sessionId ?? "", turns: 0 }
       yield* live.run
       yield* live.initialized
-      yield* this.listener.started
+      yield* this.listener.started()
       return live
     })
   }
