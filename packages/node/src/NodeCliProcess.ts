@@ -10,7 +10,7 @@ import { CliProcess, type Invocation, type RunningCli } from "@ccflow/core/CliPr
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
 import { throughCassette } from "./internal/cassette.js"
 import { Child } from "./internal/child.js"
@@ -32,14 +32,9 @@ const open = (
   invocation: Invocation,
   unref: boolean
 ): Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const fileArgs = invocation.files.length === 0 ? [] : yield* privateFiles(invocation)
-    const args = fileArgs.length === 0 ? invocation.args : [...invocation.args, ...fileArgs]
-    return yield* Effect.acquireRelease(
-      start(invocation, args, unref),
-      (child) => Effect.async<void>((resume) => child.close(invocation.graces, () => resume(Effect.void)))
-    ).pipe(Effect.map(handle))
-  })
+  invocation.files.length === 0
+    ? owned(invocation, invocation.args, unref)
+    : Effect.flatMap(privateFiles(invocation), (more) => owned(invocation, [...invocation.args, ...more], unref))
 
 /** The CLI as a child process of this Node. */
 export const layerWith = ({ unref = false }: NodeCliProcessOptions): Layer.Layer<CliProcess> =>
@@ -59,14 +54,31 @@ export const layer: Layer.Layer<CliProcess> = layerWith({})
 // internal
 // ---------------------------------------------------------------------------
 
-const start = (invocation: Invocation, args: ReadonlyArray<string>, unref: boolean) =>
-  Effect.async<Child, CliNotFoundError | CliSpawnError>((resume) => {
+const owned = (invocation: Invocation, args: ReadonlyArray<string>, unref: boolean) =>
+  Effect.uninterruptible(
+    Effect.flatMap(Effect.scope, (scope) =>
+      Effect.flatMap(start(invocation, args, unref), (child) =>
+        Effect.as(
+          Scope.addFinalizer(
+            scope,
+            Effect.async<void>((resume) => child.close(invocation.graces, () => resume(Effect.void)))
+          ),
+          handle(child)
+        )))
+  )
+
+const start = (
+  invocation: Invocation,
+  args: ReadonlyArray<string>,
+  unref: boolean
+): Effect.Effect<Child, CliNotFoundError | CliSpawnError> =>
+  Effect.suspend(() => {
     const { command, cwd } = invocation
     const env = childEnvironment(invocation.env)
-    if (cwd !== undefined && !isDirectory(cwd)) return resume(Effect.fail(cwdMissing(invocation)))
+    if (cwd !== undefined && !isDirectory(cwd)) return Effect.fail(cwdMissing(invocation))
     const located = locate(invocation, env["PATH"])
-    if (Either.isLeft(located)) return resume(Effect.fail(located.left))
-    const fail = (cause: unknown) => resume(Effect.fail(spawnError(invocation, cause)))
+    if (Either.isLeft(located)) return Effect.fail(located.left)
+    const failed = (cause: unknown) => Effect.fail(spawnError(invocation, cause))
     try {
       const process = spawn(located.right, args, {
         argv0: command,
@@ -76,11 +88,15 @@ const start = (invocation: Invocation, args: ReadonlyArray<string>, unref: boole
         detached: true,
         windowsHide: true
       })
-      // Later errors tell of signals that came too late.
-      process.on("error", fail)
-      if (process.pid !== undefined) resume(Effect.succeed(new Child(process, process.pid, unref)))
+      if (process.pid === undefined) {
+        const reason = new Promise<unknown>((resolve) => process.on("error", resolve))
+        return Effect.flatMap(Effect.promise(() => reason), failed)
+      }
+      // Errors now tell of signals that came too late.
+      process.on("error", () => {})
+      return Effect.succeed(new Child(process, process.pid, unref))
     } catch (cause) {
-      fail(cause)
+      return failed(cause)
     }
   })
 

@@ -73,13 +73,13 @@ export class Child implements HostEnd.Guest {
     const finish = () => {
       clearTimeout(timer)
       callOff()
-      this.group.signal("SIGKILL")
+      const left = this.group.signal("SIGKILL")
       this.output.destroy()
       this.stderr.destroy()
       this.process.stdin.destroy()
       this.process.unref()
       const patience = this.exit === undefined ? 0 : Math.min(killedMs, graces.kill)
-      this.awaitGroup(Date.now() + patience, () => {
+      this.awaitGroup(left ? Date.now() + patience : 0, () => {
         HostEnd.release(this)
         this.tell(done)
       })
@@ -125,7 +125,7 @@ export class Child implements HostEnd.Guest {
 
   /** A signal is on its way when the call that sends it returns; what it kills has not ended yet. */
   private awaitGroup(deadline: number, done: () => void): void {
-    if (!this.group.signal(0) || Date.now() >= deadline) done()
+    if (Date.now() >= deadline || !this.group.signal(0)) done()
     else setTimeout(() => this.awaitGroup(deadline, done), 1)
   }
 }

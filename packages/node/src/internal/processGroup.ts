@@ -15,9 +15,9 @@ export class ProcessGroup {
 
   /** `false` when nobody is left to get it. */
   signal(name: NodeJS.Signals | 0): boolean {
+    if (!this.leaderReaped) return send(hasGroups ? -this.pid : this.pid, name)
     // No process gets the number of a group that still has members. So when one has it again, the group is another's.
-    if (this.leaderReaped && (!hasGroups || send(this.pid, 0))) return false
-    return send(hasGroups ? -this.pid : this.pid, name)
+    return hasGroups && send(-this.pid, 0) && !send(this.pid, 0) && send(-this.pid, name)
   }
 
   /** Asks the operating system, and so is also right before the exit has been reported to us. */
