@@ -31,7 +31,8 @@ export interface Session extends SessionControl {
   readonly id: Effect.Effect<string>
   /**
    * One turn: the messages that answer this prompt, and no others. Turns run one after the other, in the order in which
-   * their streams were started. Leaving a stream before its end interrupts the turn, and the session stays.
+   * their streams were started. Leaving a stream before its end interrupts the turn, and the session stays. A stream that
+   * is read slowly slows the CLI when 16,384 messages, or 16 MiB of output, wait to be taken.
    */
   readonly send: (prompt: Prompt, options?: TurnOptions) => Stream.Stream<Message, ClaudeError>
   /**

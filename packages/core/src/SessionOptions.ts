@@ -18,7 +18,10 @@ const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a w
 
 /** How long a session's process lives, and what is kept of its turns. */
 export const Lifetime = Schema.Struct({
-  /** Without a turn, until the process is closed. The session stays. Default: 10 minutes. */
+  /**
+   * Without a turn, until the process is closed. The session stays. Default: 10 minutes. A turn whose consumer takes
+   * nothing for as long, while the CLI waits for it, is interrupted.
+   */
   idleTimeout: Schema.optional(Time),
   /** What wears a process out: it is replaced between two turns. Defaults: 6 hours, 200 turns, 1 GiB. */
   recycleAfter: Schema.optional(Schema.Struct({
