@@ -135,6 +135,9 @@ const recorded: Readonly<Record<string, Pick<Case, "react" | "results" | "args" 
     ),
     fake: [[{ init: {} }, { text: "one two three", deltas: 2, deltaDelay: 2000 }, { result: {} }]]
   },
+  "not-logged-in": {
+    fake: [[{ init: {} }, { error: { message: "Please log in", category: "authentication_failed" } }]]
+  },
   "permission-deny": {
     react: on(isRequest, (conversation, frame) => reply(conversation, frame, { behavior: "deny", message: "No." })),
     fake: [[{ init: {} }, asking, { text: "denied" }, { result: {} }]]

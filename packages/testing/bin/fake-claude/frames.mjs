@@ -165,5 +165,6 @@ export const apiError = (turn, { status, type, message = "failed", category, api
   const said = { model: "<synthetic>", stop_reason: "stop_sequence", stop_sequence: "", usage: tokens(0, 0) }
   const why = { error: category ?? CATEGORY[status] ?? "server_error", is_api_error_message: true, ...facts }
   assistant(turn, messageOf(turn, randomUUID(), [textBlock(text)], said), why)
-  result(turn, { is_error: true, result: text, stop_reason: "stop_sequence", terminal_reason: "api_error", ...facts })
+  const terminal_reason = modern() ? "api_error" : "completed"
+  result(turn, { is_error: true, result: text, stop_reason: "stop_sequence", terminal_reason, ...facts })
 }
