@@ -1,7 +1,8 @@
-// Everything about the sources that is not a test: barrels, types, Effect's diagnostics, import rules, format.
+// Everything about the sources that is not a test: barrels, types, Effect's diagnostics, import rules, links,
+// format. The API's pages take as long as all of it: `.ci/run` looks at them.
 import { spawn } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
-import { join, relative } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -68,6 +69,29 @@ const importRules = () =>
     ]
   })
 
+const pages = ["README.md", "CONTRIBUTING.md", "scripts/bench/README.md", "scripts/cli-watch/README.md"]
+
+/** A page without its code, which has brackets of its own. */
+const prose = (page) => readFileSync(join(root, page), "utf8").replace(/^```.*?^```/gms, "").replace(/`[^`\n]*`/g, "`")
+
+/** As GitHub names headings. */
+const anchors = (page) =>
+  readFileSync(join(root, page), "utf8").replace(/^```.*?^```/gms, "").split("\n").flatMap((line) => {
+    const [, heading] = /^#+ (.*)$/.exec(line) ?? []
+    return heading === undefined ? [] : [heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replace(/\s/g, "-")]
+  })
+
+/** What a page points at within the repository must be there: the file, and its heading. */
+const links = () =>
+  pages.flatMap((page) =>
+    [...prose(page).matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].flatMap(([, path, anchor]) => {
+      const target = path === "" ? page : join(dirname(page), path)
+      const dead = !existsSync(join(root, target)) ||
+        (anchor !== undefined && target.endsWith(".md") && !anchors(target).includes(anchor))
+      return dead ? [`${page}: there is no ${path}${anchor === undefined ? "" : `#${anchor}`}`] : []
+    })
+  )
+
 const steps = [
   ["barrels", run("barrels", process.execPath, ["scripts/barrels.mjs", "--check"])],
   ["types", run("types", bin("tsc"), ["-b"])],
@@ -84,6 +108,7 @@ const steps = [
     ])
   ],
   ["import rules", importRules],
+  ["links", links],
   ["format", run("format", bin("eslint"), ["."])]
 ]
 
