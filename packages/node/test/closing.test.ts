@@ -63,14 +63,6 @@ describe("closing the scope of a process", () => {
       assert.deepStrictEqual(yield* cli.exit, { code: null, signal: "SIGKILL" })
     }).pipe(Effect.provide(layer)))
 
-  it.scopedLive("kills one that is stopped", () =>
-    Effect.gen(function*() {
-      const { cli, close } = yield* opened(yield* shell("echo ready; kill -STOP $$"))
-      yield* readUntil(cli, "ready")
-      assert.isBelow(yield* close, graceSum + tolerance)
-      assert.isFalse(lives(cli.pid))
-    }).pipe(Effect.provide(layer)))
-
   it.scopedLive("kills a grandchild that ignores signals, though the child left at once", () =>
     Effect.gen(function*() {
       const file = join(yield* folder, "pid")

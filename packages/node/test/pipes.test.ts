@@ -31,13 +31,6 @@ const busy = (ms: number) =>
 const loop = "while :; do sleep 0.02; done"
 
 describe("stdout of a process", () => {
-  it.scopedLive("is whole when it is killed in the middle of a line", () =>
-    Effect.gen(function*() {
-      const cli = yield* open(yield* shell(`printf 'a line\\nhalf a'; kill -KILL $$`))
-      assert.strictEqual((yield* readAll(cli)).toString(), "a line\nhalf a")
-      assert.deepStrictEqual(yield* cli.exit, { code: null, signal: "SIGKILL" })
-    }).pipe(Effect.provide(layer)))
-
   it.scopedLive("is whole when it is killed while the consumer is slow", () =>
     Effect.gen(function*() {
       const length = join(yield* folder, "length")
@@ -215,24 +208,6 @@ describe("stdin of a process", () => {
       const cli = yield* open(yield* shell("read line; kill -KILL $$"))
       assert.isFalse(yield* cli.send(`go\n${"x".repeat(8 * mebibyte)}`))
       assert.isFalse(yield* cli.send("more"))
-    }).pipe(Effect.provide(layer)))
-
-  it.scopedLive("takes 8 MiB and says when it has", () =>
-    Effect.gen(function*() {
-      const cli = yield* open(yield* shell("wc -c"))
-      assert.isTrue(yield* cli.send("x".repeat(8 * mebibyte)))
-      yield* cli.closeInput
-      assert.strictEqual((yield* readAll(cli)).toString().trim(), String(8 * mebibyte))
-    }).pipe(Effect.provide(layer)))
-
-  it.scopedLive("can be closed twice and is not written any more after that", () =>
-    Effect.gen(function*() {
-      const cli = yield* open(yield* shell("cat"))
-      assert.isTrue(yield* cli.send("line\n"))
-      yield* cli.closeInput
-      yield* cli.closeInput
-      assert.isFalse(yield* cli.send("late\n"))
-      assert.strictEqual((yield* readAll(cli)).toString(), "line\n")
     }).pipe(Effect.provide(layer)))
 })
 

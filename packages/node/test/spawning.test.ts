@@ -206,21 +206,4 @@ describe("a command that can be started", () => {
       assert.strictEqual(yield* output(nested), `ran ${nested}`)
       assert.strictEqual(yield* output(process.execPath, { args: ["-p", "1 + 1"] }), "2")
     }).pipe(Effect.provide(layer)))
-
-  it.scopedLive("gets the arguments, the cwd and the environment that were asked for, and no shell's view of them", () =>
-    Effect.gen(function*() {
-      const cwd = yield* folder
-      const args = ["--a=$HOME `id`", "'\"", "--b=\u2603\n"]
-      const printed = yield* output(process.execPath, {
-        args: [
-          "-p",
-          "JSON.stringify([process.argv.slice(1), process.cwd(), process.env.ADDED, process.env.HOME])",
-          "--",
-          ...args
-        ],
-        cwd,
-        env: { ADDED: "a=b c", HOME: undefined }
-      })
-      assert.deepStrictEqual(JSON.parse(printed), [args, cwd, "a=b c", null])
-    }).pipe(Effect.provide(layer)))
 })
