@@ -24,11 +24,10 @@ import * as View from "./internal/batchView.js"
 import * as CommandClaude from "./internal/commandClaude.js"
 import { openBatches } from "./internal/openBatches.js"
 import * as Options from "./internal/options.js"
-import { optionsFirst } from "./internal/optionsFirst.js"
 import type { BatchRecords } from "./internal/records.js"
+import { running } from "./internal/running.js"
 import * as Store from "./internal/store.js"
 import { Told } from "./internal/told.js"
-import { version } from "./internal/version.js"
 import * as Terminal from "./Terminal.js"
 
 const text = (name: string, description: string) =>
@@ -62,15 +61,6 @@ const options = {
     CliOptions.withDescription("For all prompts together, in USD: once it is spent nothing more begins."),
     CliOptions.optional
   )
-}
-
-const known = {
-  valued: [
-    ...Options.askingKnown.valued,
-    ...["-c", "--concurrency", "-o", "--output", "--format", "--prompt-column", "--key-column", "--template"],
-    "--max-budget-usd"
-  ],
-  bare: ["--resume", "--force"]
 }
 
 interface Given extends Omit<Options.Asking, "json"> {
@@ -152,11 +142,7 @@ const batchCommand = Command.make("batch", {
 )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(args, known, "ccflow batch --help"),
-    (args) => Command.run(batchCommand, { name: "ccflow batch", version })([...program, ...args])
-  )
+export const run = running("ccflow batch", batchCommand)
 
 // ---------------------------------------------------------------------------
 // internal

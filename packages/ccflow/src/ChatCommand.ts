@@ -26,11 +26,10 @@ import * as Chat from "./internal/chat.js"
 import * as CommandClaude from "./internal/commandClaude.js"
 import * as History from "./internal/history.js"
 import * as Options from "./internal/options.js"
-import { optionsFirst } from "./internal/optionsFirst.js"
+import { running } from "./internal/running.js"
 import { oneLine, printable } from "./internal/safe.js"
 import { Screen } from "./internal/screen.js"
 import * as Store from "./internal/store.js"
-import { version } from "./internal/version.js"
 import { clipped } from "./internal/width.js"
 import * as Terminal from "./Terminal.js"
 
@@ -80,15 +79,7 @@ const chatCommand = Command.make(
 )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(
-      args,
-      { ...Options.askingKnown, valued: [...Options.askingKnown.valued, "--resume"] },
-      "ccflow chat --help"
-    ),
-    (args) => Command.run(chatCommand, { name: "ccflow chat", version })([...program, ...args])
-  )
+export const run = running("ccflow chat", chatCommand)
 
 // ---------------------------------------------------------------------------
 // internal

@@ -8,10 +8,9 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import { dirname } from "node:path"
 import { diagnosisOf, shown } from "./internal/diagnosis.js"
-import { optionsFirst } from "./internal/optionsFirst.js"
+import { running } from "./internal/running.js"
 import * as Store from "./internal/store.js"
 import { givenStore, knownWindows, storeCheck } from "./internal/storeCheck.js"
-import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
 const doctor = Command.make("doctor", {
@@ -44,8 +43,4 @@ const doctor = Command.make("doctor", {
   )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(args, { valued: [], bare: ["--json", "--live"] }, "ccflow doctor --help"),
-    (args) => Command.run(doctor, { name: "ccflow doctor", version })([...program, ...args])
-  )
+export const run = running("ccflow doctor", doctor)

@@ -7,14 +7,13 @@ import * as Options from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type Known, optionsFirst } from "./internal/optionsFirst.js"
 import { assets } from "./internal/reportPage/assets.js"
 import { collect } from "./internal/reportPage/collect.js"
 import { html } from "./internal/reportPage/html.js"
 import * as Output from "./internal/reportPage/output.js"
 import { stores } from "./internal/reportPage/stores.js"
+import { running } from "./internal/running.js"
 import { sinceOf, untilOf } from "./internal/time.js"
-import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
 const report = Command.make("report", {
@@ -64,17 +63,4 @@ const report = Command.make("report", {
   )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(args, known, "ccflow report --help"),
-    (args) => Command.run(report, { name: "ccflow report", version })([...program, ...args])
-  )
-
-// ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-const known: Known = {
-  valued: ["--since", "--until", "-o", "--output", "--storage"],
-  bare: ["--force", "--no-prompts"]
-}
+export const run = running("ccflow report", report)

@@ -16,11 +16,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { HttpService, layer as httpService } from "./HttpService.js"
-import { optionsFirst } from "./internal/optionsFirst.js"
+import { running } from "./internal/running.js"
 import { untilStopped } from "./internal/serveSignals.js"
 import * as ServeStore from "./internal/serveStore.js"
 import { tokenOf } from "./internal/serveToken.js"
-import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
 const text = (name: string, description: string) =>
@@ -68,15 +67,6 @@ const options = {
   maxBody: count("max-body", "Bytes of a request. Left out: 1048576."),
   requestTimeout: count("request-timeout", "Seconds that a request may take. Left out: 600."),
   grace: count("grace", "Seconds that requests may go on when the service is told to stop. Left out: 10.")
-}
-
-const known = {
-  valued: [
-    ...["--host", "--port", "--token-file", "--allow", "--cors-origin", "--allowed-host", "--model", "--tools"],
-    ...["--permission-mode", "--cwd", "--max-turns", "--max-budget-usd", "--max-concurrent", "--max-requests"],
-    ...["--max-body", "--request-timeout", "--grace"]
-  ],
-  bare: []
 }
 
 interface Given {
@@ -151,8 +141,4 @@ const serveCommand = Command.make("serve", options, serve).pipe(
 )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(args, known, "ccflow serve --help"),
-    (args) => Command.run(serveCommand, { name: "ccflow serve", version })([...program, ...args])
-  )
+export const run = running("ccflow serve", serveCommand)

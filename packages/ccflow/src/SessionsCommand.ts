@@ -7,10 +7,12 @@ import { type SessionRecord, SessionStatus, type TurnRecord } from "@ccflow/core
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { createInterface } from "node:readline"
@@ -18,6 +20,7 @@ import * as ChatCommand from "./ChatCommand.js"
 import * as Asking from "./internal/options.js"
 import { type Known, optionsFirst } from "./internal/optionsFirst.js"
 import * as Report from "./internal/report.js"
+import { knownOf } from "./internal/running.js"
 import { oneLine } from "./internal/safe.js"
 import * as Store from "./internal/store.js"
 import { sinceOf } from "./internal/time.js"
@@ -148,10 +151,10 @@ const sessions = Command.make("sessions").pipe(
 /** Runs it on what stands behind its name. */
 export const run = (program: readonly [string, string], [name = "--help", ...rest]: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const known = Object.hasOwn(options, name) ? options[name] : undefined
-    if (known === undefined && !name.startsWith("-")) return yield* unknownCommand(name)
-    const help = `ccflow sessions ${known === undefined ? "" : `${name} `}--help`
-    const args = yield* optionsFirst(rest, known ?? { valued: [], bare: [] }, help)
+    const one = Option.map(HashMap.get(Command.getSubcommands(sessions), name), CommandDescriptor.getUsage)
+    if (Option.isNone(one) && !name.startsWith("-")) return yield* unknownCommand(name)
+    const help = `ccflow sessions ${Option.isNone(one) ? "" : `${name} `}--help`
+    const args = yield* optionsFirst(rest, Option.match(one, { onNone: () => nothing, onSome: knownOf }), help)
     return yield* Command.run(sessions, { name: "ccflow sessions", version })([...program, name, ...args])
   })
 
@@ -159,13 +162,7 @@ export const run = (program: readonly [string, string], [name = "--help", ...res
 // internal
 // ---------------------------------------------------------------------------
 
-const options: Readonly<Record<string, Known>> = {
-  list: { valued: ["--status", "-m", "--model", "--tag", "--since", "--search", "--limit"], bare: ["--json"] },
-  show: { valued: [], bare: ["--json"] },
-  resume: Asking.askingKnown,
-  delete: { valued: [], bare: ["-y", "--yes"] },
-  export: { valued: ["--format"], bare: [] }
-}
+const nothing: Known = { valued: [], bare: [] }
 
 const withSession = <E, R>(
   given: string,

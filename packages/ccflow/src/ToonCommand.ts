@@ -12,9 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { readFile } from "node:fs/promises"
-import { optionsFirst } from "./internal/optionsFirst.js"
+import { running } from "./internal/running.js"
 import * as Table from "./internal/table.js"
-import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
 const file = Args.text({ name: "file" }).pipe(
@@ -48,11 +47,7 @@ const toon = Command.make("toon", {
   )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(args, { valued: [], bare: ["--json", "--decode"] }, "ccflow toon --help"),
-    (args) => Command.run(toon, { name: "ccflow toon", version })([...program, ...args])
-  )
+export const run = running("ccflow toon", toon)
 
 // ---------------------------------------------------------------------------
 // internal

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import { stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import { optionsFirst } from "./internal/optionsFirst.js"
+import { knownOf } from "./internal/running.js"
 import * as Store from "./internal/store.js"
 import { sinceOf, untilOf } from "./internal/time.js"
 import { usageTable } from "./internal/usageTable.js"
@@ -76,7 +77,7 @@ const command = Command.make("usage", options, usage).pipe(
 /** Runs it on what stands behind its name. */
 export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const given = yield* optionsFirst(args, known, "ccflow usage --help")
+    const given = yield* optionsFirst(args, knownOf(Command.getUsage(command)), "ccflow usage --help")
     const word = given.indexOf("--")
     if (word >= 0) return yield* noWords(given[word + 1] ?? "")
     return yield* Command.run(command, { name: "ccflow usage", version })([...program, ...given])
@@ -85,8 +86,6 @@ export const run = (program: readonly [string, string], args: ReadonlyArray<stri
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
-
-const known = { valued: ["--by", "--since", "--until", "--storage"], bare: ["--json"] }
 
 const keys: ReadonlyArray<UsageKey> = ["day", "model", "session", "tag", "batch"]
 

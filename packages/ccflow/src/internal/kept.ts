@@ -25,10 +25,10 @@ export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
   readonly sessions: Effect.Effect<SessionRepositoryService, SessionStoreError> | undefined
 }>() {}
 
+export const nowhere: Kept["Type"] = { file: undefined, sessions: undefined }
+
 /** In this file. */
-export const inFile = (
-  path: Effect.Effect<string, SessionStoreError>
-): Effect.Effect<Kept["Type"], never, Scope.Scope> =>
+export const inFile = (path: Effect.Effect<string, SessionStoreError>) =>
   Effect.gen(function*() {
     const module = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
     const file = yield* once(Effect.flatMap(Effect.zip(module, path), ([{ openFile }, path]) => openFile(path)))
@@ -42,7 +42,7 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
     Kept,
     Effect.flatMap(Effect.orDie(path), (path) =>
       path.trim() === ""
-        ? Effect.succeed({ file: undefined, sessions: undefined })
+        ? Effect.succeed(nowhere)
         : inFile(Effect.succeed(path.trim())))
   )
 

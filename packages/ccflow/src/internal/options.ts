@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Terminal } from "../Terminal.js"
 import type { Known } from "./optionsFirst.js"
+import { knownOf } from "./running.js"
 
 /** What every way of asking takes. @internal */
 export const asking = {
@@ -28,10 +29,7 @@ export const asking = {
 }
 
 /** @internal */
-export const askingKnown: Known = {
-  valued: ["-m", "--model", "--system-prompt", "--max-turns", "--output-schema"],
-  bare: ["--json"]
-}
+export const askingKnown: Known = knownOf(Options.getUsage(Options.all(asking)))
 
 /** As they were parsed. @internal */
 export interface Asking {

@@ -2,7 +2,6 @@ import type { Events } from "@ccflow/core/Events"
 import * as SessionRepository from "@ccflow/core/SessionRepository"
 import type { UsageLedger } from "@ccflow/core/UsageLedger"
 import type { UsageLimitStore } from "@ccflow/core/UsageLimit"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Terminal } from "../Terminal.js"
@@ -18,20 +17,21 @@ export const layer: Layer.Layer<
   Events | Terminal
 > = Layer.unwrapScoped(Effect.gen(function*() {
   const terminal = yield* Terminal
-  return yield* Effect.matchEffect(Effect.zip(Store.open, Store.path), {
-    onSuccess: ([repository, path]) =>
-      Effect.succeed(Layer.merge(Layer.succeed(SessionRepository.SessionRepository, repository), keptIn(path))),
+  const kept = yield* Kept.inFile(Store.path)
+  return yield* Effect.matchEffect(kept.sessions, {
+    onSuccess: (repository) =>
+      Effect.succeed(Layer.merge(Layer.succeed(SessionRepository.SessionRepository, repository), besides(kept))),
     onFailure: ({ message }) =>
       Effect.as(
         terminal.warn(`Sessions and usage are kept in memory only: ${message}`),
-        Layer.merge(SessionRepository.layerMemory, keptIn(""))
+        Layer.merge(SessionRepository.layerMemory, besides(Kept.nowhere))
       )
   })
 }))
 
 // ---------------------------------------------------------------------------
 
-const keptIn = (path: string) =>
+const besides = (kept: Kept.Kept["Type"]) =>
   Layer.mergeAll(UsageStore.layer, UsageStore.ledger, EventStore.layer).pipe(
-    Layer.provide(Kept.layer(Config.succeed(path)))
+    Layer.provide(Layer.succeed(Kept.Kept, kept))
   )
