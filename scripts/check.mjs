@@ -69,7 +69,13 @@ const importRules = () =>
     ]
   })
 
-const pages = ["README.md", "CONTRIBUTING.md", "scripts/bench/README.md", "scripts/cli-watch/README.md"]
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "packages/testing/README.md",
+  "scripts/bench/README.md",
+  "scripts/cli-watch/README.md"
+]
 
 /** A page without its code, which has brackets of its own. */
 const prose = (page) => readFileSync(join(root, page), "utf8").replace(/^```.*?^```/gms, "").replace(/`[^`\n]*`/g, "`")

@@ -182,10 +182,12 @@ describe("a program in an empty folder with the packed packages", () => {
     assert.include(String(error), "ERR_PACKAGE_PATH_NOT_EXPORTED")
   })
 
-  it("type-checks the README's examples, and those of their own, with skipLibCheck off", async () => {
-    const readme = await readFile(join(root, "README.md"), "utf8")
-    const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((found) => found[1]!)
-    assert.isAtLeast(blocks.length, 6)
+  it("type-checks the READMEs' examples, and those of their own, with skipLibCheck off", async () => {
+    const pages = await Promise.all(
+      ["README.md", "packages/testing/README.md"].map((page) => readFile(join(root, page), "utf8"))
+    )
+    const blocks = pages.flatMap((page) => [...page.matchAll(/```ts\n(.*?)```/gs)].map((found) => found[1]!))
+    assert.isAtLeast(blocks.length, 30)
     for (const [index, block] of blocks.entries()) await writeFile(join(consumer, `readme-${index}.ts`), block)
     await cp(join(root, "examples"), join(consumer, "examples"), { recursive: true })
     await writeFile(
