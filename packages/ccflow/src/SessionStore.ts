@@ -31,6 +31,7 @@ export abstract class SessionStore implements AsyncDisposable, AsyncIterable<Ses
   private readonly scope: Scope.CloseableScope
   private closing: Promise<void> | undefined
 
+  /** @internal */
   constructor(kept: Effect.Effect<Kept.Kept["Type"], never, Scope.Scope>) {
     this.scope = Effect.runSync(Scope.make())
     this.kept = Effect.runSync(Scope.extend(kept, this.scope))
