@@ -9,19 +9,19 @@ const project = (name: string, root: string, test: TestProjectInlineConfiguratio
   defineProject({
     root: here(root),
     ssr: { resolve: { conditions: ["@ccflow/source", "module", "node", "development|production"] } },
-    test: { name, include: ["test/**/*.test.ts"], ...test }
+    test: { name, include: ["test/**/*.test.ts"], setupFiles: here("test/support/keepRemoved.ts"), ...test }
   })
 
-/** Whole-system suites start real processes. */
-const patient = { testTimeout: 60_000, hookTimeout: 240_000 }
+/** Whole-system suites start real processes; of the tests of a file that may run at once, these many do. */
+const patient = { testTimeout: 60_000, hookTimeout: 240_000, maxConcurrency: 3 }
 
-const timed = ["test/lifecycle*.test.ts", "test/host*.test.ts", "test/start.test.ts"]
+const timed = ["test/lifecycle*.test.ts"]
 
 export default [
   ...readdirSync(here("packages"))
     .filter((name) => existsSync(here(`packages/${name}/test`)))
     .map((name) => project(name, `packages/${name}`)),
   project("system", ".", { ...patient, exclude: timed }),
-  // These measure what time closing and starting take: one file after the other, when all else is done.
+  // These measure what time closing takes: one file after the other, when all else is done.
   project("timed", ".", { ...patient, include: timed, poolOptions: { forks: { singleFork: true } } })
 ]

@@ -1,16 +1,36 @@
 import { writeSync } from "node:fs"
 import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from "vitest/node"
+import { beginRun, note } from "../test/support/run.js"
 
-/** Ends every run, however it ended, with the line `N passed, N failed` and why tests were skipped. */
+/**
+ * Ends every run, however it ended, with the line `N passed, N failed` and why tests were skipped. What the run as a
+ * whole is held to counts as tests do.
+ */
 export default class CountReporter implements Reporter {
-  private line = "0 passed, 1 failed"
+  private counts = { passed: 0, failed: 1, skipped: 0 }
   private readonly reasons = new Map<string, number>()
 
   onInit(): void {
+    const endRun = beginRun()
+    // By then the workers are gone, and what they should have ended with them.
     process.once("exit", () => {
+      let { failed, passed } = this.counts
+      for (const { broken, promise } of endRun()) {
+        if (broken.length === 0) passed++
+        else {
+          failed++
+          process.exitCode = 1
+          writeSync(1, `FAILED ${promise}\n${broken.map((line) => `  ${line}\n`).join("")}`)
+        }
+      }
       for (const [reason, count] of this.reasons) writeSync(1, `skipped ${count}: ${reason}\n`)
-      writeSync(1, `${this.line}\n`)
+      const { skipped } = this.counts
+      writeSync(1, `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}\n`)
     })
+  }
+
+  onUserConsoleLog({ content }: { readonly content: string }): void {
+    note("what a test or the library under it logged", content)
   }
 
   onTestCaseResult(test: TestCase): void {
@@ -46,7 +66,7 @@ export default class CountReporter implements Reporter {
       if (!module.ok() && failed === before) failed++
     }
     if (reason !== "passed" && failed === 0) failed = 1
-    this.line = `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`
+    this.counts = { passed, failed, skipped }
   }
 
   private note(test: TestCase): void {

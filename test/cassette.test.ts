@@ -11,18 +11,17 @@ import { eventually } from "./fixtures/lifecycle/processes.js"
 import { fakeClaude } from "./support/bundle.js"
 import { cassetteProgram } from "./support/cassetteProgram.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { follow } from "./support/programs.js"
 
-let program: Awaited<ReturnType<typeof cassetteProgram>>
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+let cassettes: Awaited<ReturnType<typeof cassetteProgram>>
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  program = await cassetteProgram()
-  bundle = await commandBundle()
+  cassettes = await cassetteProgram()
   folder = await mkdtemp(join(tmpdir(), "cassette-test-"))
 })
 afterAll(async () => {
-  await program[Symbol.asyncDispose]()
-  await bundle[Symbol.asyncDispose]()
+  await cassettes[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -39,27 +38,18 @@ interface Setting {
 }
 
 const started = (file: string, args: ReadonlyArray<string>, { env, script }: Setting = {}) => {
-  const child = spawn(file, args, {
-    stdio: "pipe",
+  const program = follow(spawn(file, args, {
     env: {
       PATH: `${dirname(process.execPath)}:/usr/bin:/bin`,
       HOME: folder,
       CCFLOW_CLI_PATH: fakeClaude,
-      CCFLOW_CASSETTE_PROGRAM: program.path,
+      CCFLOW_CASSETTE_PROGRAM: cassettes.path,
       ...(script === undefined ? {} : { FAKE_CLAUDE_SCRIPT: JSON.stringify(script) }),
       ...env
     }
-  })
-  children.add(child)
-  let stdout = ""
-  let stderr = ""
-  child.stdout.on("data", (chunk) => stdout += String(chunk))
-  child.stderr.on("data", (chunk) => stderr += String(chunk))
-  child.stdin.on("error", () => {})
-  const ended = new Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>((done) =>
-    child.on("close", (code, signal) => done({ code, signal, stdout, stderr }))
-  )
-  return { child, ended, stdout: () => stdout }
+  }))
+  children.add(program.child)
+  return program
 }
 
 const run = (file: string, args: ReadonlyArray<string>, setting: Setting = {}) => {
@@ -67,9 +57,8 @@ const run = (file: string, args: ReadonlyArray<string>, setting: Setting = {}) =
   child.stdin.end(setting.stdin ?? "")
   return ended
 }
-const ccflow = (args: ReadonlyArray<string>, setting?: Setting) =>
-  run(process.execPath, [bundle.command, ...args], setting)
-const asking = (...args: ReadonlyArray<string>) => [process.execPath, bundle.command, ...args]
+const ccflow = (args: ReadonlyArray<string>, setting?: Setting) => run(process.execPath, [command, ...args], setting)
+const asking = (...args: ReadonlyArray<string>) => [process.execPath, command, ...args]
 const noCli = { CCFLOW_CLI_PATH: "/there/is/no/claude" }
 
 let files = 0
@@ -171,11 +160,16 @@ describe("the program that records", () => {
   const line = (content: string) => `${JSON.stringify({ type: "user", message: { role: "user", content } })}\n`
   const stream = ["-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose"]
   const recording = (file: string, script?: unknown, env: Setting["env"] = {}) =>
-    started(program.path, stream, {
+    started(cassettes.path, stream, {
       script,
       env: { CCFLOW_CASSETTE: file, CCFLOW_CASSETTE_MODE: "record", CCFLOW_CASSETTE_CLI: fakeClaude, ...env }
     })
-  const playing = (file: string) => started(program.path, stream, { env: { CCFLOW_CASSETTE: file } })
+  const playing = (file: string) => started(cassettes.path, stream, { env: { CCFLOW_CASSETTE: file } })
+
+  const toldIn = async (file: string) => {
+    await eventually("the turn runs", () => existsSync(file) && readFileSync(file, "utf8").endsWith("}"))
+    return JSON.parse(await readFile(file, "utf8")) as { readonly env: object; readonly pid: number }
+  }
 
   it("ends by the CLI's signal, and what is played does, too", async () => {
     const file = newFile()
@@ -192,8 +186,7 @@ describe("the program that records", () => {
     const pidFile = join(folder, "pid")
     const first = recording(newFile(), [[{ init: {} }, { readEnv: [], to: pidFile }, { sleepForever: true }]])
     first.child.stdin.write(line("go"))
-    await eventually("the turn runs", () => existsSync(pidFile) && readFileSync(pidFile, "utf8").endsWith("}"))
-    const { env, pid } = JSON.parse(await readFile(pidFile, "utf8")) as { readonly env: object; readonly pid: number }
+    const { env, pid } = await toldIn(pidFile)
     assert.deepStrictEqual(Object.keys(env).filter((name) => name.startsWith("CCFLOW_CASSETTE")), [])
     first.child.kill("SIGTERM")
     assert.strictEqual((await first.ended).code, 143)
@@ -201,16 +194,19 @@ describe("the program that records", () => {
   })
 
   it("leaves a cassette that is marked as cut when it is killed, and that plays what it has", async () => {
-    const file = newFile()
+    const [file, pidFile] = [newFile(), join(folder, "pid-of-the-cut")]
     const first = recording(file, {
-      turns: [[{ init: {} }, { text: "one" }, { result: {} }], [{ sleepForever: true }]]
+      turns: [[{ init: {} }, { text: "one" }, { result: {} }], [{ readEnv: [], to: pidFile }, { sleepForever: true }]]
     })
     first.child.stdin.write(line("a"))
     await eventually("the first turn is over", () => first.stdout().includes("\"result\""))
     first.child.stdin.write(line("b"))
     await eventually("the second prompt is recorded", () => readFileSync(file, "utf8").includes("\"b\""))
+    const { pid } = await toldIn(pidFile)
     first.child.kill("SIGKILL")
     await first.ended
+    // A turn that never ends goes on without who has asked.
+    process.kill(pid, "SIGKILL")
     assert.deepInclude(headOf(file), { cut: true })
     const again = playing(file)
     again.child.stdin.write(line("a"))

@@ -1,19 +1,15 @@
-import { spawn } from "node:child_process"
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { lives } from "./fixtures/lifecycle/processes.js"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { runScript } from "./support/programs.js"
 import { noTerminal, Seat, type TerminalOptions } from "./support/terminal.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
-beforeAll(async () => {
-  bundle = await commandBundle()
-})
-afterAll(() => bundle[Symbol.asyncDispose]())
+const command = await commandBundle()
 
 let folder: string
 beforeEach(async () => {
@@ -31,22 +27,14 @@ const environment = (script: unknown): Readonly<Record<string, string>> => ({
 
 /** `ccflow …` at a terminal. */
 const sit = (args: ReadonlyArray<string>, script?: unknown, options: TerminalOptions = {}) =>
-  new Seat([process.execPath, bundle.command, ...args], {
+  new Seat([process.execPath, command, ...args], {
     ...options,
     env: { ...environment(script), ...options.env }
   })
 
 /** `ccflow …` in a pipe. */
 const pipe = (args: ReadonlyArray<string>, stdin: string, script?: unknown, env = {}) =>
-  new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
-    const child = spawn(process.execPath, [bundle.command, ...args], { env: { ...environment(script), ...env } })
-    let stdout = ""
-    let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-    child.on("close", (code) => resolve({ code, stdout, stderr }))
-    child.stdin.end(stdin)
-  })
+  runScript(command, args, { env: { ...environment(script), ...env }, stdin })
 
 const ctrl = { c: "\u0003", d: "\u0004" }
 const when = (prompt: string, ...steps: ReadonlyArray<unknown>) => ({

@@ -3,17 +3,14 @@ import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "nod
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { lives } from "./fixtures/lifecycle/processes.js"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { type Ended, follow } from "./support/programs.js"
 import { noTerminal, Seat, type TerminalOptions } from "./support/terminal.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
-beforeAll(async () => {
-  bundle = await commandBundle()
-})
-afterAll(() => bundle[Symbol.asyncDispose]())
+const command = await commandBundle()
 
 let folder: string
 beforeEach(async () => {
@@ -46,30 +43,8 @@ const environment = (script: Script = {}): Readonly<Record<string, string>> => (
   FAKE_CLAUDE_SCRIPT: JSON.stringify({ memory: at("memory"), ...script, match: [...script.match ?? [], echoes] })
 })
 
-interface Ended {
-  readonly code: number | null
-  readonly signal: string | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-const start = (args: ReadonlyArray<string>, script?: Script) => {
-  const child = spawn(process.execPath, [bundle.command, "batch", ...args], { cwd: folder, env: environment(script) })
-  let stdout = ""
-  let stderr = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-  child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-  child.stdin.on("error", () => {})
-  return {
-    child,
-    get stdout() {
-      return stdout
-    },
-    ended: new Promise<Ended>((resolve) =>
-      child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }))
-    )
-  }
-}
+const start = (args: ReadonlyArray<string>, script?: Script) =>
+  follow(spawn(process.execPath, [command, "batch", ...args], { cwd: folder, env: environment(script) }))
 
 const batch = (args: ReadonlyArray<string>, script?: Script, stdin = ""): Promise<Ended> => {
   const { child, ended } = start(args, script)
@@ -316,6 +291,8 @@ describe("ccflow batch --resume", () => {
     await until(async () => await bothBegun() && (await output()).length === 2)
     child.kill("SIGKILL")
     await ended
+    // What goes on for ever does so without its host.
+    for (const pid of (await filed("pid")).map(Number).filter(lives)) process.kill(pid, "SIGKILL")
     await appendFile(at("out.jsonl"), "{\"key\":\"torn\",\"index\":9,\"prompt\":\"größ")
     assert.strictEqual((await batch(["in.txt", "-o", "out.jsonl", "--resume"])).code, 0)
     assert.deepStrictEqual(
@@ -347,9 +324,9 @@ describe("ccflow batch -", () => {
   it("answers while the input has no end, and Ctrl-C ends it at once", async () => {
     const running = start(["-"])
     running.child.stdin.write("one\n")
-    await until(async () => linesOf(running.stdout).length === 1)
+    await until(async () => linesOf(running.stdout()).length === 1)
     running.child.stdin.write("two\nthree\n")
-    await until(async () => linesOf(running.stdout).length === 3)
+    await until(async () => linesOf(running.stdout()).length === 3)
     const began = performance.now()
     running.child.kill("SIGINT")
     assert.strictEqual((await running.ended).code, 130)
@@ -389,7 +366,7 @@ describe.skipIf(noTerminal !== undefined)(
   `ccflow batch at a terminal${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
   () => {
     const sit = (args: ReadonlyArray<string>, script?: Script, options: TerminalOptions = {}) =>
-      new Seat([process.execPath, bundle.command, "batch", ...args], {
+      new Seat([process.execPath, command, "batch", ...args], {
         ...options,
         cwd: folder,
         env: { ...environment(script), ...options.env }

@@ -1,19 +1,15 @@
-import { spawn } from "node:child_process"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, afterEach, assert, beforeAll, beforeEach, it } from "vitest"
+import { afterEach, assert, beforeEach, it } from "vitest"
 import { commandBundle } from "./support/commandBundle.js"
 import * as Api from "./support/MessagesApi.js"
+import { runScript } from "./support/programs.js"
 import { sandboxEnvironment, type SandboxHome, sandboxHome } from "./support/RealCli.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { noTerminal, Seat } from "./support/terminal.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
-beforeAll(async () => {
-  bundle = await commandBundle()
-})
-afterAll(() => bundle[Symbol.asyncDispose]())
+const command = await commandBundle()
 
 /** Knows what it was told, speaks slowly when it is asked to, and uses a tool when it is asked to. */
 const answer = ({ lastUserText, toolResults, userTexts }: Api.MessagesRequest): Api.Reply => {
@@ -43,15 +39,7 @@ await describeRealCli("ccflow chat", ({ path }) => {
   })
 
   const piped = (args: ReadonlyArray<string>, stdin = "") =>
-    new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
-      const child = spawn(process.execPath, [bundle.command, ...args], { env: environment, cwd: home.project })
-      let stdout = ""
-      let stderr = ""
-      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-      child.on("close", (code) => resolve({ code, stdout, stderr }))
-      child.stdin.end(stdin)
-    })
+    runScript(command, args, { env: environment, cwd: home.project, stdin })
 
   /** Processes that have this test's home in their environment. */
   const left = async (): Promise<ReadonlyArray<string>> => {
@@ -86,7 +74,7 @@ await describeRealCli("ccflow chat", ({ path }) => {
       noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`
     }`,
     async () => {
-      await using seat = new Seat([process.execPath, bundle.command, "chat"], {
+      await using seat = new Seat([process.execPath, command, "chat"], {
         env: environment,
         cwd: home.project,
         columns: 120
@@ -122,7 +110,7 @@ await describeRealCli("ccflow chat", ({ path }) => {
       noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`
     }`,
     async () => {
-      await using seat = new Seat([process.execPath, bundle.command, "chat"], { env: environment, cwd: home.project })
+      await using seat = new Seat([process.execPath, command, "chat"], { env: environment, cwd: home.project })
       await seat.until("/help says")
       seat.type("speak slowly\r")
       await seat.until("one")

@@ -5,7 +5,6 @@ import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
 import * as SqlUsageLimitStore from "@ccflow/sql/SqlUsageLimitStore"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { spawn } from "node:child_process"
 import {
   chmodSync,
   existsSync,
@@ -21,16 +20,15 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { commandBundle } from "./support/commandBundle.js"
+import { runScript } from "./support/programs.js"
 import { noTerminal, Seat } from "./support/terminal.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
   folder = await mkdtemp(join(tmpdir(), "ccflow-doctor-"))
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -39,13 +37,6 @@ interface Result {
   readonly status: "ok" | "warning" | "failed" | "skipped"
   readonly detail: string
   readonly fix?: string
-}
-
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-  readonly ms: number
 }
 
 /** A home, a project and a PATH of its own, with a `claude` that says what it is told to. */
@@ -89,24 +80,14 @@ class Machine {
     return existsSync(join(this.root, "log")) ? readFileSync(join(this.root, "log"), "utf8").trim().split("\n") : []
   }
 
-  run(command: string = bundle.command, ...args: ReadonlyArray<string>): Promise<Ended> {
+  async run(script = command, ...args: ReadonlyArray<string>) {
     const began = performance.now()
-    return new Promise((resolve) => {
-      const child = spawn(process.execPath, [command, "doctor", ...args], {
-        env: { ...this.env },
-        cwd: this.project,
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-      let stdout = ""
-      let stderr = ""
-      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-      child.on("close", (code) => resolve({ code, stdout, stderr, ms: performance.now() - began }))
-    })
+    const ended = await runScript(script, ["doctor", ...args], { env: this.env, cwd: this.project })
+    return { ...ended, ms: performance.now() - began }
   }
 
   async json(...args: ReadonlyArray<string>) {
-    const ended = await this.run(bundle.command, "--json", ...args)
+    const ended = await this.run(command, "--json", ...args)
     const whole = JSON.parse(ended.stdout) as {
       readonly ok: boolean
       readonly failed: number
@@ -238,7 +219,7 @@ describe("ccflow doctor", () => {
   })
 
   it("refuses what it does not know, code 2", async () => {
-    const { code, stderr } = await new Machine().run(bundle.command, "--fix")
+    const { code, stderr } = await new Machine().run(command, "--fix")
     assert.strictEqual(code, 2)
     assert.include(stderr, "--fix")
   })
@@ -304,8 +285,8 @@ describe("the session store", () => {
     machine.claude()
     // The same bundle, where nothing is installed beside it.
     const lonely = mkdtempSync(join(folder, "lonely-"))
-    for (const name of (await import("node:fs")).readdirSync(dirname(bundle.command))) {
-      if (name !== "node_modules") symlinkSync(join(dirname(bundle.command), name), join(lonely, name))
+    for (const name of (await import("node:fs")).readdirSync(dirname(command))) {
+      if (name !== "node_modules") symlinkSync(join(dirname(command), name), join(lonely, name))
     }
     const preserve: Readonly<Record<string, string>> = {
       ...machine.env,
@@ -336,7 +317,7 @@ describe("what was read somewhere", () => {
         "project/.mcp.json",
         JSON.stringify({ mcpServers: { "bad\u001b]0;title\u0007": { command: "no\u001b[31m such" } } })
       )
-      await using seat = new Seat([process.execPath, bundle.command, "doctor"], {
+      await using seat = new Seat([process.execPath, command, "doctor"], {
         env: machine.env,
         cwd: machine.project,
         columns: 200
@@ -348,7 +329,7 @@ describe("what was read somewhere", () => {
         assert.match(sequence, /^\u001b\[(0|2|3[1-36])m$/)
       }
       assert.notMatch(seat.written, /[\u0007\u202e]/)
-      await using plain = new Seat([process.execPath, bundle.command, "doctor"], {
+      await using plain = new Seat([process.execPath, command, "doctor"], {
         env: { ...machine.env, NO_COLOR: "1" },
         cwd: machine.project
       })
@@ -360,9 +341,6 @@ describe("what was read somewhere", () => {
 
 describe("ccflow --help", () => {
   it("tells of it", async () => {
-    const child = spawn(process.execPath, [bundle.command, "--help"], { stdio: ["ignore", "pipe", "inherit"] })
-    let stdout = ""
-    for await (const part of child.stdout) stdout += String(part)
-    assert.include(stdout, "ccflow doctor")
+    assert.include((await runScript(command, ["--help"], { env: process.env })).stdout, "ccflow doctor")
   })
 })

@@ -2,13 +2,13 @@ import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository } from "@ccflow/core/SessionRepository"
 import * as SqliteSessionRepository from "@ccflow/sql/SqliteSessionRepository"
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { runScript } from "./support/programs.js"
 import { noTerminal, Seat } from "./support/terminal.js"
 
 const path = () => join(folder, "sessions.db")
@@ -22,15 +22,7 @@ const environment = (): Readonly<Record<string, string>> => ({
 })
 
 const ccflow = (args: ReadonlyArray<string>, { env = {}, stdin = "" } = {}) =>
-  new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
-    const child = spawn(process.execPath, [bundle.command, ...args], { env: { ...environment(), ...env } })
-    let stdout = ""
-    let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-    child.on("close", (code) => resolve({ code, stdout, stderr }))
-    child.stdin.end(stdin)
-  })
+  runScript(command, args, { env: { ...environment(), ...env }, stdin })
 
 const at = Date.UTC(2026, 10, 20, 12, 30)
 const nothing = { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 }
@@ -69,15 +61,13 @@ const store = Effect.gen(function*() {
   yield* repository.appendMessages(turnId, [{ _tag: "Text", content: "Because." }])
 })
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
   folder = await mkdtemp(join(tmpdir(), "ccflow-sessions-"))
   await Effect.runPromise(Effect.provide(store, SqliteSessionRepository.layer({ path: path() })))
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -137,7 +127,7 @@ describe("ccflow sessions list", () => {
       noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`
     }`,
     async () => {
-      await using seat = new Seat([process.execPath, bundle.command, "sessions", "list"], {
+      await using seat = new Seat([process.execPath, command, "sessions", "list"], {
         env: environment(),
         columns: 74
       })
@@ -236,7 +226,7 @@ describe("ccflow sessions delete", () => {
     `deletes what a person at the terminal says yes to${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
     async () => {
       for (const answer of ["n", "y"]) {
-        await using seat = new Seat([process.execPath, bundle.command, "sessions", "delete", "bbbb"], {
+        await using seat = new Seat([process.execPath, command, "sessions", "delete", "bbbb"], {
           env: environment()
         })
         await seat.until("[y/N]")
@@ -252,7 +242,7 @@ describe("ccflow sessions delete", () => {
   it.skipIf(noTerminal !== undefined)(
     `is left by Ctrl-C, code 130, and nothing is deleted${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
     async () => {
-      await using seat = new Seat([process.execPath, bundle.command, "sessions", "delete", "aaaa1"], {
+      await using seat = new Seat([process.execPath, command, "sessions", "delete", "aaaa1"], {
         env: environment()
       })
       await seat.until("[y/N]")

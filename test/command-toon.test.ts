@@ -1,37 +1,26 @@
 import * as ContextEncoder from "@ccflow/core/ContextEncoder"
 import * as Either from "effect/Either"
-import { spawn } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { shapes } from "../scripts/bench/shapes.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { runScript } from "./support/programs.js"
 import { noTerminal, Seat } from "./support/terminal.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
   folder = await mkdtemp(join(tmpdir(), "ccflow-toon-"))
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
 /** As a shell runs it, in the folder; what is given comes from stdin. */
-const toon = async (args: ReadonlyArray<string>, stdin = "") => {
-  const child = spawn(process.execPath, [bundle.command, "toon", ...args], { cwd: folder, env: { PATH: "/usr/bin" } })
-  let stdout = ""
-  let stderr = ""
-  child.stdout.on("data", (part) => stdout += String(part))
-  child.stderr.on("data", (part) => stderr += String(part))
-  child.stdin.on("error", () => {})
-  child.stdin.end(stdin)
-  const code = await new Promise((resolve) => child.on("close", resolve))
-  return { code, stdout, stderr }
-}
+const toon = (args: ReadonlyArray<string>, stdin = "") =>
+  runScript(command, ["toon", ...args], { cwd: folder, env: { PATH: "/usr/bin" }, stdin })
 
 const file = async (name: string, text: string): Promise<string> => {
   await writeFile(join(folder, name), text)
@@ -127,7 +116,7 @@ describe("ccflow toon", () => {
 
   it.skipIf(noTerminal !== undefined)("steers no terminal, whatever the data", async () => {
     const name = await file("hostile.json", JSON.stringify([{ a: "\u001b[2J\u0007x", b: "\u009b31m" }]))
-    await using seat = new Seat([process.execPath, bundle.command, "toon", name], { cwd: folder, columns: 200 })
+    await using seat = new Seat([process.execPath, command, "toon", name], { cwd: folder, columns: 200 })
     assert.strictEqual(await seat.ended, 0)
     assert.notMatch(seat.written, /[\u001b\u0007\u009b]/)
   })

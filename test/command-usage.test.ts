@@ -5,7 +5,6 @@ import * as SqlSessionRepository from "@ccflow/sql/SqlSessionRepository"
 import * as SqlUsageLedger from "@ccflow/sql/SqlUsageLedger"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { spawn } from "node:child_process"
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -15,6 +14,7 @@ import type { Line, Plan } from "./fixtures/usage/keeper.js"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
 import { type Hosts, hosts } from "./support/hosts.js"
+import { runScript } from "./support/programs.js"
 import { noTerminal, Seat } from "./support/terminal.js"
 
 const path = () => join(folder, "sessions.db")
@@ -26,15 +26,7 @@ const environment = (): Readonly<Record<string, string>> => ({
 })
 
 const ccflow = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
-  new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
-    const child = spawn(process.execPath, [bundle.command, "usage", ...args], { env: { ...environment(), ...env } })
-    let stdout = ""
-    let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-    child.on("close", (code) => resolve({ code, stdout, stderr }))
-    child.stdin.end()
-  })
+  runScript(command, ["usage", ...args], { env: { ...environment(), ...env } })
 
 interface Found {
   readonly storage: string
@@ -112,17 +104,15 @@ const store = Effect.gen(function*() {
 const layerOf = (path: string) =>
   Layer.provide(Layer.merge(SqlUsageLedger.layer, SqlSessionRepository.layer), SqliteFile.layer({ path }))
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let world: Hosts<Plan, Line>
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
   world = await hosts<Plan, Line>("usage/keeper.ts")
   folder = await mkdtemp(join(tmpdir(), "ccflow-usage-"))
   await Effect.runPromise(Effect.provide(store, layerOf(path())))
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await world[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
@@ -245,7 +235,7 @@ describe("ccflow usage", () => {
   it.skipIf(noTerminal !== undefined)(
     `fits the terminal${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
     async () => {
-      await using seat = new Seat([process.execPath, bundle.command, "usage", "--by", "session"], {
+      await using seat = new Seat([process.execPath, command, "usage", "--by", "session"], {
         env: environment(),
         columns: 84
       })
@@ -291,21 +281,15 @@ describe("what programs keep", () => {
 
 describe("what the commands themselves use", () => {
   const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>, stdin = "") =>
-    new Promise<{ readonly code: number | null; readonly stderr: string }>((resolve) => {
-      const child = spawn(process.execPath, [bundle.command, ...args], {
-        env: {
-          ...environment(),
-          CCFLOW_CLI_PATH: fakeClaude,
-          FAKE_CLAUDE_SCRIPT: JSON.stringify({ turns: [[{ init: {} }, { text: "hello" }, { result: {} }]] }),
-          ...env
-        }
-      })
-      let stderr = ""
-      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-      child.on("close", (code) => resolve({ code, stderr }))
-      child.stdout.resume()
-      child.stdin.end(stdin)
-    })
+    runScript(command, args, {
+      stdin,
+      env: {
+        ...environment(),
+        CCFLOW_CLI_PATH: fakeClaude,
+        FAKE_CLAUDE_SCRIPT: JSON.stringify({ turns: [[{ init: {} }, { text: "hello" }, { result: {} }]] }),
+        ...env
+      }
+    }).then(({ code, stderr }) => ({ code, stderr }))
 
   it("is booked in the file that the environment names", async () => {
     const storage = join(folder, "named.db")

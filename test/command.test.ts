@@ -5,26 +5,16 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { assert, beforeAll, describe, it } from "vitest"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { type Ended, follow } from "./support/programs.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
-let command: string
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
-  command = bundle.command
   folder = await mkdtemp(join(tmpdir(), "ccflow-command-"))
 })
-afterAll(() => bundle[Symbol.asyncDispose]())
-
-interface Ended {
-  readonly code: number | null
-  readonly signal: string | null
-  readonly stdout: string
-  readonly stderr: string
-}
 
 interface Setting {
   readonly command?: string
@@ -37,36 +27,29 @@ interface Setting {
 
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 
-const ccflow = (args: ReadonlyArray<string>, setting: Setting = {}): Promise<Ended> =>
-  new Promise((resolve, reject) => {
-    const whole = [process.execPath, setting.command ?? command, ...args]
-    const [file, ...rest] = setting.terminal === true
-      ? ["script", "-qec", whole.map(quote).join(" "), "/dev/null"]
-      : whole
-    const child = spawn(file!, rest, {
-      stdio: "pipe",
-      env: {
-        PATH: process.env["PATH"],
-        TERM: "xterm",
-        CCFLOW_CLI_PATH: fakeClaude,
-        ...(setting.script === undefined ? {} : { FAKE_CLAUDE_SCRIPT: JSON.stringify(setting.script) }),
-        ...setting.env
-      }
-    })
-    let stdout = ""
-    let stderr = ""
-    let interrupted = false
-    child.stdout.on("data", (chunk) => {
-      stdout += String(chunk)
-      if (interrupted || setting.interruptWhen?.(stdout) !== true) return
-      interrupted = true
-      child.kill("SIGINT")
-    })
-    child.stderr.on("data", (chunk) => stderr += String(chunk))
-    child.on("error", reject)
-    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }))
-    if (setting.terminal !== true) child.stdin.end(setting.stdin ?? "")
+const ccflow = (args: ReadonlyArray<string>, setting: Setting = {}): Promise<Ended> => {
+  const whole = [process.execPath, setting.command ?? command, ...args]
+  const [file, ...rest] = setting.terminal === true
+    ? ["script", "-qec", whole.map(quote).join(" "), "/dev/null"]
+    : whole
+  const { child, ended, stdout } = follow(spawn(file!, rest, {
+    env: {
+      PATH: process.env["PATH"],
+      TERM: "xterm",
+      CCFLOW_CLI_PATH: fakeClaude,
+      ...(setting.script === undefined ? {} : { FAKE_CLAUDE_SCRIPT: JSON.stringify(setting.script) }),
+      ...setting.env
+    }
+  }))
+  let interrupted = false
+  child.stdout.on("data", () => {
+    if (interrupted || setting.interruptWhen?.(stdout()) !== true) return
+    interrupted = true
+    child.kill("SIGINT")
   })
+  if (setting.terminal !== true) child.stdin.end(setting.stdin ?? "")
+  return ended
+}
 
 const turn = (...steps: ReadonlyArray<unknown>) => [[{ init: {} }, ...steps]]
 
@@ -221,10 +204,7 @@ describe("what goes wrong", () => {
       env: { PATH: process.env["PATH"], CCFLOW_CLI_PATH: fakeClaude },
       stdio: ["ignore", "pipe", "pipe"]
     })
-    let stderr = ""
-    child.stderr.on("data", (chunk) => stderr += String(chunk))
-    await new Promise((resolve) => child.on("close", resolve))
-    assert.strictEqual(stderr, "")
+    assert.strictEqual((await follow(child).ended).stderr, "")
   })
 })
 

@@ -112,4 +112,4 @@ await describeRealCli("a session on record", ({ path: cli, version }) => {
     await host.ended
     assert.deepStrictEqual((await turns(path, resume)).map(({ status }) => status), ["cut", "completed"])
   }, 120_000)
-})
+}, { concurrent: true })

@@ -1,6 +1,5 @@
 import type { Event, EventType } from "@ccflow/core/Events"
 import type { Client } from "ccflow"
-import { execFile } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,6 +7,7 @@ import { pathToFileURL } from "node:url"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { bundle, fakeClaude } from "./support/bundle.js"
 import * as Api from "./support/MessagesApi.js"
+import { runScript } from "./support/programs.js"
 import { realCli, type SandboxHome, sandboxHome, supportedVersions } from "./support/RealCli.js"
 import { throughLibrary } from "./support/throughLibrary.js"
 
@@ -101,17 +101,11 @@ describe("a program that only listens", () => {
 
   const run = async (name: string, lines: ReadonlyArray<string>) => {
     const script = join(folder, `${name}.mjs`)
-    const imports = `import { createClient } from ${JSON.stringify(pathToFileURL(await bundle("index")).href)}`
+    const index = join(await bundle("index", { index: "packages/ccflow/src/index.ts" }), "index.mjs")
+    const imports = `import { createClient } from ${JSON.stringify(pathToFileURL(index).href)}`
     const client = `const client = createClient({ cliPath: ${JSON.stringify(fakeClaude)} })`
     await writeFile(script, [imports, client, ...lines].join("\n"))
-    return new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
-      execFile(
-        process.execPath,
-        [script],
-        { timeout: 20_000 },
-        (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr })
-      )
-    })
+    return runScript(script, [], { env: process.env, timeout: 20_000 })
   }
 
   it("ends by itself, though nobody has closed its client or left its loop", async () => {

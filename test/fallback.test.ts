@@ -17,8 +17,9 @@ import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { fake } from "./fixtures/lifecycle/processes.js"
 import { type MessagesApi, startMessagesApi, status, text } from "./support/MessagesApi.js"
 import { attributesOf, startOtlpCollector } from "./support/OtlpCollector.js"
+import { planted } from "./support/planted.js"
 
-const apiKey = "sk-ant-api03-only-for-tests-0123456789"
+const { apiKey } = planted
 const when = ["cliMissing", "breakerOpen", "usageLimit"] as const
 
 let api: MessagesApi

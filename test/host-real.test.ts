@@ -73,7 +73,7 @@ const goes = ({ pid }: Scene) => eventually("the CLI goes", () => !lives(pid))
 
 const [newest] = supportedVersions
 
-describe(`a host that is killed, with claude ${newest}`, () => {
+describe.concurrent(`a host that is killed, with claude ${newest}`, () => {
   const version = newest
 
   it("between its turns: it goes", (ctx) =>
@@ -115,7 +115,7 @@ describe(`a host that is killed, with claude ${newest}`, () => {
     }))
 })
 
-describe.each(supportedVersions)("a host that ends, with claude %s in the middle of a tool", (version) => {
+describe.concurrent.each(supportedVersions)("a host that ends, with claude %s in the middle of a tool", (version) => {
   const says = (go: string) => [bash(waitFor(go)), text("done")]
 
   it("by SIGTERM: neither the CLI nor the tool survives it", (ctx) =>

@@ -51,4 +51,4 @@ await describeRealCli("the conversation that everybody begins with", (cli) => {
     assert.include(String(Reflect.get(Object(api.mainRequests().at(-1)?.body), "model")), "opus")
     await branch.close()
   })
-})
+}, { concurrent: true })

@@ -5,6 +5,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import * as Api from "./support/MessagesApi.js"
+import { planted } from "./support/planted.js"
 import { type Bench, describeRealCli, startBench } from "./support/realCliBench.js"
 
 /** An MCP server that allows everything, and writes down what it was asked and with which token. */
@@ -83,11 +84,11 @@ await describeRealCli("data", ({ path }) => {
     it("the headers of one that is reached by HTTP are sent to it", async () => {
       const url = `${bench.api.url}/mcp`
       const asked = await bench.ask({
-        mcpServers: { web: { type: "http", url, headers: { Authorization: "Bearer T0KEN" } } }
+        mcpServers: { web: { type: "http", url, headers: { Authorization: `Bearer ${planted.mcpHeader}` } } }
       })
       assert.strictEqual(asked.one("Result").result, "ok")
       const seen = bench.api.requests.filter((request) => request.path === "/mcp")
-      assert.include(seen.map(({ authorization }) => authorization), "Bearer T0KEN")
+      assert.include(seen.map(({ authorization }) => authorization), `Bearer ${planted.mcpHeader}`)
     })
   })
 
@@ -108,7 +109,11 @@ await describeRealCli("data", ({ path }) => {
         agents: { critic: { description: "S3CRET", prompt: "S3CRET" } },
         outputSchema: { type: "object", description: "S3CRET" },
         mcpServers: {
-          web: { type: "http", url: `${bench.api.url}/S3CRET`, headers: { Authorization: "Bearer S3CRET" } },
+          web: {
+            type: "http",
+            url: `${bench.api.url}/S3CRET`,
+            headers: { Authorization: `Bearer S3CRET${planted.mcpHeader}` }
+          },
           local: { command: "/nonexistent", args: ["S3CRET"], env: { TOKEN: "S3CRET" } }
         }
       }, {

@@ -2,19 +2,18 @@ import type { Client } from "ccflow"
 import { spawn } from "node:child_process"
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { afterAll, assert, beforeAll, it } from "vitest"
+import { assert, it } from "vitest"
 import { commandBundle } from "./support/commandBundle.js"
 import { logIn } from "./support/logIn.js"
 import * as Api from "./support/MessagesApi.js"
-import { realCli, sandboxEnvironment, type SandboxHome, sandboxHome, supportedVersions } from "./support/RealCli.js"
+import { planted } from "./support/planted.js"
+import { runScript } from "./support/programs.js"
+import { sandboxEnvironment, type SandboxHome, sandboxHome } from "./support/RealCli.js"
+import { describeRealCli } from "./support/realCliBench.js"
 import type { SandboxOptions } from "./support/Sandbox.js"
 import { throughLibrary } from "./support/throughLibrary.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
-beforeAll(async () => {
-  bundle = await commandBundle()
-})
-afterAll(() => bundle[Symbol.asyncDispose]())
+const command = await commandBundle()
 
 interface Setting {
   readonly credentials?: NonNullable<SandboxOptions["credentials"]>
@@ -22,65 +21,56 @@ interface Setting {
   readonly extra?: Readonly<Record<string, string>>
 }
 
+/** What a test has beside the client. */
+interface Scene {
+  readonly api: Api.MessagesApi
+  readonly home: SandboxHome
+  readonly env: Readonly<Record<string, string>>
+}
+
 /** Which key or token a request came with. */
 const wire = ({ headers }: Api.MessagesRequest): string =>
   [headers["x-api-key"], headers["authorization"]].filter((value) => value !== undefined).join(" ")
 
-for (const version of supportedVersions) {
-  let api: Api.MessagesApi
-  let path = ""
-  let missing = ""
-  beforeAll(async () => {
-    const cli = await realCli(version)
-    if (cli._tag === "missing") missing = cli.reason
-    else path = cli.path
-    api = await Api.startMessagesApi([Api.text("fine")])
-  })
-  afterAll(() => api?.close())
-
+await describeRealCli("the state of the CLI", ({ path, version }) => {
   const within = (
     name: string,
     { credentials = "none", extra = {}, stored = false }: Setting,
-    test: (client: Client, home: SandboxHome, env: Readonly<Record<string, string>>) => Promise<void>
+    test: (client: Client, scene: Scene) => Promise<void>
   ) =>
-    it(`${name} (${version})`, async (ctx) => {
-      if (missing !== "") return ctx.skip(missing)
+    it(name, async () => {
       await using home = await sandboxHome()
+      await using api = await Api.startMessagesApi([Api.text("fine")])
       if (stored) await logIn(home.path)
       const sandbox = { url: api.url, home: home.path, credentials, extra }
       await using client = throughLibrary({ path, ...sandbox, config: { cwd: home.project } })
-      await test(client, home, sandboxEnvironment(sandbox))
+      await test(client, { api, home, env: sandboxEnvironment(sandbox) })
     })
 
   /** The command, with this CLI as the `claude` on its PATH. */
-  const doctor = async (home: SandboxHome, env: Readonly<Record<string, string>>) => {
+  const doctor = async ({ env, home }: Scene) => {
     await mkdir(join(home.path, "bin"))
     await symlink(path, join(home.path, "bin", "claude"))
-    const child = spawn(process.execPath, [bundle.command, "doctor", "--json"], {
+    const { code, stdout } = await runScript(command, ["doctor", "--json"], {
       cwd: home.project,
-      env: { ...env, PATH: `${join(home.path, "bin")}:${env["PATH"]}` },
-      stdio: ["ignore", "pipe", "inherit"]
+      env: { ...env, PATH: `${join(home.path, "bin")}:${env["PATH"]}` }
     })
-    const ended = new Promise<number | null>((resolve) => child.on("close", resolve))
-    let stdout = ""
-    for await (const part of child.stdout) stdout += String(part)
     const { checks } = JSON.parse(stdout) as {
       readonly checks: ReadonlyArray<
         { readonly name: string; readonly status: string; readonly detail: string; readonly fix?: string }
       >
     }
-    return { code: await ended, of: (name: string) => checks.find((check) => check.name === name)! }
+    return { code, of: (name: string) => checks.find((check) => check.name === name)! }
   }
 
-  within("a CLI that nobody has logged in is told, and no model is called", {}, async (client, home, env) => {
-    const before = api.mainRequests().length
+  within("a CLI that nobody has logged in is told, and no model is called", {}, async (client, scene) => {
     const status = await client.health()
     assert.deepInclude(status, { healthy: false, cliFound: true, cliVersion: version, authenticated: false })
-    const { code, of } = await doctor(home, env)
+    const { code, of } = await doctor(scene)
     assert.strictEqual(code, 1)
     assert.deepInclude(of("version"), { status: "ok", detail: version })
     assert.deepInclude(of("login"), { status: "failed", detail: "nobody is logged in" })
-    assert.strictEqual(api.mainRequests().length, before)
+    assert.lengthOf(scene.api.mainRequests(), 0)
   })
 
   const payers: ReadonlyArray<readonly [string, Setting, object, string]> = [
@@ -88,32 +78,32 @@ for (const version of supportedVersions) {
       "a key in the environment",
       { credentials: "apiKey" },
       { payer: "apiKey", source: "ANTHROPIC_API_KEY" },
-      "sk-ant-fake"
+      planted.apiKey
     ],
-    ["a token in the environment", { credentials: "oauth" }, { payer: "token" }, "Bearer sk-ant-oat01-fake"],
+    ["a token in the environment", { credentials: "oauth" }, { payer: "token" }, `Bearer ${planted.oauthToken}`],
     [
       "a stored login",
       { stored: true },
       { payer: "subscription", plan: "max", email: "a@b.example" },
-      "Bearer sk-ant-oat01-stored"
+      `Bearer ${planted.storedToken}`
     ],
-    ["a key beside a stored login", { credentials: "apiKey", stored: true }, { payer: "apiKey" }, "sk-ant-fake"],
+    ["a key beside a stored login", { credentials: "apiKey", stored: true }, { payer: "apiKey" }, planted.apiKey],
     [
       "a key beside a token",
-      { credentials: "apiKey", extra: { CLAUDE_CODE_OAUTH_TOKEN: "sk-ant-oat01-fake" } },
+      { credentials: "apiKey", extra: { CLAUDE_CODE_OAUTH_TOKEN: planted.oauthToken } },
       { payer: "apiKey" },
-      "sk-ant-fake"
+      planted.apiKey
     ]
   ]
   for (const [name, setting, account, credential] of payers) {
-    within(`${name}: who is said to pay is who pays`, setting, async (client) => {
+    within(`${name}: who is said to pay is who pays`, setting, async (client, { api }) => {
       const status = await client.health()
       assert.deepInclude(status, { healthy: true, cliVersion: version, authenticated: true, problems: [] })
       assert.deepInclude({ ...status.account }, account)
       assert.notInclude(JSON.stringify(status), "sk-ant")
-      const before = api.mainRequests().length
+      assert.lengthOf(api.mainRequests(), 0)
       assert.strictEqual(await client.querySimple("hi"), "fine")
-      assert.deepStrictEqual([...new Set(api.mainRequests().slice(before).map(wire))], [credential])
+      assert.deepStrictEqual([...new Set(api.mainRequests().map(wire))], [credential])
     })
   }
 
@@ -130,8 +120,8 @@ for (const version of supportedVersions) {
   within(
     "a key that beats a login is a warning of the doctor's",
     { credentials: "apiKey", stored: true },
-    async (_, home, env) => {
-      const { code, of } = await doctor(home, env)
+    async (_, scene) => {
+      const { code, of } = await doctor(scene)
       assert.strictEqual(code, 0)
       assert.include(of("cli").detail, `${version} is used`)
       assert.strictEqual(of("account").status, "warning")
@@ -139,17 +129,17 @@ for (const version of supportedVersions) {
         of("account").detail,
         "ANTHROPIC_API_KEY (from the environment) is used instead of the login of a@b"
       )
-      assert.include(of("account").detail, `requests go to ${api.url}`)
+      assert.include(of("account").detail, `requests go to ${scene.api.url}`)
     }
   )
 
   within(
     "a configuration that is broken is told and left as it is",
     { credentials: "apiKey" },
-    async (_, home, env) => {
-      const file = join(home.path, ".claude.json")
+    async (_, scene) => {
+      const file = join(scene.home.path, ".claude.json")
       await writeFile(file, "{\n  \"a\": nope\n}")
-      const { code, of } = await doctor(home, env)
+      const { code, of } = await doctor(scene)
       assert.strictEqual(code, 1)
       assert.include(of("config files").detail, `${file}:2:8`)
       assert.strictEqual(of("login").status, "skipped")
@@ -157,12 +147,15 @@ for (const version of supportedVersions) {
     }
   )
 
-  within("a version that does not know the question refuses it, and asks no model", {}, async (client, home, env) => {
-    const before = api.mainRequests().length
-    // As a version without `auth` would: two words that are a prompt, and an option that it does not know.
-    const child = spawn(path, ["authx", "status", "--jsonx"], { cwd: home.project, env: { ...env }, stdio: "ignore" })
-    assert.strictEqual(await new Promise((resolve) => child.on("close", resolve)), 1)
-    await client.health()
-    assert.strictEqual(api.mainRequests().length, before)
-  })
-}
+  within(
+    "a version that does not know the question refuses it, and asks no model",
+    {},
+    async (client, { api, env, home }) => {
+      // As a version without `auth` would: two words that are a prompt, and an option that it does not know.
+      const child = spawn(path, ["authx", "status", "--jsonx"], { cwd: home.project, env: { ...env }, stdio: "ignore" })
+      assert.strictEqual(await new Promise((resolve) => child.on("close", resolve)), 1)
+      await client.health()
+      assert.lengthOf(api.mainRequests(), 0)
+    }
+  )
+}, { concurrent: true })

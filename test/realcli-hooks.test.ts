@@ -236,4 +236,4 @@ await describeRealCli("hooks", (cli) => {
     assert.isTrue(withdrawn)
     assert.isFalse(await made("request-denied"))
   })
-})
+}, { concurrent: true })

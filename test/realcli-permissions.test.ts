@@ -231,4 +231,4 @@ await describeRealCli("permissions", (cli) => {
       )
     }
   })
-})
+}, { concurrent: true })

@@ -1,45 +1,29 @@
 import { appendText } from "@ccflow/core/Message"
 import type { Client, Message } from "ccflow"
-import { afterAll, assert, beforeAll, it } from "vitest"
+import { assert, it } from "vitest"
 import * as Api from "./support/MessagesApi.js"
-import { realCli, type SandboxHome, sandboxHome, supportedVersions } from "./support/RealCli.js"
+import { sandboxHome } from "./support/RealCli.js"
+import { describeRealCli } from "./support/realCliBench.js"
 import { throughLibrary } from "./support/throughLibrary.js"
 
-/** Whole queries through the facade, on each of the real CLIs. */
-for (const version of supportedVersions) {
-  const state: { reply: ReadonlyArray<Api.Reply>; served: number } = { reply: [], served: 0 }
-  let api: Api.MessagesApi
-  let home: SandboxHome
-  let client: Client | undefined
-  let missing = ""
-
-  beforeAll(async () => {
-    const cli = await realCli(version)
-    if (cli._tag === "missing") {
-      missing = cli.reason
-      return
-    }
-    api = await Api.startMessagesApi(() => state.reply[Math.min(state.served++, state.reply.length - 1)]!)
-    home = await sandboxHome()
-    client = throughLibrary({
-      path: cli.path,
-      url: api.url,
-      home: home.path,
-      config: { cwd: home.project, env: { CLAUDE_CODE_MAX_RETRIES: "1" } }
-    })
-  })
-  afterAll(async () => {
-    await client?.close()
-    await api?.close()
-    await home?.[Symbol.asyncDispose]()
-  })
-
-  const withReplies = (name: string, replies: ReadonlyArray<Api.Reply>, test: (client: Client) => Promise<void>) =>
-    it(`${name} (${version})`, async (ctx) => {
-      if (client === undefined) return ctx.skip(missing)
-      state.reply = replies
-      state.served = 0
-      await test(client)
+await describeRealCli("a query through the facade", ({ path }) => {
+  /** `anew` makes the replies begin again. */
+  const withReplies = (
+    name: string,
+    replies: ReadonlyArray<Api.Reply>,
+    test: (client: Client, anew: () => void) => Promise<void>
+  ) =>
+    it(name, async () => {
+      let served = 0
+      await using home = await sandboxHome()
+      await using api = await Api.startMessagesApi(() => replies[Math.min(served++, replies.length - 1)]!)
+      await using client = throughLibrary({
+        path,
+        url: api.url,
+        home: home.path,
+        config: { cwd: home.project, env: { CLAUDE_CODE_MAX_RETRIES: "1" } }
+      })
+      await test(client, () => served = 0)
     })
 
   const collect = async (messages: AsyncIterable<Message>): Promise<ReadonlyArray<Message>> => {
@@ -66,9 +50,9 @@ for (const version of supportedVersions) {
   withReplies(
     "text that the CLI withdraws after a cut is withdrawn, with partial messages and without",
     [Api.cut({ content: "This will be cut off somewhere.", afterChars: 20 }), Api.text("Whole at last.")],
-    async (client) => {
+    async (client, anew) => {
       for (const includePartialMessages of [true, false]) {
-        state.served = 0
+        anew()
         const seen = await collect(client.query("x", { includePartialMessages }))
         assert.strictEqual(seen.reduce(appendText, ""), "Whole at last.")
         assert.strictEqual(
@@ -127,4 +111,4 @@ for (const version of supportedVersions) {
     assert.deepStrictEqual(results.map(({ result }) => result?.result), ["fine", "fine", "fine", "fine"])
     assert.strictEqual(new Set(results.map(({ result }) => result?.sessionId)).size, 4)
   })
-}
+}, { concurrent: true })

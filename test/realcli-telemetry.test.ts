@@ -2,20 +2,19 @@ import * as Claude from "@ccflow/core/Claude"
 import * as Telemetry from "@ccflow/core/Telemetry"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import { ConfigProvider, Effect, Layer } from "effect"
-import { assert, describe, it } from "vitest"
+import { assert, it } from "vitest"
 import { startMessagesApi, text } from "./support/MessagesApi.js"
 import { attributesOf, startOtlpCollector } from "./support/OtlpCollector.js"
-import { realCli, sandboxEnvironment, sandboxHome, supportedVersions } from "./support/RealCli.js"
+import { sandboxEnvironment, sandboxHome } from "./support/RealCli.js"
+import { describeRealCli } from "./support/realCliBench.js"
 
 const jsonOnly = Layer.setConfigProvider(
   ConfigProvider.fromMap(new Map([["OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"]]), { pathDelim: "_" })
 )
 
-describe.for(supportedVersions)("claude %s", (version) => {
+await describeRealCli("telemetry", ({ path, version }) => {
   /** Asks once, with the CLI's own telemetry going to the same collector as ours. */
   const traced = async (variables: Readonly<Record<string, string>>) => {
-    const cli = await realCli(version)
-    if (cli._tag === "missing") return { skipped: cli.reason }
     await using api = await startMessagesApi([text("hello")])
     await using home = await sandboxHome()
     await using collector = await startOtlpCollector()
@@ -29,7 +28,7 @@ describe.for(supportedVersions)("claude %s", (version) => {
     }
     await Effect.runPromise(
       Claude.text("hi", {
-        cliPath: cli.path,
+        cliPath: path,
         cwd: home.project,
         env: { ...hidden, ...sandboxEnvironment({ url: api.url, home: home.path, extra }) }
       }).pipe(
@@ -51,9 +50,8 @@ describe.for(supportedVersions)("claude %s", (version) => {
 
   it(
     "makes its own spans children of the attempt that started it, where its traces are switched on",
-    async (context) => {
+    async () => {
       const seen = await traced({ CLAUDE_CODE_ENHANCED_TELEMETRY_BETA: "1", OTEL_TRACES_EXPORTER: "otlp" })
-      if ("skipped" in seen) return context.skip(seen.skipped)
       const attempt = seen.ours.find(({ name }) => name === "claude.attempt") ?? assert.fail("no attempt")
       const interaction = seen.theirs.find(({ name }) => name === "claude_code.interaction") ??
         assert.fail("no spans of its")
@@ -66,9 +64,8 @@ describe.for(supportedVersions)("claude %s", (version) => {
     60_000
   )
 
-  it("puts the trace's id into its log records", async (context) => {
+  it("puts the trace's id into its log records", async () => {
     const seen = await traced({ CLAUDE_CODE_ENHANCED_TELEMETRY_BETA: "1", OTEL_TRACES_EXPORTER: "otlp" })
-    if ("skipped" in seen) return context.skip(seen.skipped)
     const [first] = seen.ours
     assert.isNotEmpty(seen.logs)
     for (const log of seen.logs) assert.strictEqual(log.traceId, first?.traceId)
@@ -76,9 +73,8 @@ describe.for(supportedVersions)("claude %s", (version) => {
 
   it(
     "make no spans without their beta switch; then all but 2.1.197 know the trace in their log records",
-    async (context) => {
+    async () => {
       const seen = await traced({ OTEL_TRACES_EXPORTER: "otlp" })
-      if ("skipped" in seen) return context.skip(seen.skipped)
       assert.deepStrictEqual(seen.theirs, [])
       const traceId = version === "2.1.197" ? undefined : seen.ours[0]?.traceId
       assert.isNotEmpty(seen.logs)
@@ -86,4 +82,4 @@ describe.for(supportedVersions)("claude %s", (version) => {
     },
     60_000
   )
-})
+}, { concurrent: true })

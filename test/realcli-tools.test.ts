@@ -90,7 +90,7 @@ await describeRealCli("tools", (cli) => {
     assert.include(results[2]?.text ?? "", "a bug")
   })
 
-  it("serve twenty queries at once, each with its own answer", { timeout: 180_000 }, async () => {
+  it.sequential("serve twenty queries at once, each with its own answer", { timeout: 180_000 }, async () => {
     const asked = await Promise.all(
       Array.from(
         { length: 20 },
@@ -206,7 +206,7 @@ await describeRealCli("tools", (cli) => {
     // 2.1.197 goes on by itself after some 2 seconds, and knows of the failure later.
     assert.include(["failed", "pending"], never?.status)
   })
-})
+}, { concurrent: true })
 
 /** Of all processes that can be read. */
 const commandLines = async (): Promise<ReadonlyArray<string>> => {

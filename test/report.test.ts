@@ -1,32 +1,23 @@
 import { UsageLedger, type UsageSum } from "@ccflow/core/UsageLedger"
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
-import { buildReportPage } from "../scripts/report-page.mjs"
 import { noChromium, startChromium } from "./support/Chromium.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { runScript } from "./support/programs.js"
 import { hostile, insertHistory, playSessions, storesIn } from "./support/reportStore.js"
 
 const now = Date.now()
 const storage = () => join(folder, "sessions.db")
 
 const ccflow = (...args: ReadonlyArray<string>) =>
-  new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
-    const child = spawn(process.execPath, [bundle.command, "report", ...args], {
-      cwd: folder,
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder, TZ: "UTC", XDG_DATA_HOME: join(folder, "data") }
-    })
-    let stdout = ""
-    let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-    child.on("close", (code) => resolve({ code, stdout, stderr }))
-    child.stdin.end()
+  runScript(command, ["report", ...args], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", HOME: folder, TZ: "UTC", XDG_DATA_HOME: join(folder, "data") }
   })
 
 const ledger = (filter: Parameters<UsageLedger["Type"]["total"]>[0] = {}): Promise<UsageSum> =>
@@ -34,17 +25,14 @@ const ledger = (filter: Parameters<UsageLedger["Type"]["total"]>[0] = {}): Promi
     Effect.provide(Effect.flatMap(UsageLedger, ({ total }) => total(filter)), storesIn(storage()))
   )
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
-  await buildReportPage(dirname(bundle.command))
   folder = await mkdtemp(join(tmpdir(), "ccflow-report-"))
   await playSessions(storage(), join(folder, "memory"))
   await Effect.runPromise(Effect.provide(insertHistory(now), storesIn(storage())))
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 

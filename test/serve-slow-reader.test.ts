@@ -7,17 +7,15 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { commandBundle } from "./support/commandBundle.js"
 import { eventually, isAlive, serve, type Serving } from "./support/serve.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let folder: string
 let cli: string
 beforeAll(async () => {
-  bundle = await commandBundle()
   folder = await mkdtemp(join(tmpdir(), "ccflow-slow-reader-"))
   cli = join(folder, "talker.mjs")
   await writeFile(cli, talker, { mode: 0o755 })
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -89,7 +87,7 @@ const residentMiB = async ({ child }: Serving): Promise<number> =>
 
 const serving = async () => {
   await rm(join(folder, "said"), { force: true })
-  return serve(bundle.command, ["--grace=1"], {
+  return serve(command, ["--grace=1"], {
     PATH: process.env["PATH"] ?? "",
     HOME: folder,
     CCFLOW_CLI_PATH: cli,

@@ -10,22 +10,21 @@ import { chromium } from "playwright-core"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
+import { planted } from "./support/planted.js"
 import { eventually, isAlive, serve } from "./support/serve.js"
 
 const run = promisify(execFile)
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
+const command = await commandBundle()
 let folder: string
 beforeAll(async () => {
-  bundle = await commandBundle()
   folder = await mkdtemp(join(tmpdir(), "ccflow-serve-"))
 })
 afterAll(async () => {
-  await bundle[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
-const token = "a-token-of-sixteen-or-more"
+const token = planted.serveToken
 const environment = (more: Readonly<Record<string, string>> = {}, script: unknown = undefined) => ({
   PATH: process.env["PATH"] ?? "",
   HOME: folder,
@@ -66,7 +65,7 @@ describe("a client that goes away", () => {
     const script = {
       turns: [[{ init: {} }, { writeFile: { path: pidFile, content: "$PID" } }, { sleepForever: true }]]
     }
-    await using service = await serve(bundle.command, [], environment({}, script))
+    await using service = await serve(command, [], environment({}, script))
     for (const headers of [sse, {}]) {
       await rm(pidFile, { force: true })
       const socket = await silently(service.url, "/v1/query", { prompt: "hi" }, headers)
@@ -83,7 +82,7 @@ describe("a client that goes away", () => {
     const script = {
       turns: [[{ init: {} }, { writeFile: { path: pidFile, content: "$PID" } }, { sleepForever: true }]]
     }
-    await using service = await serve(bundle.command, [], environment({}, script))
+    await using service = await serve(command, [], environment({}, script))
     const created = await (await post(`${service.url}/v1/sessions`, {})).json() as { readonly sessionId: string }
     const path = `/v1/sessions/${created.sessionId}/messages`
     const socket = await silently(service.url, path, { prompt: "one" }, sse)
@@ -127,7 +126,7 @@ describe("a client that reads slowly", () => {
       { mode: 0o755 }
     )
     const said = async () => Number(await readFile(join(folder, "said"), "utf8").catch(() => "0"))
-    await using service = await serve(bundle.command, [], environment({ CCFLOW_CLI_PATH: cli }))
+    await using service = await serve(command, [], environment({ CCFLOW_CLI_PATH: cli }))
     await (await fetch(`${service.url}/ready`)).text()
     const before = await memoryOf(service.child.pid)
     const socket = await silently(service.url, "/v1/query", { prompt: "hi" }, sse)
@@ -151,7 +150,7 @@ describe("a client that reads slowly", () => {
 describe("SIGTERM", () => {
   it("lets what runs end, takes nothing new, and exits with 0", async () => {
     const script = { turns: [[{ init: {} }, { delay: 1500 }, { text: "late" }, { result: { result: "late" } }]] }
-    await using service = await serve(bundle.command, [], environment({}, script))
+    await using service = await serve(command, [], environment({}, script))
     const asked = post(`${service.url}/v1/query`, { prompt: "hi" })
     await sleep(700)
     const stopped = service.stop()
@@ -167,7 +166,7 @@ describe("SIGTERM", () => {
       signals: { SIGINT: "ignore", SIGTERM: "ignore" },
       turns: [[{ init: {} }, { writeFile: { path: pidFile, content: "$PID" } }, { sleepForever: true }]]
     }
-    await using service = await serve(bundle.command, ["--grace=1"], environment({}, script))
+    await using service = await serve(command, ["--grace=1"], environment({}, script))
     const asked = post(`${service.url}/v1/query`, { prompt: "hi" }, sse).then((response) => response.text())
     const pid = await pidIn(pidFile)
     const begin = Date.now()
@@ -180,13 +179,9 @@ describe("SIGTERM", () => {
 
 describe("the token", () => {
   it("is required off the loopback interface, and wanted in no argument", async () => {
-    const refused = await serve(bundle.command, ["--host=0.0.0.0"], environment()).catch((error: Error) =>
-      error.message
-    )
+    const refused = await serve(command, ["--host=0.0.0.0"], environment()).catch((error: Error) => error.message)
     assert.match(String(refused), /InvalidOptionsError: Invalid option token/)
-    const argument = await serve(bundle.command, [`--token=${token}`], environment()).catch((error: Error) =>
-      error.message
-    )
+    const argument = await serve(command, [`--token=${token}`], environment()).catch((error: Error) => error.message)
     assert.match(String(argument), /there is no such option/)
     assert.notInclude(String(argument), token)
   })
@@ -198,7 +193,7 @@ describe("the token", () => {
     const script = { turns: [[{ readEnv: ["CCFLOW_SERVE_TOKEN"], to: seen }, { echo: true }]] }
     for (const [args, env] of [[[`--token-file=${path}`], {}], [[], { CCFLOW_SERVE_TOKEN: token }]] as const) {
       await rm(seen, { force: true })
-      await using service = await serve(bundle.command, ["--host=0.0.0.0", ...args], environment(env, script))
+      await using service = await serve(command, ["--host=0.0.0.0", ...args], environment(env, script))
       const url = service.url.replace("0.0.0.0", "127.0.0.1")
       assert.strictEqual((await post(`${url}/v1/query`, { prompt: "a question" })).status, 401)
       const answer = await post(`${url}/v1/query`, { prompt: "a question" }, { authorization: `Bearer ${token}` })
@@ -215,9 +210,9 @@ describe("the token", () => {
 
 describe("ccflow serve", () => {
   it("says so when something else listens there", async () => {
-    await using service = await serve(bundle.command, [], environment())
+    await using service = await serve(command, [], environment())
     const { port } = new URL(service.url)
-    const result = await run(process.execPath, [bundle.command, "serve", `--port=${port}`], { env: environment() })
+    const result = await run(process.execPath, [command, "serve", `--port=${port}`], { env: environment() })
       .catch((error: { readonly code: number; readonly stderr: string }) => error)
     assert.deepInclude(result, { code: 2 })
     assert.match(result.stderr, /--port.*EADDRINUSE/)
@@ -225,13 +220,13 @@ describe("ccflow serve", () => {
 
   it("keeps its sessions from one start to the next", async () => {
     const script = { memory: join(folder, "memory") }
-    const begun = await serve(bundle.command, [], environment({}, script))
+    const begun = await serve(command, [], environment({}, script))
     const { sessionId } = await (await post(`${begun.url}/v1/sessions`, { tags: ["kept"] })).json() as {
       readonly sessionId: string
     }
     await (await post(`${begun.url}/v1/sessions/${sessionId}/messages`, { prompt: "one" })).text()
     assert.strictEqual(await begun.stop(), 0)
-    await using again = await serve(bundle.command, [], environment({}, script))
+    await using again = await serve(command, [], environment({}, script))
     const told = await (await fetch(`${again.url}/v1/sessions?tag=kept`)).json() as {
       readonly sessions: ReadonlyArray<object>
     }
@@ -242,7 +237,7 @@ describe("ccflow serve", () => {
 
   it("answers what the README asks by curl", async (ctx) => {
     if (await run("curl", ["--version"]).then(() => false, () => true)) return ctx.skip("there is no curl")
-    await using service = await serve(bundle.command, [], environment({ CCFLOW_SERVE_TOKEN: token }))
+    await using service = await serve(command, [], environment({ CCFLOW_SERVE_TOKEN: token }))
     const curl = async (...args: ReadonlyArray<string>) =>
       (await run("curl", ["-sS", "-H", `Authorization: Bearer ${token}`, ...args])).stdout
     const body = ["-H", "Content-Type: application/json", "-d"]
@@ -285,7 +280,7 @@ describe("ccflow serve", () => {
   it("shows its page in a browser, which asks nobody else for anything", async (ctx) => {
     const executablePath = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium"
     if (!existsSync(executablePath)) return ctx.skip(`there is no ${executablePath}`)
-    await using service = await serve(bundle.command, [], environment())
+    await using service = await serve(command, [], environment())
     const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] })
     try {
       const page = await browser.newPage()
@@ -309,7 +304,7 @@ describe("ccflow serve", () => {
 
   it("is loaded by no other command", async () => {
     const chunks = new Map<string, string>()
-    const directory = join(bundle.command, "..")
+    const directory = join(command, "..")
     for (const name of await readdir(directory)) {
       if (name.endsWith("js")) chunks.set(name, await readFile(join(directory, name), "utf8"))
     }

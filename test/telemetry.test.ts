@@ -1,15 +1,12 @@
 import { createClient } from "ccflow"
-import { spawn } from "node:child_process"
-import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { afterEach, assert, describe, it } from "vitest"
 import { fakeClaude } from "./support/bundle.js"
 import { commandBundle } from "./support/commandBundle.js"
 import { attributesOf, type CollectorMood, startOtlpCollector, valueOf } from "./support/OtlpCollector.js"
+import { planted } from "./support/planted.js"
+import { runScript } from "./support/programs.js"
 
-let bundle: Awaited<ReturnType<typeof commandBundle>>
-beforeAll(async () => {
-  bundle = await commandBundle()
-})
-afterAll(() => bundle[Symbol.asyncDispose]())
+const command = await commandBundle()
 
 const set = new Set<string>()
 const environment = (variables: Readonly<Record<string, string>>): void => {
@@ -33,22 +30,13 @@ const withTool = script([
 ])
 
 /** The command, in an environment of its own. */
-const ccflow = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
-  new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string; readonly ms: number }>(
-    (resolve, reject) => {
-      const startedAt = performance.now()
-      const child = spawn(process.execPath, [bundle.command, ...args], {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { PATH: process.env["PATH"], CCFLOW_CLI_PATH: fakeClaude, ...env }
-      })
-      let stdout = ""
-      let stderr = ""
-      child.stdout.on("data", (chunk) => stdout += String(chunk))
-      child.stderr.on("data", (chunk) => stderr += String(chunk))
-      child.on("error", reject)
-      child.on("close", (code) => resolve({ code, stdout, stderr, ms: performance.now() - startedAt }))
-    }
-  )
+const ccflow = async (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
+  const startedAt = performance.now()
+  const ended = await runScript(command, args, {
+    env: { PATH: process.env["PATH"], CCFLOW_CLI_PATH: fakeClaude, ...env }
+  })
+  return { ...ended, ms: performance.now() - startedAt }
+}
 
 describe("a client with telemetry", () => {
   it("sends its spans, metrics and log lines to the collector, and what is left when it is closed", async () => {
@@ -56,7 +44,7 @@ describe("a client with telemetry", () => {
     environment({
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
-      OTEL_EXPORTER_OTLP_HEADERS: "x-collector=the%20key",
+      OTEL_EXPORTER_OTLP_HEADERS: `x-collector=the%20${planted.collector}`,
       OTEL_SERVICE_NAME: "tested",
       OTEL_RESOURCE_ATTRIBUTES: "deployment.environment=test",
       CCFLOW_LOG_LEVEL: "none"
@@ -74,7 +62,7 @@ describe("a client with telemetry", () => {
     assert.isNotEmpty(collector.metrics())
     assert.deepStrictEqual(collector.services(), ["tested"])
     for (const { body, headers } of collector.requests) {
-      assert.strictEqual(headers["x-collector"], "the key")
+      assert.strictEqual(headers["x-collector"], `the ${planted.collector}`)
       assert.include(body, "deployment.environment")
       assert.notInclude(body, prompt)
     }

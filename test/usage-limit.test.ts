@@ -8,11 +8,12 @@ import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
 import { eventually } from "./fixtures/lifecycle/processes.js"
 import { fakeClaude } from "./support/bundle.js"
+import { fixtureBundle } from "./support/hosts.js"
 import * as Api from "./support/MessagesApi.js"
+import { follow } from "./support/programs.js"
 import { sandboxHome } from "./support/RealCli.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { sandboxedOptions } from "./support/throughLibrary.js"
@@ -40,15 +41,15 @@ interface Line {
   readonly error?: { readonly _tag: string; readonly limit: string; readonly frames: number; readonly message: string }
 }
 
-const script = fileURLToPath(new URL("fixtures/usage/host.ts", import.meta.url))
+const script = await fixtureBundle("usage/host.ts")
 
 /** A program of its own. */
 const start = (config: ClientConfig) => {
-  const host = spawn(
-    process.execPath,
-    ["--conditions=@ccflow/source", "--import", "tsx", script, JSON.stringify(config)],
-    { stdio: ["ignore", "pipe", "inherit"], env: { PATH: process.env["PATH"] } }
-  )
+  const host = spawn(process.execPath, [script, JSON.stringify(config)], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"] }
+  })
+  follow(host)
   hosts.push(host)
   const lines: Array<Line> = []
   createInterface({ input: host.stdout }).on("line", (line) => lines.push(JSON.parse(line)))
@@ -98,44 +99,40 @@ await describeRealCli("a subscription whose window is used up", ({ path }) => {
     assert.strictEqual(api.requests.length, asked)
   }, 120_000)
 
+  /** Used up until a while after the first question; what is asked later is answered. */
+  const closedFor = async (seconds: number) => {
+    const asked = { at: [] as Array<number>, resetsAt: Number.POSITIVE_INFINITY }
+    const api = await Api.startMessagesApi((request) => {
+      if (request.kind !== "main") return Api.text("title")
+      if (asked.at.push(Date.now()) > 1) return Api.text("at last")
+      asked.resetsAt = inSeconds(seconds)
+      return Api.usageLimited({ resetsAt: asked.resetsAt })
+    })
+    return { ...api, asked }
+  }
+
   it("is waited for, and the call is made again after the reset", async () => {
     await using home = await sandboxHome()
-    let resetsAt: number | undefined
-    const times: Array<number> = []
-    await using api = await Api.startMessagesApi((request) => {
-      if (request.kind !== "main") return Api.text("title")
-      times.push(Date.now())
-      return resetsAt === undefined
-        ? Api.usageLimited({ resetsAt: resetsAt = inSeconds(4) })
-        : Api.text("at last")
-    })
+    await using api = await closedFor(4)
     const config = within(api, {}, home.path)
     const first = start(config)
     assert.strictEqual((await first.end()).text, "at last")
-    assert.strictEqual(times.length, 2)
-    assert.isAtLeast(times[1] ?? 0, (resetsAt ?? 0) * 1000)
+    assert.strictEqual(api.asked.at.length, 2)
+    assert.isAtLeast(api.asked.at[1] ?? 0, api.asked.resetsAt * 1000)
   }, 120_000)
 
   it("lets a killed program's successor wait, and both ask once", async () => {
     await using home = await sandboxHome()
-    let resetsAt: number | undefined
-    const times: Array<number> = []
-    await using api = await Api.startMessagesApi((request) => {
-      if (request.kind !== "main") return Api.text("title")
-      times.push(Date.now())
-      return resetsAt === undefined
-        ? Api.usageLimited({ resetsAt: resetsAt = inSeconds(10) })
-        : Api.text("at last")
-    })
+    await using api = await closedFor(8)
     const config = within(api, {}, home.path)
     const parked = start(config)
-    await eventually("it is rejected", () => resetsAt !== undefined, 60_000)
+    await eventually("it is rejected", () => api.asked.at.length > 0, 60_000)
     await vi.waitUntil(remembered, { timeout: 30_000 })
     await parked.kill()
     const second = start(config)
     assert.strictEqual((await second.end()).text, "at last")
-    assert.strictEqual(times.length, 2)
-    assert.isAtLeast(times[1] ?? 0, (resetsAt ?? 0) * 1000)
+    assert.strictEqual(api.asked.at.length, 2)
+    assert.isAtLeast(api.asked.at[1] ?? 0, api.asked.resetsAt * 1000)
   }, 120_000)
 })
 

@@ -67,8 +67,8 @@ const stopBody = (response: ServerResponse, ending: Ending): void => {
       response.end(toSse({ type: "error", error: { type: ending.type, message: ending.message } }))
       return
     case "cut":
-      // What has been written must reach the client before the reset does.
-      setTimeout(() => response.destroy(), 20).unref()
+      // A client that learns of the cut before it has read what was written drops that.
+      setTimeout(() => response.destroy(), 250).unref()
       return
     case "hang":
       return

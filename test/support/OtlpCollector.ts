@@ -1,6 +1,8 @@
 import { createServer, type IncomingHttpHeaders } from "node:http"
 import type { Socket } from "node:net"
 import { gunzipSync } from "node:zlib"
+import { currentFile } from "./programs.js"
+import { note } from "./run.js"
 
 export interface Attribute {
   readonly key: string
@@ -87,6 +89,7 @@ export const startOtlpCollector = async (mood: CollectorMood = "accept"): Promis
       const whole = Buffer.concat(parts)
       const body = request.headers["content-encoding"] === "gzip" ? gunzipSync(whole) : whole
       requests.push({ path: request.url ?? "", headers: request.headers, body: body.toString("utf8") })
+      note(`telemetry of ${currentFile()}`, body.toString("utf8"))
       if (mood === "silent") return
       response.writeHead(mood === "accept" ? 200 : 500, { "content-type": "application/json" }).end("{}")
     })

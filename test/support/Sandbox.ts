@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { planted } from "./planted.js"
 
 export interface SandboxHome {
   readonly path: string
@@ -35,8 +36,8 @@ export interface SandboxOptions {
 const loopback = new Set(["127.0.0.1", "[::1]", "localhost"])
 
 const credentials: Readonly<Record<NonNullable<SandboxOptions["credentials"]>, Readonly<Record<string, string>>>> = {
-  apiKey: { ANTHROPIC_API_KEY: "sk-ant-fake" },
-  oauth: { CLAUDE_CODE_OAUTH_TOKEN: "sk-ant-oat01-fake" },
+  apiKey: { ANTHROPIC_API_KEY: planted.apiKey },
+  oauth: { CLAUDE_CODE_OAUTH_TOKEN: planted.oauthToken },
   none: {}
 }
 

@@ -1,13 +1,12 @@
-import { execFile } from "node:child_process"
 import { readdir } from "node:fs/promises"
-import { createRequire } from "node:module"
 import { join } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
-import { assert, describe, it } from "vitest"
+import { fileURLToPath } from "node:url"
+import { assert, beforeAll, describe, it } from "vitest"
+import { bundle } from "./bundle.js"
 import { type Script, startMessagesApi } from "./MessagesApi.js"
+import { runScript } from "./programs.js"
 import { realCli, sandboxEnvironment, sandboxHome, supportedVersions } from "./RealCli.js"
 
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 const [version] = supportedVersions
 
 export interface Example {
@@ -19,28 +18,17 @@ export interface Example {
   readonly logs?: RegExp
 }
 
-interface End {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** As a user runs it, who has no variables but those of the sandbox. */
-const run = (path: string, cwd: string, env: Readonly<Record<string, string>>): Promise<End> =>
-  new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      ["--conditions=@ccflow/source", "--import", tsx, path],
-      { cwd, env },
-      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr })
-    )
-  })
-
 /** Each program of the folder, run on the real CLI and a stand-in of the API. They are type-checked with the tests. */
 export const describeExamples = (folder: string, played: Readonly<Record<string, Example>>): void => {
   const examples = fileURLToPath(new URL(`../../${folder}/`, import.meta.url))
 
-  describe(`each program in ${folder}`, () => {
+  describe.concurrent(`each program in ${folder}`, () => {
+    let programs: string
+    beforeAll(async () => {
+      const named = Object.keys(played).map((file) => [file.replace(".ts", ""), join(folder, file)])
+      programs = await bundle(folder.replace("/", "-"), Object.fromEntries(named))
+    })
+
     it("is tested here", async () => {
       const files = (await readdir(examples)).filter((file) => file.endsWith(".ts"))
       assert.deepStrictEqual(files.sort(), Object.keys(played).sort())
@@ -53,7 +41,9 @@ export const describeExamples = (folder: string, played: Readonly<Record<string,
         await using home = await sandboxHome()
         await using api = await startMessagesApi(says)
         const env = sandboxEnvironment({ url: api.url, home: home.path, extra: { CCFLOW_CLI_PATH: cli.path } })
-        const { code, stderr, stdout } = await run(join(examples, file), home.project, env)
+        // As a user runs it, who has no variables but those of the sandbox.
+        const program = join(programs, file.replace(".ts", ".mjs"))
+        const { code, stderr, stdout } = await runScript(program, [], { env, cwd: home.project })
         const lines = stdout.trim().split("\n")
         assert.deepStrictEqual({ code, lines: lines.length }, { code: 0, lines: prints.length }, `${stderr}${stdout}`)
         assert.match(stderr, logs)

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { planted } from "./planted.js"
 
 /** A stored login, as `claude auth login` leaves it in this home. */
 export const logIn = async (home: string) => {
@@ -8,8 +9,8 @@ export const logIn = async (home: string) => {
     join(home, ".claude", ".credentials.json"),
     JSON.stringify({
       claudeAiOauth: {
-        accessToken: "sk-ant-oat01-stored",
-        refreshToken: "sk-ant-ort01-stored",
+        accessToken: planted.storedToken,
+        refreshToken: planted.refreshToken,
         expiresAt: Date.now() + 5 * 3_600_000,
         scopes: ["user:inference", "user:profile"],
         subscriptionType: "max"

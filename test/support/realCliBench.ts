@@ -8,11 +8,13 @@ import { throughLibrary } from "./throughLibrary.js"
 /** One block of tests for each version of the real CLI; a version that cannot be had is skipped, and says why. */
 export const describeRealCli = async (
   title: string,
-  tests: (cli: { readonly path: string; readonly version: string }) => void
+  tests: (cli: { readonly path: string; readonly version: string }) => void,
+  /** Waiting for the CLI takes longer than it works: where no test minds the others, some run at once. */
+  { concurrent = false } = {}
 ): Promise<void> => {
   for (const version of supportedVersions) {
     const cli = await realCli(version)
-    describe(`${title}, claude ${version}`, () => {
+    describe(`${title}, claude ${version}`, concurrent ? { concurrent } : {}, () => {
       if (cli._tag === "found") tests(cli)
       else it.skip(`all of it (skipped: ${cli.reason})`, () => {})
     })

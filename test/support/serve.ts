@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import { follow } from "./programs.js"
 
 export interface Serving extends AsyncDisposable {
   readonly url: string
@@ -19,14 +20,13 @@ export const serve = async (
     env,
     stdio: ["ignore", "ignore", "pipe"]
   })
-  let stderr = ""
-  child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+  const { stderr } = follow(child)
   const ended = once(child, "exit").then(() => undefined)
   const told = async (): Promise<string> => {
     while (true) {
-      const [, url] = /Listening on (http:\/\/\S+?)[,.]?\s/.exec(stderr) ?? []
+      const [, url] = /Listening on (http:\/\/\S+?)[,.]?\s/.exec(stderr()) ?? []
       if (url !== undefined) return url
-      if (child.exitCode !== null || await Promise.race([ended.then(() => true), pause(20)])) throw new Error(stderr)
+      if (child.exitCode !== null || await Promise.race([ended.then(() => true), pause(20)])) throw new Error(stderr())
     }
   }
   const stop = async () => {
@@ -37,7 +37,7 @@ export const serve = async (
   return {
     url: (await told()).replace(/\.$/, ""),
     child,
-    stderr: () => stderr,
+    stderr,
     stop,
     [Symbol.asyncDispose]: async () => void await stop()
   }

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { follow, type Program } from "./programs.js"
 
 const fixture = fileURLToPath(new URL("../fixtures/terminal.py", import.meta.url))
 
@@ -20,44 +21,41 @@ export interface TerminalOptions {
 
 /** A command on a terminal of its own, and whoever sits at it. */
 export class Seat implements AsyncDisposable {
-  private readonly child
-  private output = ""
+  private readonly program: Program
   private seen = 0
   readonly ended: Promise<number>
   private readonly columns: number
 
   constructor(command: ReadonlyArray<string>, { columns = 80, cwd, env = {}, rows = 24 }: TerminalOptions = {}) {
     this.columns = columns
-    this.child = spawn("python3", [fixture, String(columns), String(rows), ...command], {
+    this.program = follow(spawn("python3", [fixture, String(columns), String(rows), ...command], {
       stdio: ["pipe", "pipe", "inherit"],
       env: { PATH: process.env["PATH"], TERM: "xterm", ...env },
       ...(cwd === undefined ? {} : { cwd })
-    })
-    this.child.stdout.setEncoding("utf8").on("data", (text: string) => this.output += text)
-    this.child.stdin.on("error", () => {})
-    this.ended = new Promise((resolve) => this.child.on("close", (code) => resolve(code ?? -1)))
+    }))
+    this.ended = this.program.ended.then(({ code }) => code ?? -1)
   }
 
   /** Everything that was written, as it was written. */
   get written(): string {
-    return this.output
+    return this.program.stdout()
   }
 
   type(text: string): void {
-    this.child.stdin.write(text)
+    this.program.child.stdin?.write(text)
   }
 
   /** Waits for text that is written after what was waited for last. */
   async until(text: string, withinMs = 30_000): Promise<void> {
     const deadline = performance.now() + withinMs
     for (;;) {
-      const at = this.output.indexOf(text, this.seen)
+      const at = this.written.indexOf(text, this.seen)
       if (at >= 0) {
         this.seen = at + text.length
         return
       }
       if (performance.now() > deadline) {
-        throw new Error(`Not written: ${JSON.stringify(text)}\n${JSON.stringify(this.output.slice(this.seen))}`)
+        throw new Error(`Not written: ${JSON.stringify(text)}\n${JSON.stringify(this.written.slice(this.seen))}`)
       }
       await sleep(10)
     }
@@ -85,21 +83,21 @@ export class Seat implements AsyncDisposable {
 
   /** What whoever sits there sees, and could scroll back to. */
   get screen(): ReadonlyArray<string> {
-    return shown(this.output, this.columns)
+    return shown(this.written, this.columns)
   }
 
   /** The window is closed. */
   hangUp(): void {
-    this.child.kill("SIGUSR1")
+    this.program.child.kill("SIGUSR1")
   }
 
   terminate(): void {
-    this.child.kill("SIGTERM")
+    this.program.child.kill("SIGTERM")
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode === null) this.hangUp()
-    const late = setTimeout(() => this.child.kill("SIGKILL"), 20_000)
+    if (this.program.child.exitCode === null) this.hangUp()
+    const late = setTimeout(() => this.program.child.kill("SIGKILL"), 20_000)
     await this.ended
     clearTimeout(late)
   }

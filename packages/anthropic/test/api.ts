@@ -14,8 +14,9 @@ import {
   startMessagesApi
 } from "../../../test/support/MessagesApi.js"
 import { toEvents, toSse } from "../../../test/support/MessagesWire.js"
+import { planted } from "../../../test/support/planted.js"
 
-export const apiKey = "sk-ant-api03-only-for-tests-0123456789"
+export const { apiKey } = planted
 
 /** What a query gave before it ended, and how it ended. */
 export const collect = (prompt: Claude.Prompt, options?: Claude.ClaudeOptions) =>

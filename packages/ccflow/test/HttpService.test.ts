@@ -18,6 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { request } from "node:http"
+import { planted } from "../../../test/support/planted.js"
 import { HttpService, type HttpServiceOptions, layer } from "../src/HttpService.js"
 import { Api, type Failure } from "../src/HttpServiceApi.js"
 import { answerOf } from "../src/internal/serveErrors.js"
@@ -57,7 +58,7 @@ const serving = (
 const jsonOf = <A>(response: Response): Effect.Effect<A> => Effect.promise(() => response.json() as Promise<A>)
 const failureOf = (response: Response) =>
   Effect.map(jsonOf<Failure>(response), ({ error }) => [response.status, error.type] as const)
-const token = "a token of sixteen or more"
+const token = planted.serveToken
 
 /** By the words of the standard: lines by any of the three line ends, fields up to the first colon, events by empty lines. */
 const parsed = (text: string) =>
