@@ -134,10 +134,11 @@ export const open = (
         )
     }
 
+    const argv = redactedArgv(plan)
     const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
-      argv: redactedArgv(plan),
+      argv,
       stderrTail,
       sessionId,
       frames: parser.counts.frames

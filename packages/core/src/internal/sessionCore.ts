@@ -17,7 +17,7 @@ import type { Backlog } from "./inbox.js"
 import { Line } from "./line.js"
 import type { Live } from "./live.js"
 import type { Observers } from "./observed.js"
-import { closedError, leaving, type ProcessParts, SessionProcess } from "./sessionProcess.js"
+import { closedError, leaving, type ProcessParts, SessionProcess, stopped } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
 import { count, nothing } from "./totals.js"
 import { Turn, type TurnOutcome } from "./turn.js"
@@ -110,7 +110,7 @@ export class SessionCore {
         }
         const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, charge, this.now(), backlog)
         this.turn = turn
-        if (this.idle !== undefined) yield* Fiber.interruptFork(this.idle)
+        if (this.idle !== undefined) yield* stopped(this.idle)
         if (this.cli.live !== undefined) yield* this.cli.live.permit.busy
         yield* Effect.addFinalizer(() => {
           turn.leave()
@@ -188,7 +188,7 @@ export class SessionCore {
   private drive(turn: Turn): Effect.Effect<void> {
     turn.attempts++
     const before = this.driver
-    const stopped = this.deadlines.stop(turn)
+    const watched = this.deadlines.stop(turn)
     const write = Effect.gen(this, function*() {
       const live = yield* this.deadlines.within(turn, this.cli.ready)
       if (turn.attempts > 1 && turn.interrupted) {
@@ -211,7 +211,7 @@ export class SessionCore {
       this.inBackground(Effect.catchAll(write, (error) => this.conclude(turn, Either.left(error), []))),
       (fiber) => {
         this.driver = fiber
-        return Effect.zipRight(stopped, before === undefined ? Effect.void : Fiber.interruptFork(before))
+        return before === undefined ? watched : Effect.zipRight(watched, stopped(before))
       }
     )
   }
@@ -351,7 +351,7 @@ export class SessionCore {
         yield* this.inBackground(Effect.ensuring(this.cli.stop, Effect.sync(() => this.line.leave())))
       } else this.line.leave()
       yield* this.restLater
-      if (driver !== undefined) yield* Fiber.interruptFork(driver)
+      if (driver !== undefined) yield* stopped(driver)
     })
   }
 
@@ -374,7 +374,7 @@ export class SessionCore {
         this.spare,
         Effect.flatMap(this.inBackground(Effect.zipRight(Effect.sleep(idleTimeout), this.rest)), (fiber) => {
           this.idle = fiber
-          return idle === undefined ? Effect.void : Fiber.interruptFork(idle)
+          return idle === undefined ? Effect.void : stopped(idle)
         })
       )
     })

@@ -3,6 +3,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { sequential } from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
@@ -322,6 +323,10 @@ export class SessionProcess {
 /** @internal */
 export const closedError = (sessionId: string): SessionClosedError =>
   new SessionClosedError({ sessionId, hint: "Resume it: its conversation is kept." })
+
+/** Nobody waits for its end. Most have come to theirs by then: to interrupt one takes another fiber. @internal */
+export const stopped = (fiber: Fiber.RuntimeFiber<unknown>): Effect.Effect<void> =>
+  fiber.unsafePoll() === null ? Fiber.interruptFork(fiber) : Effect.void
 
 /** With nothing left to do the CLI was seen to leave within 45 ms. @internal */
 export const leaving: Duration.DurationInput = "5 seconds"
