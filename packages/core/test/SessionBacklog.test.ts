@@ -41,8 +41,22 @@ class Pipe {
 
   readonly of = (cli: RunningCli): RunningCli => ({
     ...cli,
-    stdout: Effect.suspend(() => this.waiting.length > 0 ? Effect.succeed(this.take()) : this.more(cli))
+    // A read takes its time, in which others have theirs.
+    stdout: Effect.zipRight(
+      Effect.yieldNow(),
+      Effect.suspend(() => this.waiting.length > 0 ? Effect.succeed(this.take()) : this.more(cli))
+    ),
+    send: (text) => this.answer(text) ? Effect.succeed(true) : cli.send(text)
   })
+
+  /** True where it answers in place of the CLI. */
+  protected answer(_: string): boolean {
+    return false
+  }
+
+  protected print(frame: unknown): void {
+    this.waiting.unshift(new TextEncoder().encode(`${JSON.stringify(frame)}\n`))
+  }
 
   private more(cli: RunningCli): RunningCli["stdout"] {
     return Effect.map(cli.stdout, (chunks) => {
@@ -61,6 +75,17 @@ class Pipe {
     }
     this.bytes += size
     return taken
+  }
+}
+
+/** A CLI that takes an interrupt at once, and has much to say before its turn has ended. */
+class Talkative extends Pipe {
+  protected override answer(text: string): boolean {
+    const [, request_id] = /"request_id":"([^"]+)","request":{"subtype":"interrupt"/.exec(text) ?? []
+    if (request_id !== undefined) {
+      this.print({ type: "control_response", response: { subtype: "success", request_id, response: {} } })
+    }
+    return request_id !== undefined
   }
 }
 
@@ -190,6 +215,15 @@ describe("a session whose reader has had all that may wait for it", { timeout: 6
       assert.deepStrictEqual(said, inOrder(24).slice(0, said.length))
       assert.isAbove(said.length, 15 * 16)
     }).pipe(Effect.provide(layerOf(endless, new Pipe(1)))))
+
+  it.scoped("hears all that the CLI still says after it has been interrupted", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      yield* stuck(session, Effect.never)
+      yield* session.interrupt
+      assert.strictEqual((yield* session.stats).turns, 1)
+      assert.deepStrictEqual(yield* processes, { started: 1, running: 1 })
+    }).pipe(Effect.provide(layerOf(flooding(30, FakeCli.result()), new Talkative(1)))))
 
   it.scoped("gets answers to what it asks", () =>
     Effect.gen(function*() {
