@@ -66,8 +66,9 @@ describe("a session manager", () => {
     const session = await manager.createSession()
     await session.sendMessage("one").result
     const found = await manager.getSession(session.id)
+    assert.isDefined(found)
     assert.strictEqual(found, await manager.getSession(session.id))
-    assert.strictEqual(found?.stats.turns, 1)
+    assert.strictEqual(found.stats.turns, 1)
     await found.sendMessage("two").result
     assert.strictEqual(session.stats.turns, 2)
     assert.isUndefined(await manager.getSession("unknown"))

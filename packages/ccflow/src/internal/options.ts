@@ -28,7 +28,7 @@ export const asking = {
   json: Options.boolean("json").pipe(Options.withDescription("Print every message as one line of JSON."))
 }
 
-/** @internal */
+/** */
 export const askingKnown: Known = knownOf(Options.getUsage(Options.all(asking)))
 
 /** As they were parsed. @internal */

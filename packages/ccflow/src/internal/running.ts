@@ -14,7 +14,7 @@ export const running =
       (args) => Command.run(command, { name, version })([...program, ...args])
     )
 
-/** The options of a command, as it says itself. @internal */
+/** The options of a command, as it says itself. */
 export const knownOf = (usage: Usage): Known => {
   switch (usage._tag) {
     case "Named": {
