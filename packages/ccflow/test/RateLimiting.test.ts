@@ -5,13 +5,10 @@ import {
   SlidingWindowRateLimiter,
   TokenBucketRateLimiter
 } from "ccflow"
-import { build } from "esbuild"
-import { spawnSync } from "node:child_process"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
+import { bundle } from "../../../test/support/bundle.js"
+import { runScript } from "../../../test/support/programs.js"
 
 const thrown = (f: () => unknown): unknown => {
   try {
@@ -113,27 +110,11 @@ it("what is no limit is refused where it is made", () => {
 })
 
 it("a program that waits is kept alive, and one that waits for nothing ends", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "ccflow-limiter-"))
-  try {
-    await build({
-      entryPoints: [fileURLToPath(new URL("fixtures/limiter.ts", import.meta.url))],
-      outdir: folder,
-      outExtension: { ".js": ".mjs" },
-      bundle: true,
-      splitting: true,
-      format: "esm",
-      platform: "node",
-      conditions: ["@ccflow/source"],
-      external: ["better-sqlite3"],
-      banner: { js: "import{createRequire}from\"node:module\";const require=createRequire(import.meta.url);" }
-    })
-    const ended = spawnSync(process.execPath, [join(folder, "limiter.mjs")], { encoding: "utf8", timeout: 20_000 })
-    assert.deepStrictEqual(
-      [ended.status, ended.stdout],
-      [0, JSON.stringify([true, false, true, "through"])],
-      ended.stderr
-    )
-  } finally {
-    await rm(folder, { recursive: true })
-  }
+  const program = await bundle("limiter", { limiter: "packages/ccflow/test/fixtures/limiter.ts" })
+  const ended = await runScript(join(program, "limiter.mjs"), [], { env: process.env, timeout: 20_000 })
+  assert.deepStrictEqual(
+    [ended.code, ended.stdout],
+    [0, JSON.stringify([true, false, true, "through"])],
+    ended.stderr
+  )
 }, 60_000)

@@ -1,35 +1,15 @@
 import type { ClientConfig } from "ccflow"
-import { build } from "esbuild"
 import { type ChildProcess, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
-import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { bundle, fakeClaude } from "../../../test/support/bundle.js"
+import { follow } from "../../../test/support/programs.js"
 
-/** The program in few files: it starts at once. */
-let script: string
-beforeAll(async () => {
-  const outdir = await mkdtemp(join(tmpdir(), "ccflow-host-"))
-  await build({
-    entryPoints: [fileURLToPath(new URL("fixtures/host.ts", import.meta.url))],
-    outdir,
-    outExtension: { ".js": ".mjs" },
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    conditions: ["@ccflow/source"],
-    external: ["better-sqlite3"],
-    banner: { js: "import{createRequire}from\"node:module\";const require=createRequire(import.meta.url);" }
-  })
-  script = join(outdir, "host.mjs")
-}, 60_000)
-afterAll(() => rm(dirname(script), { recursive: true }))
-
-const fakeClaude = fileURLToPath(new URL("../../testing/bin/fake-claude.mjs", import.meta.url))
+const script = join(await bundle("ccflow-host", { host: "packages/ccflow/test/fixtures/host.ts" }), "host.mjs")
 
 /** Each CLI leaves a file here that is named after its process. */
 let folder: string
@@ -63,16 +43,10 @@ const start = (what: string, cli: object = {}, config: ClientConfig = {}): Child
 }
 
 const endOf = async (host: ChildProcess) => {
-  let stdout = ""
-  let stderr = ""
-  host.stdout?.on("data", (chunk) => stdout += String(chunk))
-  host.stderr?.on("data", (chunk) => stderr += String(chunk))
   const timer = setTimeout(() => host.kill("SIGKILL"), 25_000)
-  const code = await new Promise<number | string | null>((resolve) => {
-    host.on("close", (code, signal) => resolve(code ?? signal))
-  })
+  const { code, signal, stderr, stdout } = await follow(host).ended
   clearTimeout(timer)
-  return { code, stdout, stderr, left: (await clis()).filter(lives) }
+  return { code: code ?? signal, stdout, stderr, left: (await clis()).filter(lives) }
 }
 
 const gone = async (pids: ReadonlyArray<number>) => {
