@@ -54,6 +54,9 @@ type Next = IteratorResult<Message, undefined>
 
 const done: Next = { done: true, value: undefined }
 
+/** Messages that are read after the answer before somebody asks for them. */
+const heldAtLast = 1024
+
 /** A call of `next()` that has no message yet. */
 interface Waiting {
   readonly resolve: (next: Next) => void
@@ -172,13 +175,18 @@ class QueryHandle<Output> implements Query<Output> {
         if (message._tag === "Result" && message.origin === undefined) this.found = message as ResultOf<Output>
       }
     }
-    this.batch = batch
+    this.batch = this.at < this.batch.length ? [...this.batch.slice(this.at), ...batch] : batch
     this.at = 0
-    while (this.at < batch.length && this.waiting.length > 0) {
-      this.waiting.shift()!.resolve({ done: false, value: batch[this.at++]! })
+    while (this.at < this.batch.length && this.waiting.length > 0) {
+      this.waiting.shift()!.resolve({ done: false, value: this.batch[this.at++]! })
     }
-    if (this.passing) this.at = batch.length
-    if (this.passing || this.waiting.length > 0) this.more()
+    if (this.passing) this.at = this.batch.length
+    if (this.passing || this.waiting.length > 0 || this.readsOn) this.more()
+  }
+
+  /** After the answer its end is near, and whoever has seen it may wait for `result` and ask for nothing more. */
+  private get readsOn(): boolean {
+    return this.found !== undefined && this.batch.length - this.at < heldAtLast
   }
 
   private conclude(cause: Cause.Cause<ClaudeError | Option.Option<ClaudeError>>): void {

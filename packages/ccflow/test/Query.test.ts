@@ -55,6 +55,17 @@ describe("a query", () => {
     assert.strictEqual((await clientOf([FakeCli.answer("4")]).query("2+2?").result).result, "4")
   })
 
+  it("gives its result within the loop, once the answer has been seen, and then what came after it", async () => {
+    const after = FakeCli.emit({ type: "system", subtype: "status", status: "idle" })
+    const query = clientOf([[...FakeCli.answer("4"), after]]).query("2+2?")
+    const seen: Array<string> = []
+    for await (const message of query) {
+      seen.push(message._tag)
+      if (message._tag === "Result") assert.strictEqual((await query.result).result, "4")
+    }
+    assert.deepStrictEqual(seen, [...wholeTurn, "Status"])
+  })
+
   it("starts nothing before it is looked at", async () => {
     let started = 0
     const client = clientOf(() => {
