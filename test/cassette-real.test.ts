@@ -19,6 +19,7 @@ import { dirname, join } from "node:path"
 import { assert, it } from "vitest"
 import { cassetteProgram } from "./support/cassetteProgram.js"
 import * as Api from "./support/MessagesApi.js"
+import { mark } from "./support/planted.js"
 import { type SandboxHome, sandboxHome } from "./support/RealCli.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { sandboxedOptions } from "./support/throughLibrary.js"
@@ -156,7 +157,7 @@ await describeRealCli("a cassette", (cli) => {
     assert.deepStrictEqual(plain(home, played[0].told), plain(home, recorded.told))
 
     const text = await readFile(file, "utf8")
-    for (const trace of [home.path, "ccflow-home-", "sk-ant-fake", homedir(), hostname()]) {
+    for (const trace of [home.path, "ccflow-home-", mark, homedir(), hostname()]) {
       assert.notMatch(text, new RegExp(`(?<!\\w)${trace}(?![\\w-])`))
     }
     assert.include(text.split("\n")[0], `"claude":"${cli.version}"`)
