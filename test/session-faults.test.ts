@@ -202,11 +202,13 @@ describe("a session whose CLI misbehaves", () => {
 })
 
 describe("many sessions at once", () => {
+  const nextTurn = Effect.promise(() => new Promise((go) => setImmediate(go)))
   const resources = () => process.getActiveResourcesInfo().filter((name) => /Process|Pipe/.test(name)).length
   const listeners = () => process.eventNames().map((name) => `${String(name)} ${process.listenerCount(name)}`).sort()
 
   it("mix nothing up, and leave no process, listener or handle; turns leave no memory", () =>
     Effect.gen(function*() {
+      yield* nextTurn
       const before = { resources: resources(), listeners: listeners() }
       const held: Array<number> = []
       yield* Effect.promise(() =>
@@ -241,6 +243,7 @@ describe("many sessions at once", () => {
       const grown = held.slice(2).map((bytes, index) => bytes - held[index + 1]!)
       assert.isBelow(Math.min(...grown), 50_000, held.join(" "))
       yield* soon("everything is let go of", () => resources() <= before.resources)
+      yield* nextTurn
       assert.deepStrictEqual(listeners(), before.listeners)
     }).pipe(Effect.runPromise), 120_000)
 })

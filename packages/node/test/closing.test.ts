@@ -11,6 +11,7 @@ import {
   layer,
   listeners,
   lives,
+  nextTurn,
   open,
   opened,
   pidIn,
@@ -179,12 +180,14 @@ describe("closing the scope of a process", () => {
 
   it.scopedLive("leaves no listener of the host behind, and has one while processes live", () =>
     Effect.gen(function*() {
+      yield* nextTurn
       const before = listeners()
       const command = yield* shell(`trap 'exit 0' INT; echo ready; ${loop}`)
       yield* Effect.scoped(Effect.gen(function*() {
         for (let count = 0; count < 12; count++) yield* open(command)
         assert.deepStrictEqual(listeners(), before.map((count) => count + 1))
       }))
+      yield* nextTurn
       assert.deepStrictEqual(listeners(), before)
     }).pipe(Effect.provide(layer)))
 })

@@ -16,6 +16,7 @@ import {
   linux,
   listeners,
   lives,
+  nextTurn,
   onlyLinux,
   open,
   opened,
@@ -41,8 +42,6 @@ afterAll(() => {
 })
 
 const secretFolders = () => readdirSync(ownTmpdir).filter((name) => !name.startsWith("ccflow-test-"))
-
-const nextTurn = Effect.promise(() => new Promise((go) => setImmediate(go)))
 
 const files: Invocation["files"] = [
   { flag: "--mcp-config", content: "{\"secret\":\"one\"}" },
@@ -79,6 +78,7 @@ describe("200 processes, one after the other", () => {
         const [before, bytes, held] = [state(), buffered(), handles()]
         const pids: Array<number> = []
         for (let turn = 0; turn < 200; turn++) pids.push(yield* cycle(command, turn % 4))
+        yield* nextTurn
         assert.deepStrictEqual(state(), before)
         yield* eventually("all handles are closed", () => handles() === held)
         assert.deepStrictEqual(pids.filter(lives), [])
@@ -109,6 +109,7 @@ describe("opening that is interrupted", () => {
         for (let turn = 0; turn < Math.min(moment, 20); turn++) yield* nextTurn
         if (moment > 20) yield* Effect.sleep(2 ** ((moment - 20) / 2.5))
         yield* Fiber.interrupt(fiber)
+        yield* nextTurn
         assert.deepStrictEqual([listeners(), secretFolders()], before.slice(1))
       }
       assert.isAbove(reached, 0)

@@ -2,10 +2,22 @@ import type { Invocation } from "@ccflow/core/CliProcess"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { descriptors, executable, folder, layer, linux, listeners, onlyLinux, open, readAll, shell } from "./support.js"
+import {
+  descriptors,
+  executable,
+  folder,
+  layer,
+  linux,
+  listeners,
+  nextTurn,
+  onlyLinux,
+  open,
+  readAll,
+  shell
+} from "./support.js"
 
 const refusal = (command: string, more?: Partial<Invocation>) =>
   Effect.map(Effect.flip(Effect.scoped(open(command, more))), (error) => ({
@@ -154,6 +166,7 @@ describe("a command that cannot be started", () => {
       ]
       const all = Effect.forEach(ways, ([command, more]) => refusal(command, more))
       yield* all
+      yield* nextTurn
       const before = [descriptors(), listeners()]
       for (let turn = 0; turn < 20; turn++) yield* all
       yield* Effect.sleep(10)
@@ -193,6 +206,20 @@ describe("a command that can be started", () => {
   it.scopedLive("is found without any PATH where the operating system looks", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* output("echo", { args: ["found"], env: { PATH: undefined } }), "found")
+    }).pipe(Effect.provide(layer)))
+
+  it.scopedLive("is looked at anew when it is no longer what it was", () =>
+    Effect.gen(function*() {
+      const program = join(yield* folder, "claude")
+      copyFileSync("/bin/echo", program)
+      assert.strictEqual(yield* output(program, { args: ["one"] }), "one")
+      assert.strictEqual(yield* output(program, { args: ["two"] }), "two")
+      chmodSync(program, 0o644)
+      yield* refusedWith("NotExecutable", "EACCES", program)
+      chmodSync(program, 0o755)
+      assert.strictEqual(yield* output(program, { args: ["three"] }), "three")
+      writeFileSync(program, "echo four")
+      yield* refusedWith("BadFormat", "ENOEXEC", program)
     }).pipe(Effect.provide(layer)))
 
   it.scopedLive("may be a link, a program, a script of a script, or have blanks in its name", () =>

@@ -132,6 +132,9 @@ export const buffered = (): number => {
   return process.memoryUsage().arrayBuffers
 }
 
+/** Then what can wait for it has been done. */
+export const nextTurn = Effect.promise(() => new Promise((go) => setImmediate(go)))
+
 export const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 export const listeners = () => [...signals, "exit" as const].map((name) => process.listenerCount(name))

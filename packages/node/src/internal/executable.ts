@@ -63,10 +63,17 @@ const refusalOf = (file: string, cwd: string, depth: number): Refusal | undefine
   if (stats.isDirectory()) {
     return { reason: "IsDirectory", code: "EACCES", hint: "Name the executable inside it." }
   }
+  const state = `${stats.dev} ${stats.ino} ${stats.size} ${stats.ctimeMs}`
+  if (programs.get(file) === state) return undefined
   if (!isExecutable(file)) return { reason: "NotExecutable", code: "EACCES", hint: "Make it executable: chmod +x." }
   const head = headOf(file)
   // What cannot be read can only be a program: a shell could not read it either.
-  if (head === undefined || isProgram(head)) return undefined
+  if (head === undefined) return undefined
+  if (isProgram(head)) {
+    if (programs.size === mostPrograms) programs.clear()
+    programs.set(file, state)
+    return undefined
+  }
   const interpreter = interpreterOf(head)
   if (interpreter === undefined) {
     return badFormat("It is neither a program for this machine nor a script that begins with #! and an interpreter.")
@@ -78,6 +85,10 @@ const refusalOf = (file: string, cwd: string, depth: number): Refusal | undefine
     ? badFormat(`The interpreter that its first line names is missing: ${name}.`, found.code)
     : badFormat(`The interpreter that its first line names cannot run: ${name}.`, found.code)
 }
+
+/** What was seen to be a program, and the state of its file by then: it is mostly the same one that is started. */
+const programs = new Map<string, string>()
+const mostPrograms = 64
 
 /** `undefined` for whatever cannot be looked at, such as a name that holds NUL or is too long. */
 const statOf = (path: string): Stats | undefined => {

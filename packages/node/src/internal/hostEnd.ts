@@ -30,22 +30,27 @@ const leaveAtExitMs = process.platform === "linux" ? leaveMs : 300
 /** Listeners for each signal, of every copy of this module in the process. */
 const listening = globalValue("@ccflow/node/hostEnd/listening", () => ({ count: 0 }))
 
+let attached = false
 let ending = false
 
 export const admit = (guest: Guest): void => {
   guests.add(guest)
-  if (guests.size > 1) return
+  if (attached) return
+  attached = true
   listening.count++
   process.on("exit", onExit)
   // First, so that a listener that takes itself off when it is called is still counted.
   for (const name of signals) process.prependListener(name, onSignal)
 }
 
+/** Who starts one process after another listens all the time: each change of it costs a dozen system calls. */
 export const release = (guest: Guest): void => {
-  if (guests.delete(guest) && guests.size === 0) detach()
+  if (guests.delete(guest) && guests.size === 0) setImmediate(() => guests.size === 0 ? detach() : undefined)
 }
 
 const detach = (): void => {
+  if (!attached) return
+  attached = false
   listening.count--
   process.off("exit", onExit)
   for (const name of signals) process.off(name, onSignal)
@@ -91,7 +96,7 @@ const onSignal = (name: NodeJS.Signals): void => {
   const check = () => {
     if (!over()) return void setTimeout(check, 10)
     removeAll()
-    if (guests.size > 0) detach()
+    detach()
     guests.clear()
     process.kill(process.pid, name)
   }
