@@ -2,7 +2,6 @@
  * Refuses calls for a while when those before them have failed: a CLI or an API that is down is not asked again and again.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -100,7 +99,8 @@ export const make = (
     const circuits = new Circuits({ failureThreshold, successThreshold, resetMs: Duration.toMillis(resetTimeout) })
     const changes = yield* Effect.acquireRelease(PubSub.sliding<Change>(1024), PubSub.shutdown)
 
-    const now = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
+    const now = <A, E>(f: (now: number) => Effect.Effect<A, E>) =>
+      Effect.clockWith((clock) => f(clock.unsafeCurrentTimeMillis()))
     const events = yield* Events.current
     const tell = (change: Change | undefined) => {
       if (change === undefined) return Effect.void
@@ -109,8 +109,9 @@ export const make = (
     }
 
     const admit = (key: string): Effect.Effect<Ticket, CircuitBreakerError> =>
-      Effect.flatMap(now((now) => circuits.admit(key, now)), (admitted) =>
-        "retryAfter" in admitted
+      now((now) => {
+        const admitted = circuits.admit(key, now)
+        return "retryAfter" in admitted
           ? Effect.fail(
             new CircuitBreakerError({
               key,
@@ -119,20 +120,22 @@ export const make = (
                 "The calls before it have failed: see their errors. It lets a call through by itself when its time has come."
             })
           )
-          : Effect.as(tell(admitted.change), admitted.ticket))
+          : Effect.as(tell(admitted.change), admitted.ticket)
+      })
 
     const end = (ticket: Ticket, verdict: Verdict): Effect.Effect<unknown> =>
-      Effect.flatMap(now((now) => circuits.end(ticket, verdict, now)), tell)
+      ticket.ended ? Effect.void : now((now) => tell(circuits.end(ticket, verdict, now)))
 
     const verdictOf = (error: ClaudeError): Verdict => counts(error) ? "failed" : "neither"
 
     /** Whoever leaves early gives its place back when nothing of the run is left. */
     const guarded = (key: string, open: Open): Open =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.zip(admit(key), Effect.scope), ([ticket, scope]) =>
-          Scope.addFinalizer(scope, end(ticket, "neither")).pipe(
-            Effect.zipRight(Effect.tapError(restore(open), (error) =>
-              end(ticket, verdictOf(error)))),
+        Effect.flatMap(admit(key), (ticket) =>
+          Effect.scopeWith((scope) =>
+            Scope.addFinalizer(scope, Effect.suspend(() => end(ticket, "neither")))
+          ).pipe(
+            Effect.zipRight(Effect.tapError(restore(open), (error) => end(ticket, verdictOf(error)))),
             Effect.map((pull) =>
               Effect.tapError(pull, (ended) => end(ticket, Option.isSome(ended) ? verdictOf(ended.value) : "succeeded"))
             )
@@ -140,8 +143,7 @@ export const make = (
       )
 
     return {
-      around: ({ target }) =>
-        around((open) => guarded(keyOf(target), open)),
+      around: ({ target }) => around((open) => guarded(keyOf(target), open)),
       protect: (key, effect, counts = () => true) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(admit(key), (ticket) =>
@@ -155,11 +157,11 @@ export const make = (
               )))
         ),
       keyOf,
-      state: (key) => now((now) => circuits.state(key, now)),
-      states: now((now) => circuits.states(now)),
+      state: (key) => now((now) => Effect.succeed(circuits.state(key, now))),
+      states: now((now) => Effect.succeed(circuits.states(now))),
       changes: Stream.fromPubSub(changes),
       stats: Effect.sync(() => ({ ...circuits.stats })),
-      reset: (key) => Effect.asVoid(Effect.flatMap(now((now) => circuits.reset(key, now)), tell))
+      reset: (key) => Effect.asVoid(now((now) => tell(circuits.reset(key, now))))
     }
   })
 

@@ -97,33 +97,35 @@ export const make = (
   Effect.gen(function*() {
     const defaultWait = yield* millisOf(options.maxWait ?? "5 minutes")
     const gate = yield* UsageGate.make(yield* UsageLimitStore, yield* Events.current)
-    const maxWait = Effect.flatMap(
-      CurrentMaxWait,
-      (current) => current === undefined ? Effect.succeed(defaultWait) : millisOf(current)
-    )
 
     const guarded = (call: Policy.Call) => (open: Open): Open =>
-      Effect.flatMap(Effect.zip(maxWait, Effect.scope), ([patience, scope]) => {
-        const ticket = new Ticket(call.target, call.id)
-        let waited = false
-        /** Only who has waited can be the one that finds out for others, and must tell them when it is over. */
-        const admit = Effect.suspend(() => {
-          const told = waited ? Effect.void : Scope.addFinalizer(scope, Effect.suspend(() => gate.end(ticket)))
-          waited = true
-          return Effect.zipRight(told, call.wait(gate.admit(ticket, patience)))
-        })
-        const begin = Effect.map(open, (pull) => gate.watched(ticket, pull))
-        const attempt: Open = Effect.suspend(() =>
-          ticket.take() ? begin : Effect.flatMap(
-            gate.unhindered(ticket),
-            (yes) => yes ? begin : Effect.zipRight(admit, attempt)
-          )
-        )
-        return reopening(attempt, (error) =>
-          error._tag === "UsageLimitError"
-            ? Effect.map(gate.waits(ticket, patience), (waits) => waits ? admit : undefined)
-            : Effect.succeed(undefined))
+      Effect.contextWithEffect((context: Context.Context<Scope.Scope>) => {
+        const current = Context.get(context, CurrentMaxWait)
+        const wait = current === undefined ? Effect.succeed(defaultWait) : millisOf(current)
+        return Effect.flatMap(wait, (patience) => patiently(call, open, patience, Context.get(context, Scope.Scope)))
       })
+
+    const patiently = (call: Policy.Call, open: Open, patience: number, scope: Scope.Scope): Open => {
+      const ticket = new Ticket(call.target, call.id)
+      let waited = false
+      /** Only who has waited can be the one that finds out for others, and must tell them when it is over. */
+      const admit = Effect.suspend(() => {
+        const told = waited ? Effect.void : Scope.addFinalizer(scope, Effect.suspend(() => gate.end(ticket)))
+        waited = true
+        return Effect.zipRight(told, call.wait(gate.admit(ticket, patience)))
+      })
+      const begin = Effect.map(open, (pull) => gate.watched(ticket, pull))
+      const attempt: Open = Effect.suspend(() =>
+        ticket.take() ? begin : Effect.flatMap(
+          gate.unhindered(ticket),
+          (yes) => yes ? begin : Effect.zipRight(admit, attempt)
+        )
+      )
+      return reopening(attempt, (error) =>
+        error._tag === "UsageLimitError"
+          ? Effect.map(gate.waits(ticket, patience), (waits) => waits ? admit : undefined)
+          : Effect.succeed(undefined))
+    }
 
     return {
       around: (call) => around(guarded(call)),

@@ -1,7 +1,8 @@
+import { Claude } from "@ccflow/core/Claude"
 import * as Deadline from "@ccflow/core/Deadline"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Deferred, Effect, Fiber, Stream, TestClock } from "effect"
+import { Chunk, type Clock, Deferred, type Duration, Effect, Fiber, Stream, TestClock } from "effect"
 import { asking, deaf, endsAfter, errorOf, layerOf, nothingRuns, pausing, slowly, unheard } from "./deadlines.js"
 import { settle } from "./sessions.js"
 
@@ -106,4 +107,31 @@ describe("a query whose time is up", () => {
       ...Array.from({ length: 3000 }, (_, index) => FakeCli.text(`${index}`)),
       FakeCli.hang
     ]]))))
+})
+
+describe("a query that is over", () => {
+  const turn = [FakeCli.init(), FakeCli.text("a"), FakeCli.result({ result: "a" })]
+
+  it.scoped("waits for nothing more, whether it was read to its end or left", () =>
+    Effect.gen(function*() {
+      const { query } = yield* Claude
+      const clock = yield* Effect.clock
+      let waits = 0
+      const counting: Clock.Clock = Object.assign(Object.create(clock), {
+        sleep: (duration: Duration.Duration) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => waits++),
+            () => clock.sleep(duration),
+            () => Effect.sync(() => waits--)
+          )
+      })
+      const most: Array<number> = []
+      const see = Effect.map(settle, () => most.push(waits))
+      yield* Effect.zipRight(Stream.runDrain(query("x")), see).pipe(Effect.withClock(counting))
+      yield* Stream.runForEach(Stream.take(query("x"), 1), () => see).pipe(
+        Effect.zipRight(see),
+        Effect.withClock(counting)
+      )
+      assert.deepStrictEqual(most, [0, 1, 0])
+    }).pipe(Effect.provide(layerOf([turn, [...turn, FakeCli.hang]]))))
 })

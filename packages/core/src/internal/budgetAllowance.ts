@@ -1,5 +1,4 @@
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Message } from "../Message.js"
 import type { Parser } from "../MessageParser.js"
@@ -18,13 +17,12 @@ export class CurrentAllowance extends Context.Reference<CurrentAllowance>()("@cc
 }) {}
 
 /** The options of a run that the CLI itself is to end when that is spent, or what was asked for. @internal */
-export const limited = (options: QueryOptions): Effect.Effect<QueryOptions> =>
-  Effect.map(CurrentAllowance, (allowance) => {
-    const { maxBudgetUsd = Infinity } = options
-    return allowance === undefined || allowance.usd >= maxBudgetUsd
-      ? options
-      : { ...options, maxBudgetUsd: written(allowance.usd) }
-  })
+export const limited = (options: QueryOptions, allowance: Allowance | undefined): QueryOptions => {
+  const { maxBudgetUsd = Infinity } = options
+  return allowance === undefined || allowance.usd >= maxBudgetUsd
+    ? options
+    : { ...options, maxBudgetUsd: written(allowance.usd) }
+}
 
 // ---------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { type QueryOptions, redactArgs, toInitialize, toInvocation } from "../AgentOptions.js"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CliProcess, Invocation, RunningCli } from "../CliProcess.js"
@@ -54,11 +54,11 @@ export const connect = (
     const begun = yield* ProcessEvents.make(books.events)
     const cli = yield* cliProcess.open({ ...invocation, env: yield* Spans.environment(invocation.env) })
     yield* permit.until(cli.exit)
-    const clock = yield* Effect.clock
     const own = begun(yield* messageParser.make)
     const parser = yield* Spans.timed(own)
+    const clock = yield* Effect.clock
     const account = new Account(books, () => clock.unsafeCurrentTimeMillis())
-    yield* Effect.addFinalizer(() => account.close(own.unfinished?.()))
+    yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => account.close(own.unfinished?.())))
     return { cli, parser, plan, account, permit, initialized: undefined }
   })
 

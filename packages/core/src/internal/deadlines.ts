@@ -1,7 +1,8 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import { type ClaudeError, CliTimeoutError } from "../ClaudeError.js"
 import type { Limits } from "../Deadline.js"
 import type { Seen } from "./seen.js"
@@ -139,19 +140,19 @@ export class Watch {
     const mine = ++this.looker
     this.lookAt = -Infinity
     // It may be started where nothing is interrupted, and must not keep a scope from closing.
-    return Effect.flatMap(this.parts.fork(Effect.interruptible(this.looking(mine))), (fiber) => {
+    return Effect.map(this.parts.fork(Effect.interruptible(this.looking(mine))), (fiber) => {
       this.fiber = fiber
-      return before === undefined ? Effect.void : Fiber.interruptFork(before)
+      before?.unsafeInterruptAsFork(FiberId.none)
     })
   })
 
   /** For good. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+  readonly stop: Effect.Effect<void> = Effect.sync(() => {
     const { fiber } = this
     this.looker++
     this.lookAt = -Infinity
     this.fiber = undefined
-    return fiber === undefined ? Effect.void : Fiber.interruptFork(fiber)
+    fiber?.unsafeInterruptAsFork(FiberId.none)
   })
 
   private looking(mine: number): Effect.Effect<void> {

@@ -1,11 +1,12 @@
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
 import type { ClaudeError, RunFacts } from "../ClaudeError.js"
@@ -52,18 +53,20 @@ export const open = (
   { charge, connect, deadline, host, interruptWhen, options, prompt, wait }: RunParts
 ): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
   Effect.gen(function*() {
+    const context = yield* Effect.context<Scope.Scope>()
+    const scope = Context.get(context, Scope.Scope)
+    const allowance = Context.get(context, Allowance.CurrentAllowance)
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const seen = new Seen(options)
     const pace = new Deadlines.Pace(now(), seen)
     const limits = deadline.limits(options)
     const { account, cli, initialized, parser, plan } = yield* Deadlines.within(
-      Effect.flatMap(Allowance.limited(options), (limited) => connect(planOf(limited, host), wait)),
+      connect(planOf(Allowance.limited(options, allowance), host), wait),
       limits.total,
       () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
     ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
     account.charge(charge)
-    const allowance = yield* Allowance.CurrentAllowance
     pace.heardAt = now()
     pace.begun = parser.counts.frames > 0
     pace.ours = () => asking > 0 || full
@@ -85,7 +88,6 @@ export const open = (
         )
       })
     const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
-    const scope = yield* Effect.scope
     const backlog = new Backlog(mostHeld)
     const inbox = new Inbox<Message, ClaudeError>(backlog)
     // A program that is asked must be heard, even when it is slow to take messages.
@@ -112,16 +114,13 @@ export const open = (
         costUsd: seen.costUsd
       })
 
-    /** A fiber of the run. What kills it is told to the consumer, who would else wait for ever. */
-    const fork = (effect: Effect.Effect<void>) =>
-      effect.pipe(
-        Effect.tapErrorCause((cause) =>
-          Effect.sync(() => {
-            if (!Cause.isInterruptedOnly(cause)) inbox.end(Effect.die(Cause.squash(cause)))
-          })
-        ),
-        Effect.forkIn(scope)
-      )
+    /** What kills a fiber of the run is told to the consumer, who would else wait for ever. */
+    const telling = (effect: Effect.Effect<void>) =>
+      Effect.tapErrorCause(effect, (cause) =>
+        Effect.sync(() => {
+          if (!Cause.isInterruptedOnly(cause)) inbox.end(Effect.die(Cause.squash(cause)))
+        }))
+    const fork = (effect: Effect.Effect<void>) => Effect.forkIn(telling(effect), scope)
 
     /** How the run ends, once. A failure after its time was up is that its time was up. */
     const end = (failure: ClaudeError | undefined): Effect.Effect<void> =>
@@ -226,11 +225,13 @@ export const open = (
       clock,
       due: () => Deadlines.next(limits, pace),
       expire,
-      fork,
+      // Nobody need wait until it has stopped.
+      fork: (effect) => Effect.forkDaemon(telling(effect)),
       firstLook: Deadlines.leavingTime
     })
     const lookAgain = Effect.suspend(() => watch.late ? watch.start : Effect.void)
 
+    yield* Scope.addFinalizer(scope, watch.stop)
     yield* fork(read)
     if (!asksAtOnce) yield* fork(Effect.catchAll(ask, end))
     yield* watch.start

@@ -28,11 +28,14 @@ export interface Streamed<R> extends Stream.Stream<Message, ClaudeError, R> {
  * half of what it costs besides the process would be this.
  */
 export const streamed = <R>(open: Open<R>): Streamed<R> => {
-  const channel = Channel.flatMap(Channel.fromEffect(Scope.make()), (scope) =>
-    Channel.ensuringWith(
-      Channel.flatMap(Channel.fromEffect(Scope.extend(open, scope)), messages),
-      (exit) => Scope.close(scope, exit)
-    ))
+  // Most are only put around one another, and read without a channel.
+  const channel = Channel.suspend(() =>
+    Channel.flatMap(Channel.fromEffect(Scope.make()), (scope) =>
+      Channel.ensuringWith(
+        Channel.flatMap(Channel.fromEffect(Scope.extend(open, scope)), messages),
+        (exit) => Scope.close(scope, exit)
+      ))
+  )
   return Object.assign(Stream.fromChannel(channel), { [opener]: open })
 }
 

@@ -65,10 +65,11 @@ export class UsageGate {
 
   /** Nothing is in the way of this call, and nobody is before it: then it need not wait even for a moment. */
   unhindered(ticket: Ticket): Effect.Effect<boolean> {
-    return Effect.map(Clock.currentTimeMillis, (now) => {
-      if (!this.lines.empty || this.known.closing(ticket.target, now) !== undefined) return false
+    return Effect.clockWith((clock) => {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (!this.lines.empty || this.known.closing(ticket.target, now) !== undefined) return Effect.succeed(false)
       ticket.askedAt = now
-      return true
+      return Effect.succeed(true)
     })
   }
 
