@@ -109,7 +109,7 @@ static void put_turn(void) {
            "\"text\":\"ok\"}],\"stop_reason\":null,\"stop_sequence\":null," USAGE "\"output_tokens\":1}},"
            "\"parent_tool_use_id\":null,");
   put_ids();
-  puts_out("}\n{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"allowed\",\"resetsAt\":1795352053,"
+  puts_out("}\n{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"allowed\",\"resetsAt\":4102444800,"
            "\"rateLimitType\":\"five_hour\",\"isUsingOverage\":false},");
   put_ids();
   puts_out("}\n");

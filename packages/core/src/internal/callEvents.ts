@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CallOutcome, EventsService } from "../Events.js"
@@ -22,10 +23,6 @@ const told = (events: EventsService, call: ObservedCall, open: Open): Open =>
     const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
     const span = Option.getOrUndefined(Context.getOption(fiber.currentContext, Tracer.ParentSpan))
     const telling = new CallTelling(events, call, () => clock.unsafeCurrentTimeMillis())
-    const begin = Effect.sync(() => {
-      KnownCalls.remember(call.id, { traceId: span?.traceId, sessionId: () => telling.sessionId })
-      telling.begin()
-    })
     const failed = <E extends ClaudeError | End>(cause: Cause.Cause<E>) => {
       telling.failed(cause)
       return Effect.failCause(cause)
@@ -35,8 +32,13 @@ const told = (events: EventsService, call: ObservedCall, open: Open): Open =>
       telling.left()
       KnownCalls.forget(call.id)
     })
+    const begun = Effect.scopeWith((scope) => {
+      KnownCalls.remember(call.id, { traceId: span?.traceId, sessionId: () => telling.sessionId })
+      telling.begin()
+      return Scope.addFinalizer(scope, left)
+    })
     return Effect.zipRight(
-      Effect.acquireRelease(begin, () => left),
+      Effect.uninterruptible(begun),
       Effect.matchCauseEffect(open, {
         onFailure: failed,
         onSuccess: (pull) =>

@@ -15,7 +15,9 @@ export type Begun = (parser: Parser) => Parser
  * @internal
  */
 export const make = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope> =>
-  Effect.suspend(() => events.silent() ? Effect.succeed(silently) : telling(events))
+  Effect.suspend(() =>
+    events.silent("ProcessStarted") && events.silent("ProcessEnded") ? Effect.succeed(silently) : telling(events)
+  )
 
 // ---------------------------------------------------------------------------
 
