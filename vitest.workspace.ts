@@ -9,7 +9,14 @@ const project = (name: string, root: string, test: TestProjectInlineConfiguratio
   defineProject({
     root: here(root),
     ssr: { resolve: { conditions: ["@ccflow/source", "module", "node", "development|production"] } },
-    test: { name, include: ["test/**/*.test.ts"], setupFiles: here("test/support/keepRemoved.ts"), ...test }
+    // A property takes some seconds where others run beside it.
+    test: {
+      name,
+      testTimeout: 20_000,
+      include: ["test/**/*.test.ts"],
+      setupFiles: here("test/support/keepRemoved.ts"),
+      ...test
+    }
   })
 
 /** Whole-system suites start real processes; of the tests of a file that may run at once, these many do. */

@@ -259,7 +259,7 @@ describe("a conversation that is kept", () => {
 
 describe("version 2.1.197", () => {
   it("tells no lifecycle, no attribution, no capabilities; an interrupt is only acknowledged", async () => {
-    const script = { version: "2.1.197", turns: [[{ init: {} }, { text: "abcdef", deltas: 2, deltaDelay: 40 }]] }
+    const script = { version: "2.1.197", turns: [[{ init: {} }, { text: "abcdef", deltas: 2, deltaDelay: 1_500 }]] }
     const process = start({ args: [...PARTIAL, "--replay-user-messages"], script })
     process.send(control("n", { subtype: "initialize" }), line("one", 1))
     await process.take("stream_event/content_block_delta")

@@ -169,7 +169,7 @@ describe("the well-behaved default", () => {
   })
 
   it("interrupts a turn, keeps its partial text, and goes on", async () => {
-    const process = start({ args: PARTIAL, script: [[{ init: {} }, { text: "abcdef", deltas: 2, deltaDelay: 40 }]] })
+    const process = start({ args: PARTIAL, script: [[{ init: {} }, { text: "abcdef", deltas: 2, deltaDelay: 1_500 }]] })
     process.send(user("one", "u1"), user("two", "u2"))
     await process.take("stream_event/content_block_delta")
     process.send(control("i", { subtype: "interrupt" }))
