@@ -37,16 +37,17 @@ beforeAll(async () => {
   ) {
     await symlink(join(root, "node_modules", dependency), join(modules, dependency)).catch(() => {})
   }
+  const { stdout } = await run("npm", ["pack", "--json", "--workspaces", "--pack-destination", consumer], {
+    cwd: root,
+    maxBuffer: 1 << 26
+  })
+  const packed = JSON.parse(stdout) as ReadonlyArray<{ readonly name: string; readonly filename: string }>
   for (const name of packages) {
-    const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", consumer], {
-      cwd: join(root, "packages", name),
-      maxBuffer: 1 << 26
-    })
-    const [packed] = JSON.parse(stdout) as [{ readonly filename: string }]
-    tarballs.set(name, join(consumer, packed.filename))
-    await run("tar", ["xzf", join(consumer, packed.filename)], { cwd: consumer })
-    await cp(join(consumer, "package"), join(modules, nameOf(name)), { recursive: true })
-    await run("rm", ["-r", join(consumer, "package")])
+    const tarball = join(consumer, packed.find((each) => each.name === nameOf(name))?.filename ?? "is not packed")
+    const installed = join(modules, nameOf(name))
+    await mkdir(installed)
+    await run("tar", ["xzf", tarball, "-C", installed, "--strip-components=1"])
+    tarballs.set(name, tarball)
   }
   await writeFile(join(consumer, "package.json"), JSON.stringify({ type: "module" }))
 }, 240_000)
