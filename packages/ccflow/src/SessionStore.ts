@@ -141,8 +141,9 @@ export class MemorySessionStore extends SessionStore {
 
 /** For programs that use both worlds: the same records as an Effect service. */
 export const repositoryOf = (
-  { kept: { sessions } }: SessionStore
-): Effect.Effect<SessionRepository.SessionRepositoryService, SessionStoreError> => sessions ?? Effect.fail(closed)
+  store: SessionStore
+): Effect.Effect<SessionRepository.SessionRepositoryService, SessionStoreError> =>
+  store.kept.sessions ?? Effect.fail(closed)
 
 // ---------------------------------------------------------------------------
 // internal
