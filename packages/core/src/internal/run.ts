@@ -114,13 +114,16 @@ export const open = (
         costUsd: seen.costUsd
       })
 
-    /** What kills a fiber of the run is told to the consumer, who would else wait for ever. */
-    const telling = (effect: Effect.Effect<void>) =>
-      Effect.tapErrorCause(effect, (cause) =>
-        Effect.sync(() => {
-          if (!Cause.isInterruptedOnly(cause)) inbox.end(Effect.die(Cause.squash(cause)))
-        }))
-    const fork = (effect: Effect.Effect<void>) => Effect.forkIn(telling(effect), scope)
+    /** A fiber of the run. What kills it is told to the consumer, who would else wait for ever. */
+    const fork = (effect: Effect.Effect<void>) =>
+      effect.pipe(
+        Effect.tapErrorCause((cause) =>
+          Effect.sync(() => {
+            if (!Cause.isInterruptedOnly(cause)) inbox.end(Effect.die(Cause.squash(cause)))
+          })
+        ),
+        Effect.forkIn(scope)
+      )
 
     /** How the run ends, once. A failure after its time was up is that its time was up. */
     const end = (failure: ClaudeError | undefined): Effect.Effect<void> =>
@@ -225,13 +228,11 @@ export const open = (
       clock,
       due: () => Deadlines.next(limits, pace),
       expire,
-      // Nobody need wait until it has stopped.
-      fork: (effect) => Effect.forkDaemon(telling(effect)),
+      fork,
       firstLook: Deadlines.leavingTime
     })
     const lookAgain = Effect.suspend(() => watch.late ? watch.start : Effect.void)
 
-    yield* Scope.addFinalizer(scope, watch.stop)
     yield* fork(read)
     if (!asksAtOnce) yield* fork(Effect.catchAll(ask, end))
     yield* watch.start
