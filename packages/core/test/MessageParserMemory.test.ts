@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { execFile } from "node:child_process"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { bundle } from "../../../test/support/bundle.js"
 import * as f from "./frames.js"
 
+const script = join(await bundle("parser", { parser: "packages/core/test/fixtures/parser.ts" }), "parser.mjs")
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /** What the parser says in a process of its own, which is given `input` on stdin. */
@@ -11,8 +14,8 @@ const inChild = (flags: ReadonlyArray<string>, args: ReadonlyArray<string>, inpu
   new Promise<unknown>((resolve, reject) => {
     const child = execFile(
       process.execPath,
-      [...flags, "--conditions=@ccflow/source", "--import", "tsx", here("fixtures/parser.ts"), ...args],
-      { cwd: here("../../.."), maxBuffer: 64 * 1024 * 1024 },
+      [...flags, script, ...args],
+      { maxBuffer: 64 * 1024 * 1024 },
       (error, stdout) => error === null ? resolve(JSON.parse(stdout)) : reject(error)
     )
     child.stdin?.end(input)

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { bundle } from "../../../test/support/bundle.js"
 import {
   buffered,
   descriptors,
@@ -162,10 +162,8 @@ describe("a host that has closed its processes", () => {
   it.scopedLive("is kept alive by nothing of them, neither a timer nor a pipe", () =>
     Effect.gen(function*() {
       const command = yield* shell("echo out; echo err >&2; sleep 60 & exit 0")
-      const script = fileURLToPath(new URL("fixtures/idle.ts", import.meta.url))
-      const host = spawnSync(process.execPath, ["--conditions=@ccflow/source", "--import", "tsx", script, command], {
-        encoding: "utf8"
-      })
+      const program = yield* Effect.promise(() => bundle("idle", { host: "packages/node/test/fixtures/idle.ts" }))
+      const host = spawnSync(process.execPath, [join(program, "host.mjs"), command], { encoding: "utf8" })
       assert.deepStrictEqual([host.stderr, host.stdout, host.status], ["", "[] at once", 0])
     }), 20_000)
 })

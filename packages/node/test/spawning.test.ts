@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { bundle } from "../../../test/support/bundle.js"
 import {
   descriptors,
   executable,
@@ -138,14 +138,14 @@ describe("a command that cannot be started", () => {
       yield* refusedWith("Other", "ERR_INVALID_ARG_VALUE", file, { env: { "a\0b": "" } })
     }).pipe(Effect.provide(layer)))
 
-  it(`has no descriptors left to be started with${onlyLinux}`, (ctx) => {
+  it(`has no descriptors left to be started with${onlyLinux}`, async (ctx) => {
     if (!linux) return ctx.skip("needs /proc")
-    const script = fileURLToPath(new URL("fixtures/noDescriptors.ts", import.meta.url))
+    const program = await bundle("no-descriptors", { host: "packages/node/test/fixtures/noDescriptors.ts" })
     const host = spawnSync("/bin/sh", [
       "-c",
-      "ulimit -n 128 && exec \"$0\" --conditions=@ccflow/source --import tsx \"$1\"",
+      "ulimit -n 128 && exec \"$0\" \"$1\"",
       process.execPath,
-      script
+      join(program, "host.mjs")
     ], { encoding: "utf8" })
     assert.strictEqual(host.stderr, "")
     assert.strictEqual(host.stdout, "CliSpawnError NoResources EMFILE\n0\n")
