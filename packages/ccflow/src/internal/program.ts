@@ -46,7 +46,10 @@ Command.run(process.argv).pipe(
     disablePrettyLogger: true,
     teardown: (exit, onExit) => {
       // Only now that everything is closed: as whoever does not handle the signal ends.
-      if (hangUp.seen) process.kill(process.pid, "SIGHUP")
+      if (hangUp.seen) {
+        process.removeAllListeners("SIGHUP")
+        process.kill(process.pid, "SIGHUP")
+      }
       onExit(exitCode(exit))
     }
   })
