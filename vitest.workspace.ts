@@ -22,17 +22,17 @@ const project = (name: string, root: string, test: TestProjectInlineConfiguratio
 /** Whole-system suites start real processes; of the tests of a file that may run at once, these many do. */
 const patient = { testTimeout: 60_000, hookTimeout: 240_000, maxConcurrency: 3 }
 
-/** How deep is too deep depends on the stack: a thread has another than a program. */
-const onStack = ["test/ContextEncoder.test.ts"]
+/** How deep is too deep depends on the stack, of which a thread has another; and the names that metrics keep are few. */
+const alone = ["test/ContextEncoder.test.ts", "test/Metrics.test.ts"]
 
 const timed = ["test/lifecycle*.test.ts"]
 
 export default [
-  // Core keeps nothing for itself between two tests: its files share the modules of one thread.
+  // Core keeps next to nothing for itself between two tests: its files share the modules of one thread.
   ...readdirSync(here("packages"))
     .filter((name) => existsSync(here(`packages/${name}/test`)))
-    .map((name) => project(name, `packages/${name}`, name === "core" ? { pool: "threads", exclude: onStack } : {})),
-  project("core-on-stack", "packages/core", { include: onStack }),
+    .map((name) => project(name, `packages/${name}`, name === "core" ? { pool: "threads", exclude: alone } : {})),
+  project("core-alone", "packages/core", { include: alone }),
   project("system", ".", { ...patient, exclude: timed }),
   // These measure what time closing takes: one file after the other, when all else is done.
   project("timed", ".", { ...patient, include: timed, poolOptions: { forks: { singleFork: true } } })
