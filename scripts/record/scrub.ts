@@ -1,5 +1,6 @@
 import { homedir, hostname, tmpdir, userInfo } from "node:os"
 import { fileURLToPath } from "node:url"
+import { standardizer } from "../../packages/testing/src/internal/cassetteScrub.js"
 
 export interface Traces {
   readonly home: string
@@ -10,17 +11,14 @@ export interface Traces {
 /** Every place a recording shows as the same one. */
 const standard = { home: "/home/user", pid: "4242", port: "8080", uid: "1000" }
 
-const dashed = (path: string): string => path.replace(/[^A-Za-z0-9]/g, "-")
-
 /** Replaces what one run on one machine leaves in a text; lengths change, structure does not. */
-export const scrubber = ({ home, pid, port }: Traces) => (text: string): string =>
-  text
-    .replaceAll(home, standard.home)
-    .replaceAll(dashed(home), dashed(standard.home))
-    .replaceAll(`127.0.0.1:${port}`, `127.0.0.1:${standard.port}`)
-    .replace(new RegExp(`cc-socks/${pid}\\b`, "g"), `cc-socks/${standard.pid}`)
-    .replace(new RegExp(`"pid":${pid}\\b`, "g"), `"pid":${standard.pid}`)
-    .replace(/(?<=\/claude-)\d+(?=[/-])/g, standard.uid)
+export const scrubber = ({ home, pid, port }: Traces): (text: string) => string => {
+  const standardized = standardizer({ homes: [home] })
+  return (text) =>
+    standardized(text)
+      .replaceAll(`127.0.0.1:${port}`, `127.0.0.1:${standard.port}`)
+      .replace(new RegExp(`"pid":${pid}\\b`, "g"), `"pid":${standard.pid}`)
+}
 
 const escaped = (value: string): string => value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
 

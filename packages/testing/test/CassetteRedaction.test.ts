@@ -41,6 +41,7 @@ const everything = [
   `{"x-api-key": "${planted.mcp}"}`,
   `<${planted.email}> in ${planted.home}, ${planted.cwd}/src/a.ts and ${planted.home}/.claude/projects/${planted.dashed}/x`,
   `${planted.tmp}/out.txt, ${planted.uuid}, ${planted.session}, ${planted.toolu}, ${planted.request}`,
+  JSON.stringify(`JSON in a text:\n${planted.cwd}\t${planted.home}`),
   `of ${planted.own} and ${planted.account}`
 ].join("\n")
 

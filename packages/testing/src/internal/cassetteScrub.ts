@@ -1,13 +1,17 @@
 import { redactor } from "@ccflow/core/Redaction"
 import { isObject, type Json, type JsonObject, type Said } from "./cassetteFormat.js"
 
-/** What one machine and one user leave in what a CLI hears and says. */
-export interface Traces {
+/** The folders of one user on one machine. */
+export interface Places {
   readonly homes?: ReadonlyArray<string> | undefined
   /** Where the program and its CLIs work. */
   readonly cwds?: ReadonlyArray<string> | undefined
   /** The folders for temporary files. */
   readonly tmps?: ReadonlyArray<string> | undefined
+}
+
+/** What one machine and one user leave in what a CLI hears and says. */
+export interface Traces extends Places {
   /** Values that nobody may see. */
   readonly secrets?: ReadonlyArray<string> | undefined
   /** The program's own rule. It comes first. */
@@ -24,25 +28,14 @@ export interface Scrub {
  * The same for everybody: places get standard names, secrets and names of people and accounts are taken out, and what was
  * measured is always the same, so that two recordings of one thing differ in nothing else.
  */
-export const scrubber = ({ cwds = [], homes = [], redact = (text) => text, secrets, tmps = [] }: Traces): Scrub => {
-  const places = [
-    ...cwds.flatMap((path) => placeOf(path, standard.cwd)),
-    ...homes.flatMap((path) => placeOf(path, standard.home)),
-    ...tmps.flatMap((path) => placeOf(path, standard.tmp))
-  ].sort((one, other) => other.length - one.length)
+export const scrubber = ({ redact = (text) => text, secrets, ...places }: Traces): Scrub => {
+  const standardized = standardizer(places)
   const withoutSecrets = redactor(secrets)
 
   const text = (given: string): string => {
     // What is so long and has no word in it is a picture or a document.
     if (given.length > 1000 && /^[A-Za-z0-9+/=\r\n]+$/.test(given)) return given
-    let safe = redact(given)
-    for (const { dashed, path, standard } of places) {
-      safe = safe.replace(path, standard).replace(dashed, dashedOf(standard))
-    }
-    return withoutSecrets(safe)
-      .replace(emails, email)
-      .replace(/(?<=\/claude-)\d+(?=[/-])/g, "1000")
-      .replace(/(?<=cc-socks\/)\d+/g, String(pid))
+    return withoutSecrets(standardized(redact(given))).replace(emails, email)
   }
 
   const value = (given: Json, key: string, measured: boolean): Json => {
@@ -63,6 +56,22 @@ export const scrubber = ({ cwds = [], homes = [], redact = (text) => text, secre
     Object.fromEntries(Object.entries(given).map(([key, each]) => [text(key), value(each, key, measured)]))
 
   return { text, said: (said) => typeof said === "string" ? text(said) : object(said, true) }
+}
+
+/** Gives places their standard names, also within a text of many lines of JSON. */
+export const standardizer = ({ cwds = [], homes = [], tmps = [] }: Places): (text: string) => string => {
+  const places = [
+    ...cwds.flatMap((path) => placeOf(path, standard.cwd)),
+    ...homes.flatMap((path) => placeOf(path, standard.home)),
+    ...tmps.flatMap((path) => placeOf(path, standard.tmp))
+  ].sort((one, other) => other.length - one.length)
+  return (text) => {
+    let named = text
+    for (const { dashed, path, standard } of places) {
+      named = named.replace(path, standard).replace(dashed, dashedOf(standard))
+    }
+    return named.replace(/(?<=\/claude-)\d+(?=[/-])/g, "1000").replace(/(?<=cc-socks\/)\d+/g, String(pid))
+  }
 }
 
 /** Flags whose values are settings, keys or prompts of a system: what they say is not for a recording. */
@@ -127,7 +136,8 @@ const placeOf = (given: string, standard: string): ReadonlyArray<Place> => {
   const path = given.replace(/[/\\]+$/, "")
   if (path.length < 2) return []
   return [{
-    path: new RegExp(`(?<![\\w.~-])${escaped(path)}(?![\\w-])`, "g"),
+    // Where JSON stands in a text, the letter of an escape may be before it.
+    path: new RegExp(`(?:(?<![\\w.~-])|(?<=\\\\[nrt]))${escaped(path)}(?![\\w-])`, "g"),
     // As the CLI calls the folder of a project's transcripts.
     dashed: new RegExp(`(?<=[/\\\\])${escaped(dashedOf(path))}(?![A-Za-z0-9])`, "g"),
     standard,
