@@ -147,6 +147,12 @@ describe("what has changed between two shapes", () => {
         { frames: { result: { type: "string", cost: "number?", more: "null" } } },
         ["`result` has fields that no schema names: `more`", "new: `more`", "changed: `cost: number → number?`"]
       ],
+      [
+        {
+          frames: { result: { type: "string", cost: "number", more: "object", "more.a": "null", "more.a[]": "null" } }
+        },
+        ["`result` has fields that no schema names: `more`", "new: `more` (and 2 in it)"]
+      ],
       [{ runs: { text: "exit 1: success" } }, ["changed: `text: exit 0: success → exit 1: success`"]],
       [{ flags: { claude: [] } }, ["vanished: `claude --model <model>`"]],
       [{ hiddenFlags: ["--other"] }, ["new: `--other`", "vanished: `--hidden`"]],

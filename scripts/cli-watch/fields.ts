@@ -86,3 +86,11 @@ export const fieldsOf = (values: Iterable<unknown>): Fields => {
   flatten(root, "", out)
   return sorted(Object.fromEntries(out))
 }
+
+/** Those of the paths that lie below no other one. */
+export const outermost = (paths: ReadonlyArray<string>): ReadonlyArray<string> =>
+  paths.filter((path) => !paths.some((other) => isBelow(path, other)))
+
+/** Whether a path leads on from another one. */
+export const isBelow = (path: string, other: string): boolean =>
+  path.startsWith(`${other}.`) || path.startsWith(`${other}[`)

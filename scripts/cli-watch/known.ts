@@ -2,7 +2,7 @@
 import * as CliFrame from "@ccflow/core/CliFrame"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
-import type { Fields } from "./fields.js"
+import { type Fields, outermost } from "./fields.js"
 
 const property = (ast: AST.AST, name: string): AST.AST | undefined => {
   if (ast._tag === "Union") {
@@ -78,7 +78,5 @@ const isUnknown = (ast: AST.AST): boolean => ast._tag === "UnknownKeyword"
 export const untyped = (kind: string, fields: Fields): ReadonlyArray<string> => {
   const root = schemaOf(kind)
   if (root === undefined || isOpen(kind)) return []
-  const missing = Object.keys(fields).filter((path) => !isTyped(root, path))
-  const below = (path: string, other: string) => path.startsWith(`${other}.`) || path.startsWith(`${other}[`)
-  return missing.filter((path) => !missing.some((other) => below(path, other)))
+  return outermost(Object.keys(fields).filter((path) => !isTyped(root, path)))
 }

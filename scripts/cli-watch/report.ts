@@ -1,9 +1,15 @@
 /** Shapes and their differences as Markdown. Pure. */
 import { type Change, type Changes, changesBetween, isEmpty } from "./diff.js"
+import { isBelow, outermost } from "./fields.js"
 import { isKnown, untyped } from "./known.js"
 import type { Shape } from "./shape.js"
 
-const code = (names: ReadonlyArray<string>): string => names.map((name) => `\`${name}\``).join(", ")
+/** What lies below another one is counted. */
+const code = (names: ReadonlyArray<string>): string =>
+  outermost(names).map((name) => {
+    const below = names.filter((other) => isBelow(other, name)).length
+    return `\`${name}\`${below === 0 ? "" : ` (and ${below} in it)`}`
+  }).join(", ")
 
 const told = ({ added, changed, gone }: Change): ReadonlyArray<string> => [
   ...(added.length === 0 ? [] : [`* new: ${code(added)}`]),

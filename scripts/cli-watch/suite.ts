@@ -32,7 +32,8 @@ export const suites = (): ReadonlyArray<string> =>
 export const runSuites = (version: string, files: ReadonlyArray<string> = suites()): Promise<boolean> =>
   new Promise((done, fail) => {
     const vitest = join(root, "node_modules/vitest/vitest.mjs")
-    const child = spawn(process.execPath, [vitest, "run", ...files], {
+    // By their whole names: a part of one may be in the name of another package's test, in capitals or not.
+    const child = spawn(process.execPath, [vitest, "run", ...files.map((file) => join(root, file))], {
       cwd: root,
       stdio: "inherit",
       env: { ...process.env, CCFLOW_TEST_CLI_VERSIONS: version }
