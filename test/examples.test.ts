@@ -21,6 +21,10 @@ describeExamples("examples", {
     says: [bash("echo \"${DEPLOY_KEY:-no key} at niceness $(nice)\""), text("A modest one.")],
     prints: ["no key at niceness 5", "A modest one."]
   },
+  "effect-policies.ts": {
+    says: echoBrain,
+    prints: ["thorough:", "6*7 is 42.", "quick:", "3+4 is 7.", "refused: it asks for a password"]
+  },
   "effect-session.ts": { says: echoBrain, prints: [nice, "Your name is Ada.", "6*7 is 42.", "2 turns and 1"] },
   "hooks.ts": {
     says: (request, index) => {
