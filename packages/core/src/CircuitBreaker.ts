@@ -16,8 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
-import type { Verdict } from "./internal/circuit.js"
-import { Circuits, type Ticket } from "./internal/circuits.js"
+import { Circuits, noStats, type Ticket, type Verdict } from "./internal/circuits.js"
 import * as Options from "./internal/policyOptions.js"
 import { around, type Open } from "./internal/streamed.js"
 import * as Policy from "./Policy.js"
@@ -181,14 +180,7 @@ export const layerNoop: Layer.Layer<CircuitBreaker> = Layer.succeed(CircuitBreak
   state: () => Effect.succeed({ _tag: "Closed", failures: 0 }),
   states: Effect.succeed([]),
   changes: Stream.empty,
-  stats: Effect.succeed({
-    calls: 0,
-    successes: 0,
-    failures: 0,
-    rejections: 0,
-    lastSuccessAt: undefined,
-    lastFailureAt: undefined
-  }),
+  stats: Effect.succeed(noStats),
   reset: () => Effect.void
 })
 
