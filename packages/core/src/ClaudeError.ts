@@ -5,7 +5,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { describe, say, TypeId } from "./internal/errorText.js"
+import { dateText, describe, say, TypeId } from "./internal/errorText.js"
 import { RunFacts } from "./internal/runFacts.js"
 import { BillingMismatchError, BudgetExceededError } from "./MoneyError.js"
 import { ApiClientError, ApiRateLimitError, CircuitBreakerError, RateLimitExceededError } from "./PolicyError.js"
@@ -294,8 +294,9 @@ export class SessionBusyError extends Schema.TaggedError<SessionBusyError>()("Se
   readonly [TypeId] = TypeId
   override get message(): string {
     const by = this.holder === undefined ? "" : ` by ${this.holder}`
-    const until = this.until === undefined ? "" : ` until ${new Date(this.until).toISOString()}`
-    return say(`Session id "${this.sessionId}" is already in use${by}${until}`, this.hint)
+    const until = dateText(this.until)
+    const long = until === undefined ? "" : ` until ${until}`
+    return say(`Session id "${this.sessionId}" is already in use${by}${long}`, this.hint)
   }
 }
 

@@ -2,7 +2,7 @@
  * What is refused or ended for the sake of money: a budget is spent, or somebody else would pay than was asked for.
  */
 import * as Schema from "effect/Schema"
-import { say, TypeId } from "./internal/errorText.js"
+import { dateText, say, TypeId } from "./internal/errorText.js"
 import { RunFacts } from "./internal/runFacts.js"
 
 /** What a budget is for: one query or turn, a session, a batch, or all of a day. */
@@ -30,7 +30,8 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
   override get message(): string {
     const spent = usd(this.spentUsd)
     if (this.limitUsd === undefined) return say(`Stopped after ${spent} USD: ${nameless[this.scope]}`, this.hint)
-    const renews = this.renewsAt === undefined ? "" : `; it renews at ${new Date(this.renewsAt).toISOString()}`
+    const renewsAt = dateText(this.renewsAt)
+    const renews = renewsAt === undefined ? "" : `; it renews at ${renewsAt}`
     return say(`The budget of the ${this.scope} is spent: ${spent} of ${usd(this.limitUsd)} USD${renews}`, this.hint)
   }
 }

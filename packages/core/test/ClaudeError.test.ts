@@ -143,6 +143,10 @@ const samples: ReadonlyArray<readonly [error: ClaudeError.ClaudeError, message: 
     new ClaudeError.SessionBusyError({ sessionId: "abc", holder: "4711@host", until: 1_800_000_000_000, hint }),
     "Session id \"abc\" is already in use by 4711@host until 2027-01-15T08:00:00.000Z. Do this."
   ],
+  [
+    new ClaudeError.SessionBusyError({ sessionId: "abc", holder: "4711@host", until: 1e20, hint }),
+    "Session id \"abc\" is already in use by 4711@host. Do this."
+  ],
   [new ClaudeError.SessionClosedError({ sessionId: "abc", hint }), "Session \"abc\" is closed. Do this."],
   [
     new ClaudeError.SessionLimitError({ maxLive: 3, hint }),

@@ -235,6 +235,19 @@ describe("a query's lines", () => {
       assert.deepStrictEqual((yield* logged("error", true)).stderr, [])
     }))
 
+  it.effect("of a wait whose end is no date say all but that", () =>
+    Effect.gen(function*() {
+      const events = yield* Events.Events
+      events.tell({ _tag: "Parked", callId: "c-1", limit: "five_hour", until: Infinity })
+    }).pipe(
+      Effect.provide(Logs.layerEvents.pipe(
+        Layer.provideMerge(Events.layer),
+        Layer.provideMerge(Logs.layer({ level: "warning", format: "json" }))
+      )),
+      written,
+      Effect.map(({ stderr }) => assert.deepInclude(parsed(stderr)[0]?.annotations, { limit: "five_hour" }))
+    ))
+
   it.effect("of a session have its id", () =>
     Effect.gen(function*() {
       const turns = Effect.scoped(Effect.gen(function*() {

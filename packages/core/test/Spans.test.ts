@@ -321,6 +321,7 @@ describe("a call's spans", () => {
         { _tag: "Queued", callId: "c1", waitedMs: 5 },
         { _tag: "Retrying", callId: "c1", attempt: 2, delayMs: 7, error: overloaded },
         { _tag: "Parked", callId: "c1", limit: "five_hour", until: 0 },
+        { _tag: "Parked", callId: "c1", limit: "no date", until: Infinity },
         { _tag: "Queued", callId: "c2", waitedMs: 6 },
         { _tag: "Queued", waitedMs: 6 }
       ])
@@ -334,7 +335,8 @@ describe("a call's spans", () => {
         {
           name: "ccflow.parked",
           attributes: { "ccflow.limit": "five_hour", "ccflow.until": "1970-01-01T00:00:00.000Z" }
-        }
+        },
+        { name: "ccflow.parked", attributes: { "ccflow.limit": "no date" } }
       ])
     }).pipe(Effect.scoped, Effect.provide(seen.layer))
   })

@@ -18,6 +18,12 @@ export const describe = (what: string, error: { readonly facts: Ending; readonly
 export const say = (what: string, hint: string): string =>
   `${brief(what)}${/[.!?]$/.test(brief(what)) ? "" : "."} ${hint}`
 
+/** UTC epoch milliseconds as text, where they are a date: what others have said need not be one. */
+export const dateText = (at: number | undefined): string | undefined => {
+  const date = new Date(at ?? NaN)
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+}
+
 // ---------------------------------------------------------------------------
 
 /** What the CLI explains at length is in `detail`: the message takes its first paragraph, on one line. */

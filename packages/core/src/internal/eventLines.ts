@@ -2,6 +2,7 @@ import * as LogLevel from "effect/LogLevel"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Event, EventOf, EventType } from "../Events.js"
 import { errorFacts } from "./errorFacts.js"
+import { dateText } from "./errorText.js"
 
 /** What a line says beside its text. Never what was said by anybody. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -53,7 +54,10 @@ const ended = (
   ...(costUsd === undefined ? {} : { costUsd })
 })
 
-const time = (at: number | undefined): Fields => at === undefined ? {} : { until: new Date(at).toISOString() }
+const time = (at: number | undefined): Fields => {
+  const until = dateText(at)
+  return until === undefined ? {} : { until }
+}
 
 const { Debug, Info, Trace, Warning } = LogLevel
 

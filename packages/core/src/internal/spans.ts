@@ -4,6 +4,7 @@ import type { ClaudeError } from "../ClaudeError.js"
 import type { Invocation } from "../CliProcess.js"
 import * as Events from "../Events.js"
 import type { Parser } from "../MessageParser.js"
+import { dateText } from "./errorText.js"
 import type { ObservedCall } from "./observation.js"
 import { Attribute, Span, SpanEvent } from "./spanNames.js"
 import { isHeard, spanned } from "./spanned.js"
@@ -135,11 +136,13 @@ const noteWait = (event: Events.Event): void => {
       return note(SpanEvent.queued, { "ccflow.waited_ms": event.waitedMs })
     case "RateLimited":
       return note(SpanEvent.rateLimited, { "ccflow.waited_ms": event.waitedMs })
-    case "Parked":
+    case "Parked": {
+      const until = dateText(event.until)
       return note(SpanEvent.parked, {
         "ccflow.limit": event.limit,
-        ...(event.until === undefined ? {} : { "ccflow.until": new Date(event.until).toISOString() })
+        ...(until === undefined ? {} : { "ccflow.until": until })
       })
+    }
     case "Unparked":
       return note(SpanEvent.unparked, { "ccflow.limit": event.limit, "ccflow.waited_ms": event.waitedMs })
   }
