@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const driver = join(root, "node_modules", "better-sqlite3")
-const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 })
+const { npm_config_nodedir: configured, ...env } = process.env
+const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, env, encoding: "utf8", maxBuffer: 1 << 26 })
 
 /** In a process of its own, since an addon made for another Node can end the one that loads it. */
 const loads = () => node(root, "-e", "new (require('better-sqlite3'))(':memory:').close()").status === 0
@@ -18,13 +19,16 @@ const prebuilt = () => {
   return node(driver, from.resolve("prebuild-install/bin.js"))
 }
 
-/** npm brings node-gyp along and says where; Node's own installation has the headers more often than not. */
+/**
+ * npm brings node-gyp along and says where. This Node's own installation has the headers more often than not; those that
+ * npm is configured with may be another one's, and would be taken before what the command says.
+ */
 const compiled = () => {
   const nodeGyp = process.env.npm_config_node_gyp
   if (nodeGyp === undefined) return { status: 1, stdout: "", stderr: "node-gyp: to be run by npm\n" }
   const prefix = dirname(dirname(process.execPath))
-  const headers = existsSync(join(prefix, "include", "node")) ? [`--nodedir=${prefix}`] : []
-  return node(driver, nodeGyp, "rebuild", "--release", ...headers)
+  const headers = existsSync(join(prefix, "include", "node")) ? prefix : configured
+  return node(driver, nodeGyp, "rebuild", "--release", ...headers === undefined ? [] : [`--nodedir=${headers}`])
 }
 
 if (existsSync(driver) && !loads()) {
