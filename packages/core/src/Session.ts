@@ -46,7 +46,10 @@ export interface Session extends SessionControl {
   readonly prewarm: Effect.Effect<void, ClaudeError>
   /** A new session with this one's history, from now on apart. Its options are this one's, and those given. */
   readonly fork: (options?: SessionOptions) => Effect.Effect<Session, ClaudeError, Scope.Scope>
-  /** What belongs to no turn: news of background work, and turns that the CLI starts itself. What nobody takes is lost. */
+  /**
+   * What belongs to no turn: news of background work, and turns that the CLI starts itself. What nobody takes is lost. For
+   * one who takes it slowly the last 1024 messages are kept, of at most 16 MiB of output.
+   */
   readonly background: Stream.Stream<Message>
   readonly stats: Effect.Effect<SessionStats>
   /** Interrupts what runs, closes the process, and takes no more turns. Safe to repeat. */

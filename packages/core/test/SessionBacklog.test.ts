@@ -198,6 +198,35 @@ describe("a reader of a turn that is slow", { timeout: 60_000 }, () => {
     )))))
 })
 
+describe("one who takes news of background work slowly", { timeout: 60_000 }, () => {
+  it.scoped("has the last of it, and no more than 16 MiB of output", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const go = yield* Deferred.make<void>()
+      const heard: Array<Message> = []
+      yield* Effect.forkScoped(Stream.runForEach(
+        session.background,
+        (message) => Effect.zipRight(Effect.sync(() => heard.push(message)), Deferred.await(go))
+      ))
+      yield* Session.text(session, "start")
+      yield* TestClock.adjust("2 minutes")
+      assert.lengthOf(heard, 1)
+      yield* Deferred.succeed(go, undefined)
+      yield* settle
+      assert.strictEqual(heard.at(-1)?._tag, "Result")
+      const said = places(heard)
+      assert.deepStrictEqual(said, inOrder(24).slice(-said.length))
+      assert.isAtMost(said.length, 16 * 16)
+      assert.isAbove(said.length, 16 * 15)
+    }).pipe(Effect.provide(layerOf({
+      turns: [[
+        FakeCli.init(),
+        FakeCli.background([FakeCli.init(), ...saying(24), FakeCli.result()], { after: "1 minute" }),
+        FakeCli.result()
+      ]]
+    }))))
+})
+
 describe("a session whose reader has had all that may wait for it", { timeout: 60_000 }, () => {
   const endless = flooding(24, FakeCli.hang)
 

@@ -53,7 +53,7 @@ export class Hub implements ClosableEvents {
     { capacity = most, types }: SubscribeOptions = {}
   ): Effect.Effect<Subscription, never, Scope.Scope> =>
     Effect.gen(this, function*() {
-      const reader = new Observer<Event>(Math.max(1, capacity))
+      const reader = new Observer<Event>({ messages: Math.max(1, capacity), bytes: Infinity })
       if (this.closed) reader.end()
       yield* Effect.acquireRelease(
         Effect.sync(() => this.readers.add(reader)),

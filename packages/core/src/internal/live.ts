@@ -32,7 +32,8 @@ export interface Listener {
   readonly conclude: (turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>) => Effect.Effect<void>
   /** The CLI has had the turn's message before, in an earlier process, and does not run it again. */
   readonly known: (turn: Turn) => Effect.Effect<void>
-  readonly background: (messages: ReadonlyArray<Message>) => Effect.Effect<void>
+  /** Messages of no turn, which were made of so many bytes. */
+  readonly background: (messages: ReadonlyArray<Message>, bytes: number) => Effect.Effect<void>
   /** For the whole of `patience` the CLI has waited for the turn's consumer, which has taken nothing. */
   readonly unread: (turn: Turn) => Effect.Effect<void>
   readonly patience: Duration.Duration
@@ -90,6 +91,8 @@ export const open = (
     let reading = true
     let ended: ClaudeError | undefined
     let ready = connection.initialized !== undefined
+    /** Bytes that no message has been made of yet. */
+    let unsaid = 0
 
     let asking = 0
     /** What was read is being dealt with. */
@@ -148,6 +151,7 @@ export const open = (
     const deliver = (batch: ReadonlyArray<Message>, bytes: number): Effect.Effect<void> =>
       Effect.gen(function*() {
         turn?.backlog.add(batch.length, bytes)
+        unsaid += bytes
         for (const message of batch) {
           if (message._tag === "Task") background.see(message)
           if (message.sessionId !== "" && message.sessionId !== sessionId) {
@@ -163,7 +167,8 @@ export const open = (
         if (!ready) starting.all(batch)
         const mine = attribution.take(batch)
         if (turn !== undefined) yield* tell(turn, mine.turn, mine.ended)
-        if (mine.background.length > 0) yield* listener.background(mine.background)
+        if (mine.background.length > 0) yield* listener.background(mine.background, unsaid)
+        if (batch.length > 0) unsaid = 0
         if (turn !== undefined && mine.known) {
           const current = turn
           turn = undefined

@@ -2,6 +2,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Most } from "./inbox.js"
 
 /**
  * Those who look on. Nobody waits for them: one who is slow misses what lies far back, never the last. Without any, to tell
@@ -10,12 +11,11 @@ import * as Stream from "effect/Stream"
  * @internal
  */
 export class Observers<A> {
-  private readonly most: number
+  private readonly most: Most
   private readonly observers = new Set<Observer<A>>()
   private ended = false
 
-  /** Of what each of them has not taken, more than this many do not wait: the oldest is dropped. */
-  constructor(most: number) {
+  constructor(most: Most) {
     this.most = most
   }
 
@@ -42,8 +42,9 @@ export class Observers<A> {
     return this.observers.size === 0
   }
 
-  tell(value: A): void {
-    for (const observer of this.observers) observer.tell(value)
+  /** Of so many bytes, where they are limited. */
+  tell(value: A, bytes = 0): void {
+    for (const observer of this.observers) observer.tell(value, bytes)
   }
 
   end(): void {
@@ -81,8 +82,10 @@ export class Observed<A> {
 
 /** What one who looks on has not taken yet. @internal */
 export class Observer<A> {
-  private readonly most: number
+  private readonly most: Most
   private held: Array<A> = []
+  private sizes: Array<number> = []
+  private bytes = 0
   /** How many it was too slow for. */
   dropped = 0
   private ended = false
@@ -92,6 +95,8 @@ export class Observer<A> {
     if (this.held.length > 0) {
       const taken = Chunk.unsafeFromArray(this.held)
       this.held = []
+      this.sizes = []
+      this.bytes = 0
       return Effect.succeed(taken)
     }
     return this.ended ? Effect.fail(Option.none()) : Effect.async((resume) => {
@@ -99,17 +104,21 @@ export class Observer<A> {
     })
   })
 
-  /** More than this many do not wait: the oldest is dropped. */
-  constructor(most: number) {
+  /** More than this do not wait: the oldest are dropped. The last one is kept, whatever its size. */
+  constructor(most: Most) {
     this.most = most
   }
 
-  tell(value: A): void {
-    if (this.held.length === this.most) {
+  tell(value: A, bytes = 0): void {
+    this.held.push(value)
+    this.sizes.push(bytes)
+    this.bytes += bytes
+    const { most } = this
+    while (this.held.length > 1 && (this.held.length > most.messages || this.bytes > most.bytes)) {
       this.held.shift()
+      this.bytes -= this.sizes.shift() ?? 0
       this.dropped++
     }
-    this.held.push(value)
     this.awake()
   }
 
@@ -126,4 +135,4 @@ export class Observer<A> {
 }
 
 /** Changes that are kept for a slow observer. */
-const most = 64
+const most: Most = { messages: 64, bytes: Infinity }

@@ -14,6 +14,7 @@ import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOption
 import { purposeOf } from "../UsageLedger.js"
 import type { Adopted, Connect } from "./connection.js"
 import { contextOf, type Host } from "./host.js"
+import { hearing, type Most, mostHeld } from "./inbox.js"
 import type { Observation, ObservedCall } from "./observation.js"
 import { Observers } from "./observed.js"
 import { Policed } from "./policed.js"
@@ -144,5 +145,5 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
 
 // ---------------------------------------------------------------------------
 
-/** Messages of no turn that are kept for a slow reader. */
-const mostInBackground = 1024
+/** Messages of no turn that are kept for a slow reader, and the output that they were made of. */
+const mostInBackground: Most = { messages: mostHeld.messages, bytes: hearing * mostHeld.bytes }

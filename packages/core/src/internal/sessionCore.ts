@@ -71,9 +71,9 @@ export class SessionCore {
         patience: parts.idleTimeout,
         unread: (turn) => Effect.asVoid(this.inBackground(this.release(turn))),
         known: (turn) => this.conclude(turn, Either.left(sentBefore(turn.id)), []),
-        background: (messages) => {
+        background: (messages, bytes) => {
           count(this.totals, messages)
-          for (const message of messages) background.tell(message)
+          for (const message of messages) background.tell(message, bytes / messages.length)
           return this.spare
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
