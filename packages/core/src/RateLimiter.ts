@@ -17,7 +17,6 @@ import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { saying } from "./internal/currentCall.js"
 import { Gate } from "./internal/gate.js"
-import { makeStore } from "./internal/limiterStore.js"
 import { type Asking, evenly, inWindow, type Meter } from "./internal/meter.js"
 import { Observed } from "./internal/observed.js"
 import { Callback, checked, Count, Time, TimeAboveZero } from "./internal/policyOptions.js"
@@ -94,10 +93,9 @@ export class RateLimiter extends Context.Tag("@ccflow/core/RateLimiter")<
 export const make = (
   options: RateLimiterOptions = {}
 ): Effect.Effect<RateLimiter["Type"], InvalidOptionsError, RateLimiterStore | Scope.Scope> =>
-  Effect.flatMap(RateLimiterStore, (store) => over(store, remotely, options))
+  Effect.flatMap(RateLimiterStore, (store) => over((count) => remotely(store.fixedWindow(count)), options))
 
 const over = (
-  store: RateLimiterStore["Type"],
   ask: Asking["ask"],
   options: RateLimiterOptions
 ): Effect.Effect<RateLimiter["Type"], InvalidOptionsError, Scope.Scope> =>
@@ -127,7 +125,7 @@ const over = (
         for (const [other, gate] of gates) if (gate.atRest) gates.delete(other)
         sweepAt = Math.max(64, 2 * gates.size)
       }
-      const asking = (kind: string): Asking => ({ store, ask, now, key: `ccflow:${kind}:${key}` })
+      const asking = (kind: string): Asking => ({ ask, now, key: `ccflow:${kind}:${key}` })
       const gate = new Gate(metersOf(options, asking), maxConcurrent, clock, () => observed.tell())
       gates.set(key, gate)
       return gate
@@ -184,10 +182,18 @@ const over = (
           })
         ),
       acquire: (acquiring = {}) =>
-        Effect.flatMap(
-          checkAcquiring(acquiring, mostOf(options)),
-          (checked) => Effect.map(enter(checked), ({ waitedMs }) => waitedMs)
-        ),
+        Effect.gen(function*() {
+          const { key = "", requests = 1 } = yield* checkAcquiring(acquiring)
+          const { most } = gateOf(key)
+          if (requests > most) {
+            return yield* new InvalidOptionsError({
+              field: "acquire.requests",
+              detail: `no more than ${most} ever go at once`,
+              hint: "Raise burst, or ask for fewer."
+            })
+          }
+          return (yield* enter(acquiring)).waitedMs
+        }),
       state: Effect.sync(state),
       changes: observed.changes
     }
@@ -196,8 +202,7 @@ const over = (
 /** With a memory of its own. */
 export const makeMemory = (
   options: RateLimiterOptions = {}
-): Effect.Effect<RateLimiter["Type"], InvalidOptionsError, Scope.Scope> =>
-  Effect.suspend(() => over(makeStore(), Effect.option, options))
+): Effect.Effect<RateLimiter["Type"], InvalidOptionsError, Scope.Scope> => over(() => Effect.succeedNone, options)
 
 /** With a memory of its own: what is counted is what goes through this layer. */
 export const layer = (options: RateLimiterOptions = {}): Layer.Layer<RateLimiter, InvalidOptionsError> =>
@@ -253,8 +258,8 @@ const metersOf = (
         : evenly({
           ...asking("requests"),
           limit,
-          costOf: ({ requests }) => requests,
-          amount: burstOf(burst, requestsPerMinute),
+          amount: burst ?? Math.max(1, Math.floor(requestsPerMinute / 10)),
+          counts: "requests",
           // A store keeps whole milliseconds.
           msPer: Math.ceil(minuteMs / requestsPerMinute)
         })
@@ -264,27 +269,13 @@ const metersOf = (
     meters.push(evenly({
       ...asking("tokens"),
       limit: `${tokensPerMinute} tokens per minute`,
-      costOf: ({ tokens }) => tokens,
+      counts: "tokens",
       amount: tokensPerMinute,
       msPer: minuteMs / tokensPerMinute
     }))
   }
   return meters
 }
-
-const burstOf = (burst: number | undefined, perMinute: number): number =>
-  burst ?? Math.max(1, Math.floor(perMinute / 10))
-
-/** More would never go at once. */
-const mostOf = ({ algorithm, burst, requestsPerMinute, requestsPerWindow }: RateLimiterOptions): number =>
-  Math.min(
-    requestsPerWindow?.requests ?? Infinity,
-    requestsPerMinute === undefined
-      ? Infinity
-      : algorithm === "sliding-window"
-      ? requestsPerMinute
-      : burstOf(burst, requestsPerMinute)
-  )
 
 /** What the results among these say. */
 const usedBy = (batch: ReadonlyArray<Message>): number | undefined => {
@@ -294,7 +285,7 @@ const usedBy = (batch: ReadonlyArray<Message>): number | undefined => {
 }
 
 /** The store may be another machine. */
-const remotely: Asking["ask"] = (effect) =>
+const remotely = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Option.Option<A>> =>
   effect.pipe(
     Effect.timeout("2 seconds"),
     Effect.interruptible,
@@ -347,15 +338,7 @@ const check = (options: RateLimiterOptions): Effect.Effect<RateLimiterOptions, I
 const invalid = (field: string, detail: string, hint: string): InvalidOptionsError =>
   new InvalidOptionsError({ field: `rateLimit.${field}`, detail, hint })
 
-const checkAcquiring = (acquiring: Acquiring, most: number): Effect.Effect<Acquiring, InvalidOptionsError> =>
-  Effect.filterOrFail(checkShape(acquiring), ({ requests = 1 }) => requests <= most, () =>
-    new InvalidOptionsError({
-      field: "acquire.requests",
-      detail: `no more than ${most} ever go at once`,
-      hint: "Raise burst, or ask for fewer."
-    }))
-
-const checkShape = checked(
+const checkAcquiring = checked(
   Schema.Struct({
     key: Schema.optional(Schema.String),
     requests: Schema.optional(Count),

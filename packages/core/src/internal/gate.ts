@@ -7,8 +7,8 @@ import { RateLimitExceededError } from "../PolicyError.js"
 import { Fifo } from "./fifo.js"
 import type { Cost, Meter } from "./meter.js"
 
-/** How a call goes through a gate. @internal */
-export interface Entering {
+/** How a call goes through a gate. */
+interface Entering {
   readonly cost: Cost
   readonly maxWaitMs: number
   readonly wait: Wait
@@ -43,6 +43,11 @@ export class Gate {
     this.maxActive = maxActive
     this.clock = clock
     this.changed = changed
+  }
+
+  /** Requests that ever go at once. */
+  get most(): number {
+    return Math.min(Infinity, ...this.meters.map(({ most }) => most))
   }
 
   /** Nothing of it needs to be remembered. */

@@ -13,6 +13,8 @@ export interface Cost {
 export interface Meter {
   /** Such as `60 requests per 1 minute`. */
   readonly limit: string
+  /** Requests that ever go at once. */
+  readonly most: number
   /** When a call may go, in milliseconds, as far as it is known here: other hosts can make it later, and not sooner. */
   readonly at: (cost: Cost, ahead: Cost) => number
   /** Takes a share, and tells when it is due; `undefined` where another host was first, and nothing was taken. */
@@ -23,13 +25,14 @@ export interface Meter {
   readonly atRest: () => boolean
 }
 
-/** Asks a store, which may be another machine. @internal */
+/** How a limit is kept together with other hosts. @internal */
 export interface Asking {
-  readonly store: RateLimiterStore["Type"]
   readonly key: string
   readonly now: () => number
-  /** `None` where it has not answered. */
-  readonly ask: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<Option.Option<A>>
+  /** Counts in their store, which may be another machine; `None` where there is none, or it has not answered. */
+  readonly ask: (
+    count: Parameters<RateLimiterStore["Type"]["fixedWindow"]>[0]
+  ) => Effect.Effect<Option.Option<readonly [count: number, ttl: number]>>
 }
 
 /**
@@ -40,9 +43,9 @@ export interface Asking {
  * @internal
  */
 export const evenly = (
-  { amount, ask, costOf, key, limit, msPer, now, store }: Asking & {
+  { amount, ask, counts, key, limit, msPer, now }: Asking & {
     readonly limit: string
-    readonly costOf: (cost: Cost) => number
+    readonly counts: keyof Cost
     /** What may go at once. */
     readonly amount: number
     readonly msPer: number
@@ -52,16 +55,16 @@ export const evenly = (
   /** When all that was taken is paid off. */
   let paidAt = -Infinity
   // A store keeps whole milliseconds.
-  const msOf = (cost: Cost) => Math.ceil(costOf(cost) * msPer)
+  const msOf = (cost: Cost) => Math.ceil(cost[counts] * msPer)
   /** What is larger than the bucket goes when it is full, and is owed. */
   const needed = (ms: number) => Math.min(ms, capacity)
 
   const take = (ms: number) =>
     Effect.map(
-      ask(store.fixedWindow({ key, tokens: ms, refillRate: millisecond, limit: undefined })),
+      ask({ key, tokens: ms, refillRate: millisecond, limit: undefined }),
       (told) => {
         paidAt = Option.match(told, {
-          // Nobody else is asked: this host keeps the limit by itself.
+          // This host keeps the limit by itself.
           onNone: () => Math.max(now(), paidAt) + ms,
           onSome: ([, ttl]) => now() + ttl
         })
@@ -70,6 +73,7 @@ export const evenly = (
 
   return {
     limit,
+    most: counts === "requests" ? amount : Infinity,
     at: (cost, ahead) => Math.max(now(), paidAt) + msOf(ahead) + needed(msOf(cost)) - capacity,
     take: (cost) => {
       const ms = msOf(cost)
@@ -92,7 +96,7 @@ export const evenly = (
  * @internal
  */
 export const inWindow = (
-  { ask, key, limit, now, requests, store, windowMs }: Asking & {
+  { ask, key, limit, now, requests, windowMs }: Asking & {
     readonly limit: string
     readonly requests: number
     readonly windowMs: number
@@ -105,7 +109,7 @@ export const inWindow = (
   const takeOne = Effect.suspend(() => {
     const place = freeAt.indexOf(Math.min(...freeAt))
     return Effect.map(
-      ask(store.fixedWindow({ key: `${key}:${place}`, tokens: 1, refillRate: window, limit: 1 })),
+      ask({ key: `${key}:${place}`, tokens: 1, refillRate: window, limit: 1 }),
       (told) => {
         freeAt[place] = now() + Option.match(told, { onNone: () => windowMs, onSome: ([, ttl]) => ttl })
         return Option.match(told, { onNone: () => true, onSome: ([count]) => count <= 1 })
@@ -115,6 +119,7 @@ export const inWindow = (
 
   return {
     limit,
+    most: requests,
     at: (cost, ahead) => {
       const last = ahead.requests + cost.requests - 1
       const free = Math.max(now(), freeAt.toSorted((one, other) => one - other)[last % requests] ?? 0)
