@@ -3,7 +3,20 @@ import { SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import { FakeClaude, FakeCli } from "@ccflow/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, FastCheck, Fiber, Layer, Option, Scope, Stream, TestClock, TestContext } from "effect"
+import {
+  Duration,
+  Effect,
+  Exit,
+  FastCheck,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Scope,
+  Stream,
+  TestClock,
+  TestContext
+} from "effect"
 
 type Script = Parameters<typeof FakeCli.layer>[0]
 type Operation = keyof SessionRepositoryService
@@ -42,6 +55,8 @@ const altered = (
       get: (target, name: Operation) => (...args: ReadonlyArray<unknown>) =>
         change(name, Reflect.apply(target[name], target, args), args)
     }))
+
+const mebibyte = 1024 * 1024
 
 const broken = (operation: Operation) =>
   new SessionStoreError({ operation, reason: "DiskFull", detail: "no space left", hint: "Make room." })
@@ -483,6 +498,31 @@ describe("a store that fails", () => {
         yield* Fiber.join(closing)
       }).pipe(provided([FakeCli.answer("a long answer", { deltas: 10, every: "500 millis" })]))
   )
+
+  it.scoped("to keep messages is owed 16 MiB of them at most, and it is said that some are missing", () =>
+    Effect.gen(function*() {
+      const failures = new Set<Operation>(["appendMessages"])
+      const repository = yield* failing(failures)
+      const warnings: Array<string> = []
+      const logger = Logger.make(({ message }) => void warnings.push(String(message)))
+      const session = yield* Effect.provideService(Session.make({ recordMessages: true }), store, repository)
+      const fiber = yield* Effect.fork(Effect.provide(outcome(session), Logger.replace(Logger.defaultLogger, logger)))
+      yield* TestClock.adjust("15 seconds")
+      failures.clear()
+      yield* TestClock.adjust("45 seconds")
+      assert.isUndefined(yield* Fiber.join(fiber))
+      const turn = yield* only(yield* session.id)
+      const { messages } = yield* (yield* store).messages(turn!.turnId)
+      const size = JSON.stringify(messages).length
+      assert.isAtMost(size, 16 * mebibyte + 2 * mebibyte)
+      assert.isAbove(size, 15 * mebibyte)
+      assert.match(warnings.join(), /^\d+ messages of a turn are not on record/)
+    }).pipe(provided([[
+      FakeCli.init(),
+      ...Array.from({ length: 24 }, (_, index) => FakeCli.text(`${index}`.padEnd(mebibyte))),
+      FakeCli.delay("20 seconds"),
+      FakeCli.result()
+    ]])))
 
   it.scoped("to take a turn's end is given it again", () =>
     Effect.gen(function*() {

@@ -13,6 +13,7 @@ import type { Message, Result, Usage } from "../Message.js"
 import type { TurnEnd } from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
 import type { HeldLease } from "./heldLease.js"
+import { hearing, type Most, mostHeld } from "./inbox.js"
 import { KeptRecord } from "./keptRecord.js"
 import type { Recorder } from "./recorder.js"
 import type { Turn, TurnOutcome } from "./turn.js"
@@ -42,6 +43,10 @@ interface Kept {
   text: string
   /** Messages that are not stored yet. */
   log: Array<Message>
+  /** In characters, as far as the store has failed to take them. */
+  logSize: number
+  /** Messages that the store did not take and we did not keep. */
+  missed: number
   usage: Usage | undefined
   costUsd: number
   numTurns: number
@@ -94,6 +99,8 @@ export class Recording implements Recorder {
       begun: false,
       text: "",
       log: [],
+      logSize: 0,
+      missed: 0,
       usage: undefined,
       costUsd: 0,
       numTurns: 0,
@@ -150,6 +157,11 @@ export class Recording implements Recorder {
       )
       this.persisted(this.sessionId, turn.charge.callId)
       yield* this.flush(kept)
+      if (kept.missed > 0) {
+        yield* Effect.logWarning(
+          `${kept.missed} messages of a turn are not on record: the store had failed for too long.`
+        )
+      }
       yield* this.record.update
     }))
   }
@@ -200,16 +212,21 @@ export class Recording implements Recorder {
 
   /** What the turn has said so far. Failing, it is owed. */
   private flush(kept: Kept): Effect.Effect<void, SessionStoreError> {
-    const { repository } = this.parts
-    const { log, turn } = kept
-    return Effect.gen(function*() {
-      if (log.length > 0) {
-        kept.log = []
-        yield* Effect.tapError(repository.appendMessages(turn.id, log.map(plain)), () =>
-          Effect.sync(() => {
-            kept.log = [...log, ...kept.log]
-          }))
-      }
+    return Effect.suspend(() => {
+      const { log, turn } = kept
+      if (log.length === 0) return Effect.void
+      kept.log = []
+      return Effect.matchEffect(this.parts.repository.appendMessages(turn.id, log.map(plain)), {
+        onFailure: (error) => {
+          kept.log = [...log, ...kept.log]
+          return Effect.fail(error)
+        },
+        onSuccess: () => {
+          kept.logSize = 0
+          kept.failedUntil = 0
+          return Effect.void
+        }
+      })
     })
   }
 
@@ -260,7 +277,7 @@ export class Recording implements Recorder {
       if (message._tag === "Init" && this.record.see(message)) urgent = true
     }
     if (!this.parts.recordMessages) return urgent
-    for (const message of messages) kept.log.push(message)
+    for (const message of messages) hold(kept, message)
     return true
   }
 }
@@ -271,6 +288,21 @@ export class Recording implements Recorder {
 const progressEvery = 250
 /** A store that fails is not asked with each message. */
 const afterFailure = 10_000
+
+/** What a store that fails is owed, at most. */
+const most: Most = { messages: hearing * mostHeld.messages, bytes: hearing * mostHeld.bytes }
+
+const hold = (kept: Kept, message: Message): void => {
+  // A store that works has the messages at once: they need not be measured.
+  const failing = kept.failedUntil > 0
+  const size = failing ? JSON.stringify(plain(message))?.length ?? 0 : 0
+  if (failing && (kept.log.length >= most.messages || kept.logSize + size > most.bytes)) {
+    kept.missed++
+    return
+  }
+  kept.log.push(message)
+  kept.logSize += size
+}
 
 const account = (kept: Kept, { costUsd, numTurns, usage }: Result): void => {
   kept.costUsd += costUsd
