@@ -10,7 +10,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as leases from "./internal/leases.js"
-import { opened } from "./internal/opened.js"
+import { opened } from "./internal/migrations.js"
 import * as sessions from "./internal/sessions.js"
 import * as turns from "./internal/turns.js"
 

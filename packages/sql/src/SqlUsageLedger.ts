@@ -5,18 +5,186 @@
  * An entry has its own tags and those that its session has now, or had when it was deleted.
  */
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
-import { UsageLedger, type UsageLedgerService } from "@ccflow/core/UsageLedger"
+import { checked, inputError, tidyTags, wellFormed } from "@ccflow/core/SessionRecord"
+import { checkFilter, dayIn, PageLimit, quarterMs, type UsageFilter, UsageKey } from "@ccflow/core/UsageFilter"
+import { type UsageGroup, UsageLedger, type UsageLedgerService, type UsageSum } from "@ccflow/core/UsageLedger"
 import type { SqlClient } from "@effect/sql/SqlClient"
+import type { Fragment } from "@effect/sql/Statement"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
-import { opened } from "./internal/opened.js"
-import * as usageLedger from "./internal/usageLedger.js"
+import * as Num from "effect/Number"
+import * as Rec from "effect/Record"
+import * as Schema from "effect/Schema"
+import { opened } from "./internal/migrations.js"
+import { given, longestInsert, readPage, type Whole } from "./internal/rows.js"
+import type { Store } from "./internal/store.js"
+import { type EntryRow, readEntry, readSum, rowOf, type SumRow } from "./internal/usageRows.js"
 
 /** The ledger over the client in the context. Fails with `NewerVersion` before it changes anything. */
-export const make: Effect.Effect<UsageLedgerService, SessionStoreError, SqlClient> = Effect.map(
-  opened,
-  usageLedger.make
+export const make: Effect.Effect<UsageLedgerService, SessionStoreError, SqlClient> = Effect.suspend(() =>
+  Effect.map(opened, over)
 )
 
 /** The ledger over the client in the context. */
 export const layer: Layer.Layer<UsageLedger, SessionStoreError, SqlClient> = Layer.effect(UsageLedger, make)
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+/** Entries are booked once, and summed up by the database. */
+const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => {
+  const tags = sql`(SELECT ${allTags} FROM ccflow_usage_tags t WHERE t.entry_id = u.entry_id)`
+
+  const sums = sql`count(*) AS entries, count(*) - count(u.cost_usd) AS unpriced,
+    count(*) - count(u.input_tokens) AS uncounted, sum(u.input_tokens) AS input_tokens,
+    sum(u.output_tokens) AS output_tokens, sum(u.cache_read_input_tokens) AS cache_read_input_tokens,
+    sum(u.cache_creation_input_tokens) AS cache_creation_input_tokens,
+    sum(u.web_search_requests) AS web_search_requests, sum(u.cost_usd) AS cost_usd,
+    sum(CASE WHEN u.basis = 'estimated' THEN u.cost_usd END) AS estimated_usd, sum(u.list_usd) AS list_usd`
+
+  const conditions = ({ batchId, model, sessionId, since, tag, until }: UsageFilter): ReadonlyArray<Fragment> => [
+    sql`1 = 1`,
+    ...given(since, (time) => sql`u.used_at >= ${Math.ceil(time)}`),
+    ...given(until, (time) => sql`u.used_at < ${Math.ceil(time)}`),
+    ...given(model, (name) => sql`u.model = ${wellFormed(name)}`),
+    ...given(sessionId, (id) => sql`u.session_id = ${wellFormed(id)}`),
+    ...given(batchId, (id) => sql`u.batch_id = ${wellFormed(id)}`),
+    ...given(tag, (name) =>
+      sql`(u.entry_id IN (SELECT entry_id FROM ccflow_usage_tags WHERE tag = ${wellFormed(name)})
+        OR u.session_id IN (SELECT session_id FROM ccflow_session_tags WHERE tag = ${wellFormed(name)}))`)
+  ]
+
+  const found = (filter: UsageFilter) => sql`ccflow_usage u WHERE ${sql.and(conditions(filter))}`
+
+  /** Its own tags and those of its session, each once; an entry without any has the empty one. */
+  const tagged = (filter: UsageFilter) =>
+    sql`WITH u AS (SELECT u.* FROM ${found(filter)})
+      SELECT coalesce(g.tag, '') AS key, ${sums} FROM u LEFT JOIN (
+        SELECT o.entry_id, o.tag FROM ccflow_usage_tags o JOIN u ON u.entry_id = o.entry_id
+        UNION
+        SELECT u.entry_id, s.tag FROM ccflow_session_tags s JOIN u ON u.session_id = s.session_id
+      ) g ON g.entry_id = u.entry_id GROUP BY 1`
+
+  // The only columns that are grouped by.
+  const columns = { model: sql`u.model`, session: sql`u.session_id`, batch: sql`coalesce(u.batch_id, '')` }
+
+  const groups = (key: Exclude<UsageKey, "day">, filter: UsageFilter) =>
+    Effect.map(
+      run(
+        "by",
+        (key === "tag"
+          ? tagged(filter)
+          : sql`SELECT ${columns[key]} AS key, ${sums} FROM ${found(filter)} GROUP BY 1`) as ReturnType<
+            typeof sql<SumRow & { readonly key: string }>
+          >
+      ),
+      (rows) =>
+        rows.map((row): UsageGroup => ({ key: row.key, ...readSum(row) }))
+          .sort(key === "batch" ? byKey : byCost)
+    )
+
+  /** What is booked already is left as it is, and so are its tags. */
+  const book = (entries: ReturnType<typeof booked>) =>
+    Effect.gen(function*() {
+      const added = yield* sql<{ entry_id: string }>`INSERT INTO ccflow_usage ${
+        sql.insert(entries.map(({ row }) => row))
+      } ON CONFLICT (entry_id) DO NOTHING RETURNING entry_id`
+      const fresh = new Set(added.map((row) => row.entry_id))
+      const tags = entries.flatMap(({ row: { entry_id }, tags }) =>
+        fresh.has(entry_id) ? tags.map((tag) => ({ entry_id, tag })) : []
+      )
+      yield* Effect.forEach(Arr.chunksOf(tags, longestInsert), (chunk) =>
+        sql`INSERT INTO ccflow_usage_tags ${sql.insert(chunk)}`, { discard: true })
+    })
+
+  return {
+    book: (entries) => {
+      const all = booked(entries)
+      if (all.length === 0) return Effect.void
+      const one = all.length === 1 && all[0]?.tags.length === 0
+      return (one ? run : transaction)(
+        "book",
+        Effect.forEach(Arr.chunksOf(all, longestInsert), book, { discard: true })
+      )
+    },
+
+    total: (filter = {}) =>
+      Effect.gen(function*() {
+        yield* checkFilter("total", filter)
+        const rows = yield* run("total", sql<SumRow>`SELECT ${sums} FROM ${found(filter)}`)
+        // Also of nothing there is one.
+        return readSum(rows[0]!)
+      }),
+
+    by: (key, { timeZone, ...filter } = {}) =>
+      Effect.gen(function*() {
+        yield* checked("by", UsageKey, key)
+        yield* checkFilter("by", filter)
+        if (key !== "day") return yield* groups(key, filter)
+        const day = yield* dayIn(timeZone)
+        const rows = yield* run(
+          "by",
+          sql<SumRow & { readonly quarter: Whole }>`SELECT u.used_at / ${
+            sql.literal(String(quarterMs))
+          } AS quarter, ${sums}
+            FROM ${found(filter)} GROUP BY 1 ORDER BY 1`
+        )
+        return daysOf(rows.map((row) => [Number(row.quarter), readSum(row)]), day)
+      }),
+
+    entries: ({ after, limit = 100, ...filter } = {}) =>
+      Effect.gen(function*() {
+        yield* checkFilter("entries", filter)
+        yield* checked("entries", PageLimit, limit)
+        const cursor = after === undefined ? undefined : yield* readCursor(after)
+        const behind = given(cursor, ([at, id]) => sql`(u.used_at, u.entry_id) > (${at}, ${id})`)
+        const rows = yield* run(
+          "entries",
+          sql<EntryRow>`SELECT u.*, ${tags} AS tags FROM ccflow_usage u
+            WHERE ${sql.and([...conditions(filter), ...behind])}
+            ORDER BY u.used_at, u.entry_id LIMIT ${limit + 1}`
+        )
+        const [entries, more] = yield* readPage("entries", readEntry, rows, limit, cursorOf)
+        return { entries, ...more }
+      })
+  }
+}
+
+/** Each once: of two with the same id the first counts. */
+const booked = (entries: Parameters<UsageLedgerService["book"]>[0]) => {
+  const all = entries.map((entry) => ({ row: rowOf(entry), tags: tidyTags(entry.tags) }))
+  return Arr.dedupeWith(all, (one, other) => one.row.entry_id === other.row.entry_id)
+}
+
+/** Sums of quarters of an hour, in their order, as sums of a time zone's days. */
+const daysOf = (
+  quarters: ReadonlyArray<readonly [quarter: number, sum: UsageSum]>,
+  day: (at: number) => string
+): ReadonlyArray<UsageGroup> => {
+  const days = new Map<string, UsageSum>()
+  for (const [quarter, sum] of quarters) {
+    const key = day(quarter * quarterMs)
+    const found = days.get(key)
+    days.set(key, found === undefined ? sum : Rec.union(found, sum, Num.sum))
+  }
+  return [...days].map(([key, sum]) => ({ key, ...sum }))
+}
+
+const byKey = (one: UsageGroup, other: UsageGroup): number => one.key < other.key ? -1 : 1
+
+const byCost = (one: UsageGroup, other: UsageGroup): number => other.costUsd - one.costUsd || byKey(one, other)
+
+const Cursor = Schema.parseJson(Schema.Tuple(Schema.Int, Schema.String))
+
+const cursorOf = ({ at, entryId }: { readonly at: number; readonly entryId: string }) =>
+  Encoding.encodeBase64Url(JSON.stringify([at, entryId]))
+
+const readCursor = (after: string) =>
+  Effect.mapError(
+    Encoding.decodeBase64UrlString(after).pipe(Either.flatMap(Schema.decodeUnknownEither(Cursor))),
+    () => inputError("entries", "after is not the next of a page")
+  )

@@ -7,7 +7,7 @@ import { UsageLimitStore, type UsageWindow } from "@ccflow/core/UsageLimit"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { opened } from "./internal/opened.js"
+import { opened } from "./internal/migrations.js"
 import type { Whole } from "./internal/rows.js"
 
 /** The store over the client in the context. Its table is made, and brought up to date, here. */

@@ -10,10 +10,10 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { resolve } from "node:path"
+import { access, constants, mkdir, open, stat } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import { isSqlite, storeError } from "./internal/failure.js"
 import { currentVersion, migrations } from "./internal/migrations.js"
-import { prepare } from "./internal/sqliteFile.js"
 import * as Store from "./internal/store.js"
 
 /** Where things are kept. */
@@ -24,13 +24,13 @@ export interface SqliteOptions {
 
 /** What is wrong with the file is told here, by `reason`, and nothing is changed then. */
 export const layer = (options: SqliteOptions): Layer.Layer<SqlClient, SessionStoreError> =>
-  Layer.scoped(SqlClient, Effect.suspend(() => open(resolve(options.path.trim()))))
+  Layer.scoped(SqlClient, Effect.suspend(() => opened(resolve(options.path.trim()))))
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
 
-const open = (path: string): Effect.Effect<SqlClient, SessionStoreError, Scope.Scope> =>
+const opened = (path: string): Effect.Effect<SqlClient, SessionStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     yield* prepare(path)
     const driver = yield* Effect.tryPromise({
@@ -67,3 +67,36 @@ const missing = (error: unknown): SessionStoreError =>
     hint: "Install it: npm install @effect/sql-sqlite-node@^0.53 better-sqlite3@12. Where npm asks for it, let " +
       "better-sqlite3 run its install script: npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
   })
+
+/**
+ * Makes sure of a file that can be written, in a folder that can be: SQLite keeps two more files beside it. What is made
+ * here is for its owner's eyes only, and SQLite gives those two the same mode.
+ */
+const prepare = (path: string): Effect.Effect<void, SessionStoreError> =>
+  Effect.flatMap(
+    Effect.tryPromise({
+      try: async () => {
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+        await open(path, "wx", 0o600).then((file) => file.close(), unless("EEXIST"))
+        const file = await stat(path)
+        await access(path, constants.R_OK | constants.W_OK)
+        await access(dirname(path), constants.W_OK | constants.X_OK)
+        return file.isFile()
+      },
+      catch: (error) =>
+        isCode(error, "EEXIST")
+          ? notAFile(`there is a file in the way of the folder ${dirname(path)}`)
+          : storeError("open", error)
+    }),
+    (isFile) => isFile ? Effect.void : Effect.fail(notAFile(`${path} is not a file`))
+  )
+
+const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code
+
+const unless = (code: string) => (error: unknown): void => {
+  if (!isCode(error, code)) throw error
+}
+
+const notAFile = (detail: string) =>
+  new SessionStoreError({ operation: "open", reason: "NotAFile", detail, hint: "Give the path of a file in a folder." })

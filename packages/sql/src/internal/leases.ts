@@ -9,7 +9,7 @@ import type { Store } from "./store.js"
 
 /** @internal */
 export const make = (
-  { run, sql }: Store
+  { changed, run, sql }: Store
 ): Pick<SessionRepositoryService, "acquireLease" | "renewLease" | "releaseLease" | "lease"> => {
   const current = (sessionId: string) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -55,23 +55,17 @@ export const make = (
     },
 
     renewLease: (sessionId, holder, ttl) =>
-      run(
+      changed(
         "renewLease",
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Effect.map(
-            sql`UPDATE ccflow_leases SET expires_at = ${expiry(now, ttl)}
-              WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`,
-            (rows) => rows.length > 0
-          ))
+          sql`UPDATE ccflow_leases SET expires_at = ${expiry(now, ttl)}
+            WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`)
       ),
 
     releaseLease: (sessionId, holder) =>
-      Effect.map(
-        run(
-          "releaseLease",
-          sql`DELETE FROM ccflow_leases WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`
-        ),
-        (rows) => rows.length > 0
+      changed(
+        "releaseLease",
+        sql`DELETE FROM ccflow_leases WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`
       ),
 
     lease: (sessionId) => run("lease", current(sessionId))

@@ -3,13 +3,28 @@
  * seen. `@effect/sql`'s own migrator takes a lock it cannot get for work that is done, and so may leave no tables.
  */
 import { SessionStoreError } from "@ccflow/core/ClaudeError"
-import type { SqlClient } from "@effect/sql/SqlClient"
+import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { eventTables } from "./eventTables.js"
-import type { Store } from "./store.js"
-import { usageTables } from "./usageTables.js"
+import * as Store from "./store.js"
+
+/**
+ * The database of the client in the context, with all tables as this version has them.
+ *
+ * @internal
+ */
+export const opened: Effect.Effect<Store.Store, SessionStoreError, SqlClient> = Effect.gen(function*() {
+  const client = yield* SqlClient
+  yield* client.onDialectOrElse({
+    sqlite: () => Effect.void,
+    pg: () => Effect.void,
+    orElse: () => Effect.fail(unknownDialect)
+  })
+  const store = Store.make(client)
+  yield* migrate(store, migrations)
+  return store
+})
 
 /**
  * By number and name, such as `0001_sessions`.
@@ -19,7 +34,7 @@ export type Migrations = Readonly<Record<string, (sql: SqlClient) => Effect.Effe
 /**
  * Brings a database up to date. One that a newer version has made is left as it is.
  */
-export const migrate = (store: Store, known: Migrations): Effect.Effect<void, SessionStoreError> => {
+export const migrate = (store: Store.Store, known: Migrations): Effect.Effect<void, SessionStoreError> => {
   const { sql } = store
   const lock = sql.onDialectOrElse({
     pg: () => Effect.asVoid(sql`SELECT pg_advisory_xact_lock(hashtext('ccflow_migrations'))`),
@@ -46,19 +61,12 @@ export const migrate = (store: Store, known: Migrations): Effect.Effect<void, Se
 /**
  * The schema's version, 0 where there is none. Changes nothing; fails with `NewerVersion` for one that is not known.
  */
-export const currentVersion = (store: Store, known: Migrations): Effect.Effect<number, SessionStoreError> =>
+export const currentVersion = (store: Store.Store, known: Migrations): Effect.Effect<number, SessionStoreError> =>
   store.run("open", version(store.sql, known))
 
 export const migrations: Migrations = {
   "0001_sessions": (sql) => {
-    // Text that is ordered and paged by: bytes, as SQLite compares it, whatever the database's language.
-    const key = sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" }))
-    const serial = sql.literal(
-      sql.onDialectOrElse({
-        pg: () => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-        orElse: () => "INTEGER PRIMARY KEY"
-      })
-    )
+    const key = keyOf(sql)
     // Children are deleted by statements: not every SQLite client enforces foreign keys.
     return Effect.all([
       sql`CREATE TABLE ccflow_sessions (
@@ -113,7 +121,7 @@ export const migrations: Migrations = {
       )`,
       sql`CREATE INDEX ccflow_turns_running ON ccflow_turns (session_id) WHERE status = 'running'`,
       sql`CREATE TABLE ccflow_messages (
-        message_id ${serial},
+        message_id ${serialOf(sql)},
         turn_id TEXT NOT NULL,
         body TEXT NOT NULL
       )`,
@@ -126,7 +134,7 @@ export const migrations: Migrations = {
     ], { discard: true })
   },
   "0002_batches": (sql) => {
-    const key = sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" }))
+    const key = keyOf(sql)
     return sql`CREATE TABLE ccflow_batch_items (
       batch_id ${key} NOT NULL,
       item_key ${key} NOT NULL,
@@ -161,13 +169,79 @@ export const migrations: Migrations = {
       seen_at BIGINT NOT NULL,
       PRIMARY KEY (account, limit_name)
     )`,
-  "0004_usage_ledger": usageTables,
-  "0005_event_log": eventTables
+  // What is NULL nobody has told.
+  "0004_usage_ledger": (sql) => {
+    const key = keyOf(sql)
+    return Effect.all([
+      sql`CREATE TABLE ccflow_usage (
+        entry_id ${key} NOT NULL PRIMARY KEY,
+        used_at BIGINT NOT NULL,
+        basis TEXT NOT NULL,
+        model ${key} NOT NULL,
+        input_tokens DOUBLE PRECISION,
+        output_tokens DOUBLE PRECISION,
+        cache_read_input_tokens DOUBLE PRECISION,
+        cache_creation_input_tokens DOUBLE PRECISION,
+        web_search_requests DOUBLE PRECISION,
+        cost_usd DOUBLE PRECISION,
+        list_usd DOUBLE PRECISION,
+        session_id ${key} NOT NULL,
+        call_id TEXT NOT NULL,
+        turn_id TEXT,
+        batch_id ${key},
+        api_key_source TEXT NOT NULL
+      )`,
+      sql`CREATE INDEX ccflow_usage_used_at ON ccflow_usage (used_at, entry_id)`,
+      sql`CREATE INDEX ccflow_usage_session ON ccflow_usage (session_id, used_at)`,
+      sql`CREATE INDEX ccflow_usage_batch ON ccflow_usage (batch_id, used_at)`,
+      sql`CREATE TABLE ccflow_usage_tags (
+        entry_id ${key} NOT NULL,
+        tag TEXT NOT NULL,
+        PRIMARY KEY (entry_id, tag)
+      )`,
+      sql`CREATE INDEX ccflow_usage_tags_tag ON ccflow_usage_tags (tag, entry_id)`
+    ], { discard: true })
+  },
+  "0005_event_log": (sql) => {
+    const key = keyOf(sql)
+    return Effect.all([
+      sql`CREATE TABLE ccflow_events (
+        event_id ${serialOf(sql)},
+        at BIGINT NOT NULL,
+        type ${key} NOT NULL,
+        call_id ${key} NOT NULL,
+        session_id ${key} NOT NULL,
+        body TEXT NOT NULL
+      )`,
+      sql`CREATE INDEX ccflow_events_at ON ccflow_events (at, event_id)`,
+      sql`CREATE INDEX ccflow_events_session ON ccflow_events (session_id, at, event_id)`,
+      sql`CREATE INDEX ccflow_events_call ON ccflow_events (call_id, at, event_id)`
+    ], { discard: true })
+  }
 }
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
+
+const unknownDialect = new SessionStoreError({
+  operation: "open",
+  reason: "Unavailable",
+  detail: "the database is neither SQLite nor PostgreSQL",
+  hint: "Provide a client of one of those."
+})
+
+/** Text that is ordered and paged by: bytes, as SQLite compares it, whatever the database's language. */
+const keyOf = (sql: SqlClient) =>
+  sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" }))
+
+const serialOf = (sql: SqlClient) =>
+  sql.literal(
+    sql.onDialectOrElse({
+      pg: () => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+      orElse: () => "INTEGER PRIMARY KEY"
+    })
+  )
 
 const newer = (found: number, newest: number) =>
   new SessionStoreError({

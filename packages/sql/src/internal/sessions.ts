@@ -1,31 +1,24 @@
 /** Sessions: saving, listing, tags. */
 import { cursorOf, fold, type Listing, resolve } from "@ccflow/core/SessionFilter"
-import { tidy, tidyTags } from "@ccflow/core/SessionRecord"
+import { type SessionRecord, tidy, tidyTags } from "@ccflow/core/SessionRecord"
 import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { readAll, readSession, type SessionRow } from "./rows.js"
+import { given, readAll, readPage, tagsOf, type TokenColumns, usageOf, type Whole } from "./rows.js"
 import type { Store } from "./store.js"
 
 /** @internal */
 export const make = (
-  { run, sql, transaction }: Store
+  { allTags, held, run, sql, transaction }: Store
 ): Pick<SessionRepositoryService, "save" | "get" | "delete" | "list" | "count" | "addTags" | "removeTags"> => {
-  // PostgreSQL's statements of one transaction see what others commit in between, unless the row is held.
-  const held = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
-
   const hold = (id: string) =>
     Effect.map(
       sql`SELECT session_id FROM ccflow_sessions WHERE session_id = ${id} ${held}`,
       (rows) => rows.length > 0
     )
 
-  const tags = sql.onDialectOrElse({
-    pg: () =>
-      sql`(SELECT coalesce(json_agg(tag), '[]')::text FROM ccflow_session_tags t WHERE t.session_id = s.session_id)`,
-    orElse: () => sql`(SELECT json_group_array(tag) FROM ccflow_session_tags t WHERE t.session_id = s.session_id)`
-  })
+  const tags = sql`(SELECT ${allTags} FROM ccflow_session_tags t WHERE t.session_id = s.session_id)`
 
   const insertTags = (id: string, added: ReadonlyArray<string>) =>
     added.length === 0
@@ -155,12 +148,9 @@ export const make = (
             ORDER BY ${columns(listing.orderBy)} ${direction}, s.session_id ${direction}
             LIMIT ${listing.limit + 1}`
         )
-        const sessions = yield* readAll("list", readSession, rows.slice(0, listing.limit))
-        const last = sessions.at(-1)
-        return {
-          sessions,
-          ...(last === undefined || rows.length <= listing.limit ? {} : { next: cursorOf(listing, last) })
-        }
+        const [sessions, more] = yield* readPage("list", readSession, rows, listing.limit, (last) =>
+          cursorOf(listing, last))
+        return { sessions, ...more }
       }),
 
     count: (filter = {}) =>
@@ -168,9 +158,7 @@ export const make = (
         Effect.map(
           run(
             "count",
-            sql<{ count: number | string }>`SELECT count(*) AS count FROM ccflow_sessions s WHERE ${
-              sql.and(conditions(listing))
-            }`
+            sql<{ count: Whole }>`SELECT count(*) AS count FROM ccflow_sessions s WHERE ${sql.and(conditions(listing))}`
           ),
           (rows) => Number(rows[0]?.count ?? 0)
         )),
@@ -196,5 +184,38 @@ export const make = (
 // internal
 // ---------------------------------------------------------------------------
 
-const given = <A>(value: A | undefined, condition: (value: A) => Fragment): ReadonlyArray<Fragment> =>
-  value === undefined ? [] : [condition(value)]
+interface SessionRow extends TokenColumns {
+  readonly session_id: string
+  readonly parent_id: string | null
+  readonly status: SessionRecord["status"]
+  readonly title: string
+  readonly model: string | null
+  readonly cwd: string
+  readonly created_at: Whole
+  readonly updated_at: Whole
+  readonly turn_count: Whole
+  readonly cost_usd: number
+  readonly duration_ms: number
+  readonly options: string
+  readonly cli_version: string | null
+  /** A JSON array. */
+  readonly tags: string
+}
+
+const readSession = (row: SessionRow): SessionRecord => ({
+  sessionId: row.session_id,
+  ...(row.parent_id === null ? {} : { parentId: row.parent_id }),
+  status: row.status,
+  title: row.title,
+  ...(row.model === null ? {} : { model: row.model }),
+  cwd: row.cwd,
+  tags: tagsOf(row.tags),
+  createdAt: Number(row.created_at),
+  updatedAt: Number(row.updated_at),
+  turnCount: Number(row.turn_count),
+  usage: usageOf(row),
+  costUsd: row.cost_usd,
+  durationMs: row.duration_ms,
+  options: JSON.parse(row.options),
+  ...(row.cli_version === null ? {} : { cliVersion: row.cli_version })
+})

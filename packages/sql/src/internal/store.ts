@@ -6,6 +6,7 @@ import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
+import type { Fragment } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -21,6 +22,15 @@ export interface Store {
   ) => Effect.Effect<A, Exclude<E, SqlError> | SessionStoreError>
   /** Runs all of it or nothing. It may run more than once. */
   readonly transaction: Store["run"]
+  /** Runs one statement that returns what it has changed, and tells whether it has changed anything. */
+  readonly changed: <E>(
+    operation: string,
+    statement: Effect.Effect<ReadonlyArray<unknown>, E | SqlError>
+  ) => Effect.Effect<boolean, Exclude<E, SqlError> | SessionStoreError>
+  /** PostgreSQL's statements of one transaction see what others commit in between, unless the row is held by this. */
+  readonly held: Fragment
+  /** All values of the column `tag` as a JSON array. */
+  readonly allTags: Fragment
 }
 
 export const make = (client: SqlClient.SqlClient): Store => {
@@ -41,9 +51,18 @@ export const make = (client: SqlClient.SqlClient): Store => {
         ? joined
         : Effect.scoped(Effect.flatMap(sql.reserve, use)))
 
+  const run: Store["run"] = (operation, body) =>
+    settled(operation, connected((connection) => inside(connection, body), body))
+
   return {
     sql,
-    run: (operation, body) => settled(operation, connected((connection) => inside(connection, body), body)),
+    run,
+    changed: (operation, statement) => Effect.map(run(operation, statement), (rows) => rows.length > 0),
+    held: sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" })),
+    allTags: sql.literal(sql.onDialectOrElse({
+      pg: () => "coalesce(json_agg(tag), '[]')::text",
+      orElse: () => "json_group_array(tag)"
+    })),
     transaction: (operation, body) =>
       settled(
         operation,

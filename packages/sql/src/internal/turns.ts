@@ -7,18 +7,16 @@ import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
-import { readAll, readTurn, type TurnRow, type Whole } from "./rows.js"
+import { longestInsert, readAll, readPage, type Whole } from "./rows.js"
 import type { Store } from "./store.js"
 
 /** @internal */
 export const make = (
-  { run, sql, transaction }: Store
+  { changed, held, run, sql, transaction }: Store
 ): Pick<
   SessionRepositoryService,
   "beginTurn" | "progress" | "endTurn" | "turns" | "appendMessages" | "messages" | "recover"
 > => {
-  const held = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
-
   const place = sql.onDialectOrElse({ pg: () => (index: number) => `$${index}`, orElse: () => () => "?" })
 
   /** One statement: it either finds its turn or adds nothing. Its text depends on the number of rows alone. */
@@ -57,13 +55,10 @@ export const make = (
       }),
 
     progress: (id, seen) =>
-      Effect.map(
-        run(
-          "progress",
-          sql`UPDATE ccflow_turns SET seen = ${JSON.stringify(seen)}
-            WHERE turn_id = ${id} AND status = 'running' RETURNING turn_id`
-        ),
-        (rows) => rows.length > 0
+      changed(
+        "progress",
+        sql`UPDATE ccflow_turns SET seen = ${JSON.stringify(seen)}
+          WHERE turn_id = ${id} AND status = 'running' RETURNING turn_id`
       ),
 
     endTurn: (id, { costUsd, error, numTurns, result, seen, status, stopReason, usage }) =>
@@ -99,9 +94,8 @@ export const make = (
           sql<TurnRow>`SELECT * FROM ccflow_turns WHERE session_id = ${id} AND turn_index > ${after}
             ORDER BY turn_index LIMIT ${limit + 1}`
         )
-        const turns = yield* readAll("turns", readTurn, rows.slice(0, limit))
-        const last = turns.at(-1)
-        return { turns, ...(last === undefined || rows.length <= limit ? {} : { next: last.index }) }
+        const [turns, more] = yield* readPage("turns", readTurn, rows, limit, ({ index }) => index)
+        return { turns, ...more }
       }),
 
     appendMessages: (id, messages) =>
@@ -128,10 +122,9 @@ export const make = (
           sql<{ message_id: Whole; body: string }>`SELECT message_id, body FROM ccflow_messages
             WHERE turn_id = ${id} AND message_id > ${after} ORDER BY message_id LIMIT ${limit + 1}`
         )
-        const shown = rows.slice(0, limit)
-        const messages = yield* readAll("messages", ({ body }): unknown => JSON.parse(body), shown)
-        const last = shown.at(-1)
-        return { messages, ...(last === undefined || rows.length <= limit ? {} : { next: Number(last.message_id) }) }
+        const read = ({ body }: { readonly body: string }): unknown => JSON.parse(body)
+        const [messages, more] = yield* readPage("messages", read, rows, limit, (_, row) => Number(row.message_id))
+        return { messages, ...more }
       }),
 
     recover: (holderIsAlive) =>
@@ -162,9 +155,42 @@ export const make = (
 // internal
 // ---------------------------------------------------------------------------
 
-/** Rows of one INSERT. SQLite takes 32,766 values, and holds the event loop for as long as a statement takes. */
-const longestInsert = 500
-
 const byStart = Order.mapInput(Order.number, ({ startedAt }: TurnRecord) => startedAt)
 
 const json = (value: unknown): string | null => value === undefined ? null : JSON.stringify(value)
+
+interface TurnRow {
+  readonly turn_id: string
+  readonly session_id: string
+  readonly turn_index: Whole
+  readonly prompt: string
+  readonly status: TurnRecord["status"]
+  readonly started_at: Whole
+  readonly ended_at: Whole | null
+  readonly result: string | null
+  readonly seen: string
+  readonly stop_reason: string | null
+  readonly usage: string | null
+  readonly cost_usd: number | null
+  readonly num_turns: number | null
+  readonly error: string | null
+  readonly holder: string
+}
+
+const readTurn = (row: TurnRow): TurnRecord => ({
+  turnId: row.turn_id,
+  sessionId: row.session_id,
+  index: Number(row.turn_index),
+  prompt: JSON.parse(row.prompt),
+  status: row.status,
+  startedAt: Number(row.started_at),
+  ...(row.ended_at === null ? {} : { endedAt: Number(row.ended_at) }),
+  ...(row.result === null ? {} : { result: JSON.parse(row.result) }),
+  seen: JSON.parse(row.seen),
+  ...(row.stop_reason === null ? {} : { stopReason: row.stop_reason }),
+  ...(row.usage === null ? {} : { usage: JSON.parse(row.usage) }),
+  ...(row.cost_usd === null ? {} : { costUsd: row.cost_usd }),
+  ...(row.num_turns === null ? {} : { numTurns: row.num_turns }),
+  ...(row.error === null ? {} : { error: JSON.parse(row.error) }),
+  holder: row.holder
+})

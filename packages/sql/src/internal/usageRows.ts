@@ -1,7 +1,7 @@
 /** Entries of the ledger and sums of them, as rows. What is NULL nobody has told. */
 import { wellFormed } from "@ccflow/core/SessionRecord"
 import type { UsageEntry, UsageSum } from "@ccflow/core/UsageLedger"
-import type { Whole } from "./rows.js"
+import { tagsOf, type Whole } from "./rows.js"
 
 /** @internal */
 export interface EntryRow {
@@ -21,6 +21,8 @@ export interface EntryRow {
   readonly turn_id: string | null
   readonly batch_id: string | null
   readonly api_key_source: string
+  /** A JSON array. */
+  readonly tags: string
 }
 
 /** @internal */
@@ -59,7 +61,7 @@ export const rowOf = (entry: UsageEntry) => ({
 })
 
 /** @internal */
-export const readEntry = (row: EntryRow & { readonly tags: string }): UsageEntry => ({
+export const readEntry = (row: EntryRow): UsageEntry => ({
   entryId: row.entry_id,
   at: Number(row.used_at),
   basis: row.basis,
@@ -77,7 +79,7 @@ export const readEntry = (row: EntryRow & { readonly tags: string }): UsageEntry
   callId: row.call_id,
   turnId: row.turn_id ?? undefined,
   batchId: row.batch_id ?? undefined,
-  tags: strings(row.tags).sort(),
+  tags: tagsOf(row.tags),
   apiKeySource: row.api_key_source
 })
 
@@ -96,26 +98,9 @@ export const readSum = (row: SumRow): UsageSum => ({
   entries: Number(row.entries)
 })
 
-/** @internal */
-export const plus = (one: UsageSum, other: UsageSum): UsageSum => ({
-  inputTokens: one.inputTokens + other.inputTokens,
-  outputTokens: one.outputTokens + other.outputTokens,
-  cacheReadInputTokens: one.cacheReadInputTokens + other.cacheReadInputTokens,
-  cacheCreationInputTokens: one.cacheCreationInputTokens + other.cacheCreationInputTokens,
-  webSearchRequests: one.webSearchRequests + other.webSearchRequests,
-  costUsd: one.costUsd + other.costUsd,
-  estimatedUsd: one.estimatedUsd + other.estimatedUsd,
-  listUsd: one.listUsd + other.listUsd,
-  unpriced: one.unpriced + other.unpriced,
-  uncounted: one.uncounted + other.uncounted,
-  entries: one.entries + other.entries
-})
-
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
-
-const strings = (json: string): Array<string> => JSON.parse(json)
 
 /** What is no number is not known. */
 const told = (value: number | undefined): number | null => value !== undefined && Number.isFinite(value) ? value : null
