@@ -45,26 +45,26 @@ class Reader {
     for (;;) {
       this.skip(spaces)
       const next = this.text[this.at]
+      const within = this.open.at(-1)
       if (next === undefined) {
         return this.text.trim() === ""
           ? this.place("it is empty")
-          : this.place(this.open.length === 0 ? "it ends too early" : `it ends before a ${this.closing()} is closed`)
+          : this.place(within === undefined ? "it ends too early" : `it ends before a ${within} is closed`)
+      }
+      if (within !== undefined && next === closers[within] && (expecting === "more" || expecting.startsWith("first"))) {
+        this.open.pop()
+        this.at++
+        expecting = "more"
+        continue
       }
       if (expecting === "more") {
-        const within = this.open[this.open.length - 1]
         if (within === undefined) return this.place("there is more behind the end")
-        if (next === ",") expecting = within === "{" ? "key" : "value"
-        else if (next === closers[within]) this.open.pop()
-        else return this.place(`a comma or ${closers[within]} is missing`)
+        if (next !== ",") return this.place(`a comma or ${closers[within]} is missing`)
         this.at++
+        expecting = within === "{" ? "key" : "value"
         continue
       }
       if (expecting === "key" || expecting === "first key") {
-        if (next === "}" && expecting === "first key") {
-          this.leave()
-          expecting = "more"
-          continue
-        }
         if (next === "}") return this.place("there is a comma too many before }")
         if (next !== "\"") return this.place("a name in double quotes is missing")
         const wrong = this.string()
@@ -73,11 +73,6 @@ class Reader {
         if (this.text[this.at] !== ":") return this.place("a colon is missing behind the name")
         this.at++
         expecting = "value"
-        continue
-      }
-      if (next === "]" && expecting === "first value") {
-        this.leave()
-        expecting = "more"
         continue
       }
       if (next === "{" || next === "[") {
@@ -97,15 +92,6 @@ class Reader {
       }
       expecting = "more"
     }
-  }
-
-  private leave(): void {
-    this.open.pop()
-    this.at++
-  }
-
-  private closing(): string {
-    return this.open[this.open.length - 1] === "{" ? "{" : "["
   }
 
   private string(): Place | undefined {

@@ -14,7 +14,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { machine, processesOn } from "./internal/capacity.js"
+import { capacity, processesOn } from "./internal/machine.js"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
 /** Options for all queries and sessions, over those of the environment. */
@@ -55,7 +55,7 @@ export const layerWith = (
       Layer.suspend(() =>
         Policies.layerWith(
           { budget, circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit },
-          { maxConcurrent: processesOn(machine()) }
+          { maxConcurrent: processesOn(capacity()) }
         )
       )
     ),

@@ -16,7 +16,7 @@ import { throughCassette } from "./internal/cassette.js"
 import { Child } from "./internal/child.js"
 import { isDirectory, locate } from "./internal/executable.js"
 import { privateFiles } from "./internal/privateFiles.js"
-import { processMemory } from "./internal/processMemory.js"
+import { memoryOf } from "./internal/processTable.js"
 import { cwdMissing, spawnError } from "./internal/spawnError.js"
 
 /** How the processes belong to this Node. */
@@ -115,7 +115,7 @@ const handle = (child: Child): RunningCli => {
     interrupt: Effect.sync(() => child.interrupt()),
     exit: Effect.async((resume) => Effect.sync(child.onExit((exit) => resume(Effect.succeed(exit))))),
     stderrTail: Effect.async((resume) => Effect.sync(stderr.read((text) => resume(Effect.succeed(text))))),
-    memory: processMemory(child.pid)
+    memory: memoryOf(child.pid)
   }
 }
 

@@ -13,12 +13,18 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { processesOn } from "./internal/capacity.js"
 import { type CheckResult, failed, type Finding, ok, skipped, together, warning } from "./internal/checkResult.js"
 import { candidatesFinding, liveServers, loginFinding, versionFinding } from "./internal/cliFindings.js"
 import { configFinding, isBroken, readConfig } from "./internal/configFiles.js"
-import { accountFinding, nestingFinding, nodeOptionsFinding, rootFinding, variablesOf } from "./internal/environment.js"
-import { configFolder, type Machine, thisMachine } from "./internal/machine.js"
+import {
+  accountFinding,
+  drops,
+  nestingFinding,
+  nodeOptionsFinding,
+  rootFinding,
+  variablesOf
+} from "./internal/environment.js"
+import { configFolder, type Machine, processesOn, thisMachine } from "./internal/machine.js"
 import { mcpFinding } from "./internal/mcpServers.js"
 import { type Folder, limitsFinding, nodeFinding, spaceFinding } from "./internal/resources.js"
 import * as NodeCliProcess from "./NodeCliProcess.js"
@@ -142,10 +148,8 @@ export const layer: Layer.Layer<Services> = Layer.provideMerge(
 /** From this process's environment to that of the machine, as it is told. */
 const changesTo = ({ env }: Machine): Readonly<Record<string, string | undefined>> => ({
   ...Object.fromEntries(Object.keys(thisMachine().env).map((name) => [name, undefined])),
-  ...Object.fromEntries(Object.entries(env).filter(([name]) => !isDropped(name)))
+  ...Object.fromEntries(Object.entries(env).filter(([name]) => !drops.has(name)))
 })
-
-const isDropped = (name: string): boolean => name === "CLAUDECODE" || name === "NODE_OPTIONS"
 
 const usualConcurrency = ({ cores, env, memory }: Machine): number =>
   Number(env["CCFLOW_MAX_CONCURRENT"]) || processesOn({ cores, memoryBytes: memory.total })

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
+import { send, startOf } from "./internal/processTable.js"
 
 /**
  * `pid@host#start`. Where this is not Linux nothing tells when a process was started: another one that has got the same
@@ -19,7 +20,7 @@ export const layer: Layer.Layer<SessionHolder> = Layer.effect(
       id: `${process.pid}@${host}#${startOf(process.pid) ?? ""}`,
       isAlive: (holder: string) => {
         const [, pid = "", on, start] = /^(\d+)@(.*)#(\d*)$/s.exec(holder) ?? []
-        return on !== host || (exists(Number(pid)) && (startOf(Number(pid)) ?? start) === start)
+        return on !== host || (send(Number(pid), 0) && (startOf(Number(pid)) ?? start) === start)
       }
     }
   })
@@ -36,25 +37,5 @@ const machine = (): string => {
     return `:${boot}:${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? ""}`
   } catch {
     return ""
-  }
-}
-
-/** In ticks since the machine was started. A process that has ended, and that nobody has asked for its end, has none. */
-const startOf = (pid: number): string | undefined => {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-    return fields[0] === "Z" ? "" : fields[19]
-  } catch {
-    return undefined
-  }
-}
-
-const exists = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
   }
 }

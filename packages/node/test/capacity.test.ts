@@ -3,7 +3,7 @@ import * as NodeClaude from "@ccflow/node/NodeClaude"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { availableParallelism } from "node:os"
-import { machine, processesOn } from "../src/internal/capacity.js"
+import { capacity, processesOn } from "../src/internal/machine.js"
 
 const gib = 1024 ** 3
 
@@ -16,7 +16,7 @@ describe("the number of CLIs", () => {
   })
 
   it("is of this machine, or of its container", () => {
-    const { cores, memoryBytes } = machine()
+    const { cores, memoryBytes } = capacity()
     assert.strictEqual(cores, availableParallelism())
     assert.isAbove(memoryBytes, 0)
     assert.isBelow(memoryBytes, 2 ** 48)
@@ -40,7 +40,7 @@ describe("the number of CLIs", () => {
       assert.strictEqual(yield* limitOf(3, variables), 3)
       assert.strictEqual(yield* limitOf(false, variables), Infinity)
       assert.strictEqual(yield* limitOf(undefined, variables), 7)
-      assert.strictEqual(yield* limitOf(undefined, { CCFLOW_MAX_CONCURRENT: "" }), processesOn(machine()))
-      assert.strictEqual(yield* limitOf(undefined), processesOn(machine()))
+      assert.strictEqual(yield* limitOf(undefined, { CCFLOW_MAX_CONCURRENT: "" }), processesOn(capacity()))
+      assert.strictEqual(yield* limitOf(undefined), processesOn(capacity()))
     }))
 })

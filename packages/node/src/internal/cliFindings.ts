@@ -1,10 +1,12 @@
-import type { QueryOptions } from "@ccflow/core/AgentOptions"
-import { toEnv } from "@ccflow/core/AgentOptions"
+import { type QueryOptions, toEnv } from "@ccflow/core/AgentOptions"
 import { CliProcess } from "@ccflow/core/CliProcess"
 import { HealthCheck, type HealthStatus, type Problem } from "@ccflow/core/HealthCheck"
 import * as Effect from "effect/Effect"
-import { type Candidate, candidates } from "./candidates.js"
+import * as Either from "effect/Either"
+import { lstatSync, readlinkSync, realpathSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { failed, type Finding, ok, skipped, together, warning } from "./checkResult.js"
+import { locate } from "./executable.js"
 import type { Machine } from "./machine.js"
 import { liveFinding } from "./mcpServers.js"
 
@@ -78,6 +80,15 @@ export const liveServers = ({ cliPath = "claude", cwd, env }: Target): Effect.Ef
 
 // ---------------------------------------------------------------------------
 
+/** A file that a command could stand for. */
+interface Candidate {
+  readonly path: string
+  /** Where a link leads; the path itself where it is none. */
+  readonly real: string
+  /** Why it cannot run. */
+  readonly broken: string | undefined
+}
+
 interface Told extends Candidate {
   readonly version: string | null
   readonly problem: Problem | undefined
@@ -111,4 +122,44 @@ const candidateFinding = (each: Told, all: ReadonlyArray<Told>): Finding => {
       `${name} ${each.version ?? "(version unknown)"} is never used: ${used?.path} comes before it`,
       "Remove the one that is not wanted, or set CCFLOW_CLI_PATH."
     )
+}
+
+/** All that a command could stand for, in the order in which they are looked for. */
+const candidates = (
+  command: string,
+  cwd: string,
+  path: string | undefined
+): ReadonlyArray<Candidate> => {
+  const paths = command.includes("/")
+    ? [resolve(cwd, command)]
+    : (path ?? "/bin:/usr/bin").split(":").map((folder) => resolve(cwd, join(folder, command)))
+  return [...new Set(paths)].flatMap((path) => {
+    const link = linkOf(path)
+    if (link === undefined) return []
+    const located = locate({ command: path, cwd }, undefined)
+    const real = realOf(path)
+    const broken = real === undefined
+      ? `a link to ${link === "" ? "nothing" : link}, which is not there`
+      : Either.isLeft(located)
+      ? located.left.hint === "" ? located.left.message : located.left.hint
+      : undefined
+    return [{ path, real: real ?? path, broken }]
+  })
+}
+
+/** Where it leads, "" where it leads nowhere; `undefined` when there is nothing at all. */
+const linkOf = (path: string): string | undefined => {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : ""
+  } catch {
+    return undefined
+  }
+}
+
+const realOf = (path: string): string | undefined => {
+  try {
+    return realpathSync(path)
+  } catch {
+    return undefined
+  }
 }

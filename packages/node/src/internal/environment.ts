@@ -4,6 +4,11 @@ import { type Finding, ok, skipped, together, warning } from "./checkResult.js"
 import { type ConfigFile, fieldsOf, objectOf } from "./configFiles.js"
 import type { Machine } from "./machine.js"
 
+/** What ccflow leaves out of every CLI's environment. @internal */
+export const drops: ReadonlySet<string> = new Set(
+  Object.entries(toEnv({})).flatMap(([name, value]) => value === undefined ? [name] : [])
+)
+
 /** A variable that CLIs get, and where it was set. @internal */
 export interface Variable {
   readonly name: string
@@ -107,11 +112,6 @@ export const nodeOptionsFinding = ({ env }: Machine): Finding => {
 }
 
 // ---------------------------------------------------------------------------
-
-/** What ccflow leaves out of every CLI's environment. */
-const drops: ReadonlySet<string> = new Set(
-  Object.entries(toEnv({})).flatMap(([name, value]) => value === undefined ? [name] : [])
-)
 
 /** What the CLI was seen to set for the commands that its tools run. */
 const marks = [

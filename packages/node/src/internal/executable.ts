@@ -13,7 +13,7 @@ import { join, resolve } from "node:path"
  * @internal
  */
 export const locate = (
-  { command, cwd = "." }: Invocation,
+  { command, cwd = "." }: Pick<Invocation, "command" | "cwd">,
   path: string | undefined
 ): Either.Either<string, CliNotFoundError | CliSpawnError> => {
   // Windows knows programs by their extension.

@@ -74,14 +74,12 @@ const findingOf = ({ cwd, env }: Machine, { fields, from, name }: Server): Findi
     return failed(`${at}: it has neither command nor url`, "Give it the one or the other.")
   }
   const program = expanded(command, env)
-  const located = locate({ command: program, args: [], cwd, env: {}, files: [], graces }, values["PATH"])
+  const located = locate({ command: program, cwd }, values["PATH"])
   if (Either.isRight(located)) return ok(name)
   return located.left._tag === "CliNotFoundError"
     ? failed(`${at}: there is no command ${program}`, `Install it, give its whole path, or: claude mcp remove ${name}.`)
     : failed(`${at}: ${program} cannot be started: ${located.left.hint}`, "Repair it, or remove the server.")
 }
-
-const graces = { interrupt: 0, terminate: 0, kill: 0 }
 
 const variable = /\$\{(\w+)(:-([^}]*))?\}/g
 

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { isZombie, send } from "./processTable.js"
 
 /** The processes that a child leads, itself included. Where there are no groups it is the child alone. */
 export class ProcessGroup {
@@ -27,21 +27,3 @@ export class ProcessGroup {
 }
 
 const hasGroups = process.platform !== "win32"
-
-const send = (pid: number, name: NodeJS.Signals | 0): boolean => {
-  try {
-    return process.kill(pid, name)
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
-  }
-}
-
-/** The state follows the name, which may hold anything, in parentheses. */
-const isZombie = (pid: number): boolean => {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
-    return stat.startsWith("Z", stat.lastIndexOf(")") + 2)
-  } catch {
-    return false
-  }
-}
