@@ -7,10 +7,9 @@ import { BudgetExceededError, type CCFlowError, CliExitError, InvalidOptionsErro
 import type { Result } from "@ccflow/core/Message"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { abortError } from "./AbortError.js"
 import type { QueryOptions } from "./Client.js"
 import * as Decisions from "./Decisions.js"
-import { onAbort } from "./internal/onAbort.js"
+import { following, onAbort } from "./internal/abort.js"
 import { Records } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 
@@ -75,8 +74,7 @@ export type BatchPrompts = ReadonlyArray<Prompt | BatchItem>
 export const make =
   (owner: Owner.Owner) => async (prompts: BatchPrompts, options: BatchOptions = {}): Promise<Array<BatchResult>> => {
     const { concurrency, id, maxBudgetUsd, onProgress, ordered, retryFailed, signal, ...shared } = options
-    const aborted = () => signal?.aborted === true
-    if (aborted()) throw abortError(signal?.reason)
+    if (!Array.isArray(prompts)) throw noList
     const stopping = new AbortController()
     const stop = () => stopping.abort()
     const results: Array<BatchResult> = []
@@ -102,7 +100,10 @@ export const make =
       yield* Stream.runForEach(ends, (end) => Effect.sync(() => take(end)))
     })
 
-    const running = Owner.valueOf(owner.run(id === undefined ? run : durably(run), { signal: stopping.signal }))
+    const running = following(signal, (own) => {
+      onAbort(own.signal, stop)
+      return Owner.valueOf(owner.run(id === undefined ? run : durably(run), { signal: stopping.signal }))
+    })
     const closable: Owner.Closable = {
       close: () => {
         stop()
@@ -110,14 +111,10 @@ export const make =
       }
     }
     owner.open.add(closable)
-    const forget = onAbort(signal, stop)
     try {
       await running
       return results
-    } catch (error) {
-      throw aborted() ? abortError(signal?.reason) : error
     } finally {
-      forget()
       owner.open.delete(closable)
     }
   }
@@ -132,6 +129,13 @@ const durably = <A, E, R>(run: Effect.Effect<A, E, R>) =>
     if (records === undefined) return yield* Effect.fail(keepsNone)
     return yield* Effect.provide(run, records)
   })
+
+/** Of a text each letter would be asked. */
+const noList = new InvalidOptionsError({
+  field: "prompts",
+  detail: "they must be a list",
+  hint: "Give an array, also of one prompt."
+})
 
 const keepsNone = new InvalidOptionsError({
   field: "id",

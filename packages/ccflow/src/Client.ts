@@ -4,9 +4,7 @@
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import type * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Batch from "./Batch.js"
@@ -80,17 +78,13 @@ export const make = (
 
 /** The calls of this owner. */
 export const of = (owner: Owner.Owner): Client => {
-  const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions = {}): Query.Query => {
-    const interrupted = Deferred.unsafeMake<void>(FiberId.none)
-    return Query.make(owner, {
+  const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions = {}): Query.Query =>
+    Query.make(
+      owner,
       signal,
-      open: Effect.flatMap(
-        Decisions.resolve(options),
-        (resolved) => Claude.toPull(Claude.query(prompt, { ...resolved, interruptWhen: Deferred.await(interrupted) }))
-      ),
-      interrupt: () => Deferred.unsafeDone(interrupted, Effect.void)
-    })
-  }
+      (interruptWhen) =>
+        Effect.map(Decisions.resolve(options), (resolved) => Claude.query(prompt, { ...resolved, interruptWhen }))
+    )
 
   const createPool = (options?: Pool.PoolOptions) => Pool.make({ start, open: owner.open }, options)
   let pool: Pool.Pool | undefined

@@ -4,7 +4,7 @@
 import { type CheckOptions, HealthCheck, type HealthStatus, layerNoop } from "@ccflow/core/HealthCheck"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { following } from "./internal/onAbort.js"
+import { following } from "./internal/abort.js"
 import * as Owner from "./Owner.js"
 
 export type { Account, HealthStatus, Problem } from "@ccflow/core/HealthCheck"

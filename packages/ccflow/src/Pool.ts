@@ -5,14 +5,14 @@ import type { Prompt } from "@ccflow/core/Claude"
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Result } from "@ccflow/core/Message"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
-import { abortError, isAbortError } from "./AbortError.js"
 import type { QueryOptions } from "./Client.js"
+import { abortError, isAbortError, notASignal, onAbort } from "./internal/abort.js"
 import { ByPriority } from "./internal/byPriority.js"
-import { onAbort } from "./internal/onAbort.js"
 import { type Resolvers, withResolvers } from "./internal/withResolvers.js"
-import type { Closable } from "./Owner.js"
+import { type Closable, valueOf } from "./Owner.js"
 import type { Query } from "./Query.js"
 
 export interface PoolOptions {
@@ -333,23 +333,14 @@ const isList = (
   given: GatherArguments
 ): given is readonly [ReadonlyArray<TaskOrId>, { readonly settle?: boolean | undefined }?] => Array.isArray(given[0])
 
-const within = async <A>(promise: Promise<A>, ms: number): Promise<A> => {
-  if (ms > maxTimerMs) return await promise
-  if (ms <= 0) throw timedOut()
-  let timer: ReturnType<typeof setTimeout> | undefined
-  try {
-    return await Promise.race([
-      promise,
-      new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(timedOut()), ms)
-      })
-    ])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+const within = <A>(promise: Promise<A>, duration: number): Promise<A> =>
+  valueOf(Effect.runPromiseExit(
+    Effect.timeoutFail(Effect.tryPromise({ try: () => promise, catch: (error) => error }), {
+      duration,
+      onTimeout: timedOut
+    })
+  ))
 
-const maxTimerMs = 2 ** 31 - 1
 const timedOut = () => new DOMException("The task has not ended in time", "TimeoutError")
 
 const settingsOf = ({ maxQueueSize = 100, maxWorkers = 4, retain = 1000, taskTimeout }: PoolOptions): Settings => {
@@ -365,6 +356,8 @@ const settingsOf = ({ maxQueueSize = 100, maxWorkers = 4, retain = 1000, taskTim
 }
 
 const checked = (options: QueryOptions): QueryOptions => {
+  const wrong = notASignal(options.signal)
+  if (wrong !== undefined) throw wrong
   if (options.priority === undefined || Number.isFinite(options.priority)) return options
   throw invalid("priority", "a number", "0")
 }

@@ -1,15 +1,19 @@
 /**
  * A running query in plain TypeScript: iterate it for the messages, or await its `result`, or both.
  */
+import * as Claude from "@ccflow/core/Claude"
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Message, Result } from "@ccflow/core/Message"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { abortError } from "./AbortError.js"
-import { onAbort } from "./internal/onAbort.js"
+import type * as Stream from "effect/Stream"
+import { inspect } from "node:util"
+import { abortError, notASignal, onAbort } from "./internal/abort.js"
 import { withResolvers } from "./internal/withResolvers.js"
 import type { Owner, Services } from "./Owner.js"
 
@@ -32,10 +36,31 @@ export interface Query<Output = unknown> extends AsyncIterableIterator<Message>,
   readonly throw: (error?: unknown) => Promise<IteratorResult<Message, undefined>>
 }
 
-export const make = <Output>(owner: Owner, source: Source): Query<Output> => new QueryHandle<Output>(owner, source)
+/** Of these messages, which end well when they are interrupted. */
+export const make = <Output>(
+  owner: Owner,
+  signal: AbortSignal | undefined,
+  messages: (
+    interruptWhen: Effect.Effect<void>
+  ) => Effect.Effect<Stream.Stream<Message, ClaudeError, Services>, ClaudeError, Services>
+): Query<Output> => {
+  const interrupted = Deferred.unsafeMake<void>(FiberId.none)
+  const interrupt = () => Deferred.unsafeDone(interrupted, Effect.void)
+  const wrong = notASignal(signal)
+  return new QueryHandle(
+    owner,
+    wrong === undefined
+      ? { signal, interrupt, open: Effect.flatMap(messages(Deferred.await(interrupted)), Claude.toPull) }
+      : { signal: undefined, interrupt, open: Effect.fail(wrong) }
+  )
+}
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
 
 /** What a query is made of. */
-export interface Source {
+interface Source {
   /** Gives the messages batch by batch; the failure `None` is the good end. Nothing of it is left when its scope closes. */
   readonly open: Effect.Effect<
     Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>, Services>,
@@ -45,10 +70,6 @@ export interface Source {
   readonly interrupt: () => void
   readonly signal: AbortSignal | undefined
 }
-
-// ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 type Next = IteratorResult<Message, undefined>
 
@@ -109,6 +130,11 @@ class QueryHandle<Output> implements Query<Output> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** For who prints it in place of its result: neither prompt nor options are shown. */
+  [inspect.custom](): string {
+    return "Query { await its result, or iterate it }"
   }
 
   readonly next = (): Promise<Next> => {

@@ -9,8 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { following } from "./internal/abort.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
-import { following } from "./internal/onAbort.js"
 import * as Owner from "./Owner.js"
 
 export interface LimiterOptions {

@@ -7,8 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { abortError } from "./AbortError.js"
-import { following } from "./internal/onAbort.js"
+import { following } from "./internal/abort.js"
 import { valueOf } from "./Owner.js"
 
 export interface RetryConfig extends Retry.BackoffOptions {
@@ -30,8 +29,6 @@ export const retryWithBackoff = async <A>(
   fn: (signal: AbortSignal) => A | PromiseLike<A>,
   { retryable = passes, signal, ...backoff }: RetryConfig = {}
 ): Promise<A> => {
-  const aborted = () => signal?.aborted === true
-  if (aborted()) throw abortError(signal?.reason)
   let attempts = 0
   const attempt = Effect.tryPromise({
     try: async (signal) => {
@@ -50,11 +47,7 @@ export const retryWithBackoff = async <A>(
           : error
     )
   })
-  try {
-    return await following(signal, (options) => valueOf(Effect.runPromiseExit(all, options)))
-  } catch (error) {
-    throw aborted() ? abortError(signal?.reason) : error
-  }
+  return await following(signal, (options) => valueOf(Effect.runPromiseExit(all, options)))
 }
 
 // ---------------------------------------------------------------------------

@@ -8,12 +8,11 @@ import type * as Core from "@ccflow/core/Session"
 import type { SessionStats } from "@ccflow/core/Session"
 import type * as Control from "@ccflow/core/SessionControl"
 import type * as CoreOptions from "@ccflow/core/SessionOptions"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { inspect } from "node:util"
 import * as Decisions from "./Decisions.js"
 import { keepingAlive } from "./internal/keepAlive.js"
 import { Records } from "./internal/records.js"
@@ -90,15 +89,11 @@ export class Session implements AsyncDisposable, Owner.Closable {
    * session stays; so does `interrupt`, with what there was for a result.
    */
   sendMessage(prompt: Claude.Prompt, { signal, ...options }: TurnOptions = {}): Query.Query {
-    const interrupted = Deferred.unsafeMake<void>(FiberId.none)
-    return Query.make(this.owner, {
+    return Query.make(
+      this.owner,
       signal,
-      open: Effect.flatMap(
-        this.core,
-        (session) => Claude.toPull(session.send(prompt, { ...options, interruptWhen: Deferred.await(interrupted) }))
-      ),
-      interrupt: () => Deferred.unsafeDone(interrupted, Effect.void)
-    })
+      (interruptWhen) => Effect.map(this.core, (session) => session.send(prompt, { ...options, interruptWhen }))
+    )
   }
 
   /**
@@ -152,6 +147,11 @@ export class Session implements AsyncDisposable, Owner.Closable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** For who prints it: no option is shown, since it may be secret. @internal */
+  [inspect.custom](): string {
+    return `Session ${inspect({ id: this.id, ...this.stats })}`
   }
 
   /** From the model's next request on. Left out: the CLI's default. */

@@ -1,6 +1,7 @@
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import {
+  allow,
   type BatchProgress,
   type BatchResult,
   BudgetExceededError,
@@ -59,12 +60,22 @@ describe("batchQuery", () => {
 
   it("tells how many have ended and failed, for how much, and in order where that is wanted", async () => {
     const seen: Array<BatchProgress> = []
-    const script: Script = (index) => ({
-      turns: [[FakeCli.delay(index === 0 ? 30 : 1), FakeCli.init(), FakeCli.result({ total_cost_usd: 0.5 })]]
-    })
+    const result = FakeCli.result({ total_cost_usd: 0.5 })
+    const script: Script = {
+      respond: (prompt) => [FakeCli.init(), ...prompt === "a" ? [FakeCli.askPermission("Bash", {})] : [], result]
+    }
     for (const ordered of [false, true]) {
       seen.length = 0
-      await clientOf(script).batchQuery(["a", "b", "c"], { ordered, onProgress: (progress) => seen.push(progress) })
+      const client = clientOf(script)
+      const othersEnded = new Promise<void>((resolve) => {
+        let ended = 0
+        client.events.on("QueryEnded", () => ++ended === 2 ? resolve() : undefined)
+      })
+      await client.batchQuery(["a", "b", "c"], {
+        ordered,
+        onProgress: (progress) => seen.push(progress),
+        permissions: () => othersEnded.then(() => allow())
+      })
       assert.deepStrictEqual(seen.map(({ completed, total }) => [completed, total]), [[1, 3], [2, 3], [3, 3]])
       assert.strictEqual(seen.at(-1)?.costUsd, 1.5)
       assert.strictEqual(seen.at(ordered ? 0 : -1)?.latest.prompt, "a")
@@ -124,6 +135,13 @@ describe("batchQuery", () => {
   it("gives one with bad options an error, and the others what they asked for", async () => {
     const results = await clientOf(echo()).batchQuery(["a", { prompt: "b", options: { maxTurns: 0 } }])
     assert.deepStrictEqual(results.map(textOf), ["echo: a", "InvalidOptionsError"])
+  })
+
+  it("asks nothing where it is given a text in place of a list: it would ask each letter", async () => {
+    const asked: Array<string> = []
+    const error = await thrown(clientOf(echo(asked)).batchQuery("Hello" as unknown as ReadonlyArray<string>))
+    assert.isTrue(error instanceof InvalidOptionsError && error.field === "prompts")
+    assert.deepStrictEqual(asked, [])
   })
 
   it("holds the order of many, however they overtake each other", async () => {

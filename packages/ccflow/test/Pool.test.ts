@@ -4,8 +4,8 @@ import { InvalidOptionsError, makeClient, OverloadedError, type PoolTask } from 
 import { FastCheck as fc } from "effect"
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, describe, it } from "vitest"
-import { abortError } from "../src/AbortError.js"
 import type { QueryOptions } from "../src/Client.js"
+import { abortError } from "../src/internal/abort.js"
 import * as Pool from "../src/Pool.js"
 import type { Query } from "../src/Query.js"
 

@@ -2,6 +2,7 @@ import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { makeClient, type Message, type Query } from "ccflow"
 import { CCFlowError, CliExitError, InvalidOptionsError, OverloadedError } from "ccflow"
+import { inspect } from "node:util"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 
 type Script = Parameters<typeof FakeClaude.layer>[0]
@@ -39,6 +40,34 @@ afterEach(async () => {
 })
 
 describe("a query", () => {
+  it("says so where it is given something else for a signal, and crashes nobody", async () => {
+    const { signal } = new AbortController()
+    const client = clientOf([FakeCli.answer("4")])
+    assert.strictEqual(await client.querySimple("2+2?", { signal }), "4")
+    const controller = Object.assign(new AbortController(), { aborted: false }) as unknown as AbortSignal
+    const asked = [
+      client.querySimple("2+2?", { signal: controller }),
+      client.batchQuery(["2+2?"], { signal: controller }),
+      client.health({ signal: controller }),
+      client.pool.submit("2+2?", { signal: controller }),
+      client.session().sendMessage("2+2?", { signal: controller }).result
+    ]
+    for (const error of await Promise.all(asked.map(rejection))) {
+      assert.instanceOf(error, InvalidOptionsError)
+      assert.strictEqual((error as InvalidOptionsError).field, "signal")
+    }
+    await client.close()
+  })
+
+  it("is printed in a line, and so is a session: without what they were given", async () => {
+    const client = makeClient(FakeClaude.layer([FakeCli.answer("4")]), { permissions: () => assert.fail() })
+    const query = client.query("a secret", { systemPrompt: "a secret" })
+    const session = client.session({ systemPrompt: "a secret", sessionId: "7e0ee301-c386-4dd0-9d9a-2d5e67b3c4ef" })
+    assert.strictEqual(inspect(query), "Query { await its result, or iterate it }")
+    assert.match(inspect(session), /^Session \{\s+id: '7e0ee301-c386-4dd0-9d9a-2d5e67b3c4ef',\s+turns: 0,[^{]+\}$/)
+    await client.close()
+  })
+
   it("yields the messages in order and ends", async () => {
     assert.deepStrictEqual(await tags(clientOf([FakeCli.answer("4")]).query("2+2?")), wholeTurn)
   })

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events"
 import { assert, describe, it } from "vitest"
-import { following, onAbort } from "../src/internal/onAbort.js"
+import { following, isAbortError, onAbort } from "../src/internal/abort.js"
 
 /** How many listeners a signal has been given and not taken. */
 const watched = () => {
@@ -19,6 +19,9 @@ const watched = () => {
   }
   return { controller, signal, listeners: () => listeners }
 }
+
+const thrown = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(() => assert.fail("it did not throw"), (error: unknown) => error)
 
 describe("a signal that many calls share", () => {
   it("has one listener however many wait for it, and none when nobody does", () => {
@@ -48,17 +51,22 @@ describe("a signal that many calls share", () => {
     assert.deepStrictEqual(told, ["a", "c", "d"])
   })
 
-  it("is followed by a call's own, with its reason, also when it was aborted before", async () => {
+  it("is followed by a call's own, with its reason; what it was aborted before is not begun", async () => {
     const { controller, listeners, signal } = watched()
-    const reason = () =>
+    const reason = (fails: boolean) =>
       following(signal, async ({ signal: own }) => {
-        await new Promise((go) => own?.aborted === true ? go(0) : own?.addEventListener("abort", go))
+        await new Promise((go) => own?.addEventListener("abort", go))
+        if (fails) throw new Error("interrupted")
         return own?.reason
       })
-    const asked = reason()
+    const [asked, failed] = [reason(false), thrown(reason(true))]
     controller.abort("enough")
     assert.strictEqual(await asked, "enough")
-    assert.strictEqual(await reason(), "enough")
+    for (const error of [await failed, await thrown(reason(false))]) {
+      assert.isTrue(isAbortError(error))
+      assert.strictEqual(String(error), "AbortError: The query was aborted: enough")
+      assert.strictEqual(error instanceof Error && error.cause, "enough")
+    }
     assert.strictEqual(listeners(), 0)
     assert.strictEqual(await following(undefined, ({ signal }) => Promise.resolve(signal)), undefined)
   })

@@ -1,0 +1,77 @@
+import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+
+/**
+ * What a caller sees when its own signal, or `close`, has ended the call: an error with the name that the web gave it, and
+ * the reason for its cause.
+ */
+export const abortError = (reason?: unknown): DOMException =>
+  Object.assign(
+    new DOMException(`The query was aborted${typeof reason === "string" ? `: ${reason}` : ""}`, "AbortError"),
+    { cause: reason }
+  )
+
+/** Whether that is what was thrown. */
+export const isAbortError = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError"
+
+/** What is wrong with it: from anything else, such as the controller, nobody would ever hear. */
+export const notASignal = (signal: AbortSignal | undefined): InvalidOptionsError | undefined =>
+  signal === undefined || typeof signal?.addEventListener === "function" ? undefined : new InvalidOptionsError({
+    field: "signal",
+    detail: "it must be an AbortSignal",
+    hint: "Give the signal of an AbortController, or AbortSignal.timeout(ms)."
+  })
+
+/** Tells when the signal is aborted, until what it gives is called. One listener serves all who wait. */
+export const onAbort = (signal: AbortSignal | undefined, listener: () => void): () => void => {
+  if (signal === undefined) return () => {}
+  const { all, tell } = waiting.get(signal) ?? listenTo(signal)
+  all.add(listener)
+  return () => {
+    if (!all.delete(listener) || all.size > 0) return
+    waiting.delete(signal)
+    signal.removeEventListener("abort", tell)
+  }
+}
+
+/**
+ * Runs with a signal of its own that follows the caller's. What fails then fails by an `AbortError` with the reason; what
+ * was aborted before is not begun.
+ */
+export const following = async <A>(
+  signal: AbortSignal | undefined,
+  run: (options: { readonly signal?: AbortSignal }) => Promise<A>
+): Promise<A> => {
+  if (signal === undefined) return run({})
+  const wrong = notASignal(signal)
+  if (wrong !== undefined) throw wrong
+  const aborted = () => signal.aborted
+  if (aborted()) throw abortError(signal.reason)
+  const own = new AbortController()
+  const forget = onAbort(signal, () => own.abort(signal.reason))
+  try {
+    return await run({ signal: own.signal })
+  } catch (error) {
+    throw aborted() ? abortError(signal.reason) : error
+  } finally {
+    forget()
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** Who wants to know of a signal. Node warns where one has more than ten listeners, and a signal may be for many calls. */
+const waiting = new WeakMap<AbortSignal, { readonly all: Set<() => void>; readonly tell: () => void }>()
+
+const listenTo = (signal: AbortSignal) => {
+  const all = new Set<() => void>()
+  const entry = {
+    all,
+    tell: () => {
+      waiting.delete(signal)
+      for (const listener of [...all]) listener()
+    }
+  }
+  waiting.set(signal, entry)
+  signal.addEventListener("abort", entry.tell, { once: true })
+  return entry
+}
