@@ -2,6 +2,7 @@ import {
   AuthenticationError,
   type ClaudeError,
   CliExitError,
+  CliNotFoundError,
   InvalidOptionsError,
   type RunFacts,
   SessionBusyError,
@@ -50,12 +51,25 @@ export const startupFailure = (
  * @internal
  */
 export const startupProse = (words: string, facts: RunFacts): ClaudeError | undefined => {
+  if (notFound(words, facts)) return new CliNotFoundError({ command: facts.argv[0] ?? "claude", hint: wrapped })
   for (const [pattern, make] of known) {
     const found = pattern.exec(words)
     if (found !== null) return make(facts, found[1] ?? "", found[2] ?? "")
   }
   return undefined
 }
+
+const wrapped = "What was to start it has not found it: install Claude Code there, or set cliPath to where it is."
+
+/** A wrapper (`nice`, `env`, a shell, `docker`) leaves with 127 where there is no such command, and names it. */
+const notFound = (words: string, { argv, exitCode, frames }: RunFacts): boolean => {
+  const names = ["claude", argv[0]?.split(/[\\/]/).at(-1)]
+  return exitCode === 127 && frames === 0 &&
+    [...words.matchAll(complaint)].some(([, before, after]) => names.includes(before ?? after))
+}
+
+const complaint =
+  /([^\s'"`‘’:/]+)['"’]?: (?:command not found(?!: )|not found|No such file or directory|executable file not found)|command not found: (?:\S*\/)?(\S+)/g
 
 const known: ReadonlyArray<readonly [RegExp, (facts: RunFacts, first: string, second: string) => ClaudeError]> = [
   [/No conversation found with session ID: (\S+)/, (facts, id) => sessionNotFound(facts, id)],
