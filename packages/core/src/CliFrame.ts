@@ -122,6 +122,7 @@ const ModelUsage = Schema.Struct({
   /** `unknown` where the CLI has no price for the model and took another one's. */
   costBasis: nullish(Schema.String),
   cacheCreationEphemeral1hInputTokens: nullish(Schema.Number),
+  thinkingTokens: nullish(Schema.Number),
   contextWindow: nullish(Schema.Number)
 })
 

@@ -6,26 +6,9 @@
  */
 import * as Match from "effect/Match"
 import * as Schema from "effect/Schema"
+import { ContextSavings, ModelUsage, Usage } from "./internal/figures.js"
 
-/** Tokens as the API counts them. */
-export const Usage = Schema.Struct({
-  inputTokens: Schema.Number,
-  outputTokens: Schema.Number,
-  cacheReadInputTokens: Schema.Number,
-  cacheCreationInputTokens: Schema.Number
-})
-export type Usage = typeof Usage.Type
-
-/** One model's share of a result, cumulative over the process (and, from CLI 2.1.330 on, over `--resume`). */
-export const ModelUsage = Schema.Struct({
-  ...Usage.fields,
-  costUsd: Schema.Number,
-  webSearchRequests: Schema.Number,
-  contextWindow: Schema.UndefinedOr(Schema.Number),
-  /** Those of `cacheCreationInputTokens` that are kept for an hour. Absent where there are none, or nobody says. */
-  cacheCreationHourInputTokens: Schema.optional(Schema.Number)
-})
-export type ModelUsage = typeof ModelUsage.Type
+export { ContextSavings, ModelUsage, Usage } from "./internal/figures.js"
 
 /** A block of a message's content, as the API gave it. Only `type` is promised. */
 export type ContentBlock = { readonly type: string; readonly [field: string]: unknown }
@@ -70,28 +53,24 @@ export const Init = Schema.TaggedStruct("Init", {
 })
 export type Init = typeof Init.Type
 
-/**
- * Text of the answer. The `content` of all of them, joined, is the text of the CLI's complete assistant lines: once,
- * in order, whether partial messages are on (`delta: true`) or off.
- */
-export const Text = Schema.TaggedStruct("Text", {
+const said = {
   ...common,
   messageId: Schema.String,
   content: Schema.String,
   delta: Schema.Boolean,
   /** Take this many UTF-16 code units off the end of the text so far: the CLI has withdrawn them. */
   retract: Schema.optional(Schema.Number)
-})
+}
+
+/**
+ * Text of the answer. The `content` of all of them, joined, is the text of the CLI's complete assistant lines: once,
+ * in order, whether partial messages are on (`delta: true`) or off.
+ */
+export const Text = Schema.TaggedStruct("Text", said)
 export type Text = typeof Text.Type
 
 /** The model's thinking, in the same way as `Text`. */
-export const Thinking = Schema.TaggedStruct("Thinking", {
-  ...common,
-  messageId: Schema.String,
-  content: Schema.String,
-  delta: Schema.Boolean,
-  retract: Schema.optional(Schema.Number)
-})
+export const Thinking = Schema.TaggedStruct("Thinking", said)
 export type Thinking = typeof Thinking.Type
 
 /** The model uses a tool. */
@@ -154,19 +133,6 @@ export const Stop = Schema.TaggedStruct("Stop", {
   usage: Usage
 })
 export type Stop = typeof Stop.Type
-
-/** What the encoding of data for the model has come to. Tokens are estimates, the same way for both encodings. */
-export const ContextSavings = Schema.Struct({
-  /** What the model got. */
-  format: Schema.Literal("toon", "json"),
-  /** As compact JSON. */
-  jsonTokens: Schema.Number,
-  /** As TOON; that of JSON where TOON was not tried, or cannot hold the data. */
-  toonTokens: Schema.Number,
-  /** What TOON saves against JSON. Below 0 it would have been longer, and was not sent. */
-  savedTokens: Schema.Number
-})
-export type ContextSavings = typeof ContextSavings.Type
 
 /** A turn's answer and account. A run whose `isError` is true fails after this message. */
 export const Result = Schema.TaggedStruct("Result", {

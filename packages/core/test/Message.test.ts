@@ -55,6 +55,27 @@ describe("Message.match", () => {
   })
 })
 
+describe("a result's figures", () => {
+  it("say what the model has thought with: so far, and in this turn", () => {
+    const used = (outputTokens: number, thinkingTokens: number) => ({
+      modelUsage: { opus: { inputTokens: 1, outputTokens, thinkingTokens, costUSD: 0.1 } }
+    })
+    const results = f.parse(
+      f.init,
+      f.result("1", used(9, 0)),
+      f.init,
+      f.result("2", used(20, 7)),
+      f.result("3", used(40, 12))
+    )
+      .filter(is("Result"))
+    const thought = results.map(({ modelUsage, turnUsage }) => [
+      modelUsage["opus"]?.thinkingTokens,
+      turnUsage?.["opus"]?.thinkingTokens
+    ])
+    assert.deepStrictEqual(thought, [[undefined, undefined], [7, 7], [12, 5]])
+  })
+})
+
 describe("Message.appendText", () => {
   it("joins the main thread's text, takes back what was retracted and leaves out the subagents'", () => {
     const sub = { parent_tool_use_id: "toolu_agent" }

@@ -189,17 +189,20 @@ describe("a message about windows", () => {
   it("is read whatever it holds", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.anything(), FastCheck.anything(), FastCheck.string(), (raw, windows, status) => {
-        for (const any of [raw, { unifiedWindows: raw }, { unifiedWindows: { x: windows }, overageStatus: raw }]) {
+        for (const any of [raw, { unifiedWindows: raw }, { unifiedWindows: { x: windows } }]) {
           for (const window of windowsOf(message({ raw: any, status }), "", 0)) assert.isString(window.status)
         }
       })
     )
   })
 
-  it("is read when it holds what is no text", () => {
-    assert.deepStrictEqual(said({ status: "rejected", raw: { overageStatus: { toString: 1 } } }), [
-      ["five_hour", "rejected", null, null, false]
-    ])
+  it("says whether what is used up is paid for beside the plan", () => {
+    const used = { status: "rejected", resetsAt: 5_000 }
+    const paid = [{ usingOverage: true }, { overageStatus: "allowed" }, { overageStatus: "allowed_warning" }]
+    const unpaid = [{}, { usingOverage: false }, { overageStatus: "rejected" }]
+    const told = (overage: boolean) => [["five_hour", "rejected", 5_000, null, overage]]
+    for (const fields of paid) assert.deepStrictEqual(said({ ...used, ...fields }), told(true))
+    for (const fields of unpaid) assert.deepStrictEqual(said({ ...used, ...fields }), told(false))
   })
 
   it("warns of a window when it says so of it alone", () => {

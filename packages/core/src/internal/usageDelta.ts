@@ -70,6 +70,7 @@ export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<stri
   const told: Record<string, ModelUsage> = {}
   for (const [model, usage] of Object.entries(models ?? {})) {
     const hour = usage.cacheCreationEphemeral1hInputTokens ?? 0
+    const thinking = usage.thinkingTokens ?? 0
     told[model] = {
       inputTokens: usage.inputTokens ?? 0,
       outputTokens: usage.outputTokens ?? 0,
@@ -78,7 +79,8 @@ export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<stri
       costUsd: usage.costUSD ?? 0,
       webSearchRequests: usage.webSearchRequests ?? 0,
       contextWindow: usage.contextWindow ?? undefined,
-      ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {})
+      ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {}),
+      ...(thinking > 0 ? { thinkingTokens: thinking } : {})
     }
   }
   return told
@@ -99,6 +101,7 @@ export const promptsOf = (all: ReadonlyArray<Usage>): number =>
 /** What a model was used for beyond what it was before. @internal */
 export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
   const hour = (now.cacheCreationHourInputTokens ?? 0) - (before.cacheCreationHourInputTokens ?? 0)
+  const thinking = (now.thinkingTokens ?? 0) - (before.thinkingTokens ?? 0)
   return {
     inputTokens: now.inputTokens - before.inputTokens,
     outputTokens: now.outputTokens - before.outputTokens,
@@ -107,7 +110,8 @@ export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
     costUsd: now.costUsd - before.costUsd,
     webSearchRequests: now.webSearchRequests - before.webSearchRequests,
     contextWindow: now.contextWindow,
-    ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {})
+    ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {}),
+    ...(thinking > 0 ? { thinkingTokens: thinking } : {})
   }
 }
 

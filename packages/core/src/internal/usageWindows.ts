@@ -187,10 +187,8 @@ const isGeneral = (limit: string): boolean => limit === "" || /^[a-z]+_(hour|day
 const weight = (status: string | undefined): number =>
   status === undefined ? -1 : status === "rejected" ? 2 : status === "allowed_warning" ? 1 : 0
 
-const paysOver = ({ raw }: RateLimit): boolean =>
-  (Predicate.hasProperty(raw, "isUsingOverage") && raw.isUsingOverage === true) ||
-  (Predicate.hasProperty(raw, "overageStatus") && Predicate.isString(raw.overageStatus) &&
-    raw.overageStatus.startsWith("allowed"))
+const paysOver = ({ overageStatus, usingOverage }: RateLimit): boolean =>
+  usingOverage === true || overageStatus?.startsWith("allowed") === true
 
 const finite = (value: unknown, unit: number): number | null =>
   typeof value === "number" && Number.isFinite(value) ? value * unit : null
