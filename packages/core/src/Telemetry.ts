@@ -7,8 +7,8 @@
  * spans are right. The CLI is given the attempt's W3C context in `TRACEPARENT`, unless the caller's `env` has one. With
  * `CLAUDE_CODE_ENABLE_TELEMETRY=1`, `CLAUDE_CODE_ENHANCED_TELEMETRY_BETA=1` and `OTEL_TRACES_EXPORTER=otlp` in its environment
  * 2.1.330 and 2.1.197 were both seen to hang their own spans (`claude_code.interaction` and below) from it, and to put the
- * trace's id into their log records; without the beta there are no spans, and only 2.1.330's log records have the id. A
- * session's process belongs to the turn that started it.
+ * trace's id into their log records; without the beta there are no spans, and the log records of 2.1.330 and 2.1.263 have
+ * the id, those of 2.1.197 have not. A session's process belongs to the turn that started it.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
