@@ -1,18 +1,21 @@
 import { Budget } from "@ccflow/core/Budget"
-import { CircuitBreaker } from "@ccflow/core/CircuitBreaker"
+import { CircuitBreaker, isCounted } from "@ccflow/core/CircuitBreaker"
 import * as Claude from "@ccflow/core/Claude"
+import { CircuitBreakerError, type ClaudeError } from "@ccflow/core/ClaudeError"
 import { Concurrency } from "@ccflow/core/Concurrency"
 import { Deadline } from "@ccflow/core/Deadline"
+import type { Message } from "@ccflow/core/Message"
 import * as Policies from "@ccflow/core/Policies"
 import type { Policy } from "@ccflow/core/Policy"
-import { RateLimiter } from "@ccflow/core/RateLimiter"
+import * as RateLimiter from "@ccflow/core/RateLimiter"
 import { Retry } from "@ccflow/core/Retry"
 import * as Session from "@ccflow/core/Session"
 import { UsageLimit } from "@ccflow/core/UsageLimit"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Effect, Layer, Stream } from "effect"
+import { type Context, Effect, Layer, Stream, TestClock } from "effect"
+import { follow } from "./sessions.js"
 
 describe("what was asked goes through the policies from the outermost to the process", () => {
   const promised = [
@@ -30,6 +33,34 @@ describe("what was asked goes through the policies from the outermost to the pro
 
   it.scoped("as a session's turn", () =>
     heardBy(promised, Effect.flatMap(Session.make(), (session) => Session.text(session, "2+2"))))
+})
+
+describe("a call that a limit holds up for longer than it may take", () => {
+  const oneAMinute = FakeClaude.layerWith(
+    { respond: () => FakeCli.answer("4") },
+    Layer.merge(Policies.layerNoop, RateLimiter.layer({ requestsPerMinute: 1 }))
+  )
+  const answersLate = <R>(ask: Stream.Stream<Message, ClaudeError, R>) =>
+    Effect.gen(function*() {
+      yield* Stream.runDrain(ask)
+      const late = yield* follow(ask)
+      yield* TestClock.adjust("59 seconds")
+      assert.isFalse(late.ended())
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* late.result).result, "4")
+    }).pipe(Effect.provide(oneAMinute))
+
+  it.scoped("has all its time when it begins, as a query", () =>
+    answersLate(Claude.query("2+2", { timeout: "10 seconds" })))
+
+  it.scoped("has all its time when it begins, as a session's turn", () =>
+    answersLate(
+      Stream.unwrap(Effect.map(Session.make({ timeout: "10 seconds" }), (session) => session.send("2+2")))
+    ))
+})
+
+it("an open breaker's refusal is no failure of the CLI to the breaker around it", () => {
+  assert.isFalse(isCounted(new CircuitBreakerError({ key: "claude", retryAfter: 1, hint: "" })))
 })
 
 // ---------------------------------------------------------------------------
@@ -51,7 +82,7 @@ const heardBy = <E, R>(order: ReadonlyArray<string>, ask: Effect.Effect<string, 
     )
   const policies = Layer.mergeAll(
     policy(UsageLimit, "usage limit"),
-    policy(RateLimiter, "rate limit"),
+    policy(RateLimiter.RateLimiter, "rate limit"),
     policy(CircuitBreaker, "breaker"),
     policy(Retry, "retry"),
     policy(Budget, "budget"),

@@ -5,6 +5,15 @@ import * as f from "./frames.js"
 const MiB = 1024 * 1024
 
 describe("a line", () => {
+  it("ends with a newline, and with nothing else that is called a line's end", () => {
+    const text = "one\u2028two\u2029three\u0085four"
+    const spaced = JSON.stringify(f.result(text)).replace(",", ",\r")
+    const { counts, messages } = f.parseBytes([f.bytes([f.assistant("m1", [f.says(text)]), spaced])])
+    assert.strictEqual(f.joined(messages), text)
+    assert.deepStrictEqual(messages.flatMap((message) => message._tag === "Result" ? message.result : []), [text])
+    assert.deepInclude(counts, { frames: 2, noise: 0, damaged: 0 })
+  })
+
   it("may have 64 MiB by default, to the byte, and the stream goes on behind one that has more", () => {
     const [head, foot, next] = ["{\"type\":\"keep_alive\",\"x\":\"", "\"}", f.bytes([f.result("4")])]
     const part = new Uint8Array(MiB).fill("x".charCodeAt(0))
