@@ -138,6 +138,28 @@ const kept = ({ lines }: Host<Line>, turnId: string): string => {
   return seen.slice(0, upTo + 1).map(({ text = "" }: Line) => text).join("")
 }
 
+describe("a host that begins where another was killed", () => {
+  it("says which turn was cut, once, and nothing of those that were completed", async () => {
+    const path = join(world.folder, "begins.db")
+    const client = { ...fake(script(join(world.folder, "memory-begins"))), includePartialMessages: true }
+    const first = world.start({ path, client, prompts: ["short", "long"] })
+    const { session: resume = "" } = await first.said("its session", ({ session }) => session !== undefined)
+    await first.said("an answer", ({ done }) => done !== undefined)
+    await first.said("some of the next one", ({ text }) => text?.startsWith("word") === true)
+    await first.kill()
+    const [, cut = ""] = first.lines.flatMap(({ prompt }) => prompt ?? [])
+
+    for (const expected of [[cut], []]) {
+      const next = world.start({ path, client, resume, prompts: [] })
+      const { recovered } = await next.said("what was cut", (line) => line.recovered !== undefined)
+      assert.deepStrictEqual(recovered, expected)
+      await next.ended
+    }
+    const turns = await allTurns(path, resume)
+    assert.deepStrictEqual(turns.map(({ status }) => status), ["completed", "cut"])
+  }, 60_000)
+})
+
 describe("a session that two hosts want", () => {
   it(
     "belongs to the first; the second is told who has it and until when, and has it when the first is dead",
