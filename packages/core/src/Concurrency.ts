@@ -165,7 +165,7 @@ export const make = (
                 const mine = waiter = permits.join(claim)
                 return Effect.forEach(holders, watch, { discard: true }).pipe(
                   Effect.zipRight(claim.spare === true ? Effect.void : reclaim),
-                  Effect.zipRight(claim.spare === true ? granted(mine) : queued(granted(mine)))
+                  Effect.zipRight(claim.spare === true ? mine.value.turn.await : queued(mine.value.turn.await))
                 )
               }))
             return restore(wait(turn)).pipe(
@@ -220,12 +220,6 @@ const check = (maxConcurrent: number): Effect.Effect<void, InvalidOptionsError> 
       hint: "Leave it out for what the machine can hold; false is without a limit."
     })
   )
-
-const granted = ({ value }: Waiter): Effect.Effect<void> =>
-  Effect.async((resume) => {
-    if (value.granted) resume(Effect.void)
-    else value.wake = () => resume(Effect.void)
-  })
 
 /** Told of when it is over. */
 const queued = (turn: Effect.Effect<void>): Effect.Effect<void> =>

@@ -7,8 +7,10 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig } from "./ClaudeConfig.js"
@@ -96,13 +98,10 @@ export const make = (
   Effect.gen(function*() {
     const { open } = yield* CliProcess
     const { defaults } = yield* ClaudeConfig
-    const timeout = yield* above0("timeout", options.timeout ?? "10 seconds", "10 seconds")
-    const healthyFor = yield* notNegative("timeToLive", options.timeToLive ?? "30 seconds", "30 seconds")
-    const unhealthyFor = yield* notNegative(
-      "unhealthyTimeToLive",
-      options.unhealthyTimeToLive ?? "2 seconds",
-      "2 seconds"
-    )
+    const above0 = Duration.greaterThan(Duration.zero)
+    const timeout = yield* millisOf(options, "timeout", "10 seconds", "it must be a duration above 0", above0)
+    const healthyFor = yield* millisOf(options, "timeToLive", "30 seconds", "it must be a duration")
+    const unhealthyFor = yield* millisOf(options, "unhealthyTimeToLive", "2 seconds", "it must be a duration")
     const answers = yield* remembering({
       ask: ({ login, options }: Question) => examine(open, options, login, timeout),
       keyOf,
@@ -154,20 +153,14 @@ const keyOf = ({ login, options: { cliPath, cwd, env } }: Question): string =>
 const sameHealth = (one: HealthStatus, other: HealthStatus): boolean =>
   JSON.stringify({ ...one, latencyMs: 0, checkedAt: 0 }) === JSON.stringify({ ...other, latencyMs: 0, checkedAt: 0 })
 
-const durationOf = (
-  field: string,
-  given: Duration.DurationInput,
+const millisOf = (
+  options: HealthCheckOptions,
+  field: keyof HealthCheckOptions,
   usual: string,
-  isGood: (millis: number) => boolean,
-  detail: string
-): Effect.Effect<number, InvalidOptionsError> =>
-  Option.match(Option.filter(Duration.decodeUnknown(given), (duration) => isGood(Duration.toMillis(duration))), {
-    onNone: () => Effect.fail(new InvalidOptionsError({ field, detail, hint: `Left out it is ${usual}.` })),
-    onSome: (duration) => Effect.succeed(Duration.toMillis(duration))
+  detail: string,
+  isGood: Predicate.Predicate<Duration.Duration> = () => true
+): Either.Either<number, InvalidOptionsError> =>
+  Option.match(Option.filter(Duration.decodeUnknown(options[field] ?? usual), isGood), {
+    onNone: () => Either.left(new InvalidOptionsError({ field, detail, hint: `Left out it is ${usual}.` })),
+    onSome: (duration) => Either.right(Duration.toMillis(duration))
   })
-
-const above0 = (field: string, given: Duration.DurationInput, usual: string) =>
-  durationOf(field, given, usual, (millis) => millis > 0, "it must be a duration above 0")
-
-const notNegative = (field: string, given: Duration.DurationInput, usual: string) =>
-  durationOf(field, given, usual, (millis) => millis >= 0, "it must be a duration")

@@ -1,9 +1,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { QueryOptions } from "../AgentOptions.js"
-import type { CliProcess } from "../CliProcess.js"
+import * as Option from "effect/Option"
+import { type QueryOptions, toEnv } from "../AgentOptions.js"
+import type { CliNotFoundError, CliSpawnError } from "../ClaudeError.js"
+import type { CliExit, CliProcess, Graces } from "../CliProcess.js"
 import type { Account, HealthStatus, Problem } from "../HealthCheck.js"
-import { askCli, type CliAnswer } from "./cliAnswer.js"
 
 /** @internal */
 export const healthOf = (
@@ -81,6 +82,42 @@ const questions = (
     })
   )
 
+/** What the CLI says to a question that calls no model. */
+interface CliAnswer extends CliExit {
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Asks it and reads the answer; `undefined` when it took too long, and was ended. */
+const askCli = (
+  open: CliProcess["Type"]["open"],
+  { cliPath = "claude", cwd, env }: QueryOptions,
+  args: ReadonlyArray<string>,
+  timeoutMs: number
+): Effect.Effect<CliAnswer | undefined, CliNotFoundError | CliSpawnError> =>
+  Effect.gen(function*() {
+    const cli = yield* open({ command: cliPath, args, cwd, env: toEnv({ env }), files: [], graces })
+    yield* cli.closeInput
+    const decoder = new TextDecoder()
+    let stdout = ""
+    for (;;) {
+      const chunks = yield* cli.stdout
+      if (chunks.length === 0) break
+      for (const chunk of chunks) if (stdout.length < mostCharacters) stdout += decoder.decode(chunk, { stream: true })
+    }
+    const { code, signal } = yield* cli.exit
+    return { code, signal, stdout, stderr: yield* cli.stderrTail }
+  }).pipe(
+    Effect.scoped,
+    Effect.timeoutOption(timeoutMs),
+    Effect.map(Option.getOrUndefined)
+  )
+
+/** It has no work that could be saved. */
+const graces: Graces = { interrupt: 300, terminate: 300, kill: 500 }
+
+const mostCharacters = 65_536
+
 const update = "Update it: claude update."
 const reinstall = "Install Claude Code again: npm install -g @anthropic-ai/claude-code."
 const logIn = "Log in: run claude and use /login, or claude auth login; or set ANTHROPIC_API_KEY."
@@ -90,19 +127,16 @@ const oldestKnown = "2.1.197"
 
 const firstWithStatus = "2.1.41"
 
-const failed = (check: Problem["check"], detail: string, fix: string): Problem => ({
+const problem = (severity: Problem["severity"]) => (check: Problem["check"], detail: string, fix: string): Problem => ({
   check,
-  severity: "failed",
+  severity,
   detail,
   fix
 })
 
-const warning = (check: Problem["check"], detail: string, fix: string): Problem => ({
-  check,
-  severity: "warning",
-  detail,
-  fix
-})
+const failed = problem("failed")
+
+const warning = problem("warning")
 
 const missing = (detail: string, fix: string): Found => ({ cliFound: false, problems: [failed("cli", detail, fix)] })
 

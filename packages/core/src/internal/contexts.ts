@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import type { EventsService } from "../Events.js"
 import type { ContextSavings, Message } from "../Message.js"
 import type { ObservedCall } from "./observation.js"
@@ -20,12 +21,7 @@ export const whole = (events: EventsService, { contexts = [], id: callId }: Obse
 // ---------------------------------------------------------------------------
 
 /** Without what it was made of. */
-const savingsOf = ({ format, jsonTokens, savedTokens, toonTokens }: ContextSavings): ContextSavings => ({
-  format,
-  jsonTokens,
-  toonTokens,
-  savedTokens
-})
+const savingsOf = Struct.pick("format", "jsonTokens", "toonTokens", "savedTokens")
 
 const together = (one: ContextSavings, other: ContextSavings): ContextSavings => ({
   format: one.format === "json" ? other.format : one.format,

@@ -16,9 +16,8 @@ interface Entering {
 
 interface Waiter {
   readonly cost: Cost
-  /** Something has changed since it has looked. */
-  stirred: boolean
-  wake: (() => void) | undefined
+  /** Open when something has changed since it has looked. */
+  readonly stirred: Effect.Latch
 }
 
 /**
@@ -65,7 +64,7 @@ export class Gate {
         const until = from + maxWaitMs
         const full = this.full
         if (due.at > until || (full && maxWaitMs === 0)) return Effect.fail(this.exceeded(due))
-        const waiter: Waiter = { cost, stirred: false, wake: undefined }
+        const waiter: Waiter = { cost, stirred: Effect.unsafeMakeLatch() }
         const place = this.line.push(waiter)
         let waited = false
         const pausing = (effect: Effect.Effect<void, ClaudeError>) => {
@@ -151,11 +150,11 @@ export class Gate {
 
   private turnOf(waiter: Waiter): Effect.Effect<void> {
     return Effect.suspend(() => {
-      waiter.stirred = false
+      waiter.stirred.unsafeClose()
       if (this.mayGo(waiter)) return Effect.void
       const next = this.line.head !== waiter || this.full
-        ? stirring(waiter)
-        : Effect.raceFirst(this.sleep(this.due(waiter.cost, nothing).at), stirring(waiter))
+        ? waiter.stirred.await
+        : Effect.raceFirst(this.sleep(this.due(waiter.cost, nothing).at), waiter.stirred.await)
       return Effect.zipRight(next, this.turnOf(waiter))
     })
   }
@@ -195,10 +194,7 @@ export class Gate {
 
   /** The first in the line looks again. */
   private stir(): void {
-    const { head } = this.line
-    if (head === undefined) return
-    head.stirred = true
-    head.wake?.()
+    this.line.head?.stirred.unsafeOpen()
   }
 
   private exceeded({ at, limit }: Due): RateLimitExceededError {
@@ -218,9 +214,3 @@ interface Due {
 }
 
 const nothing: Cost = { requests: 0, tokens: 0 }
-
-const stirring = (waiter: Waiter): Effect.Effect<void> =>
-  Effect.async((resume) => {
-    if (waiter.stirred) return resume(Effect.void)
-    waiter.wake = () => resume(Effect.void)
-  })

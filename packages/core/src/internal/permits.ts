@@ -1,3 +1,4 @@
+import * as Effect from "effect/Effect"
 import { Fifo, type Place } from "./fifo.js"
 
 /** What is wanted, and by whom. */
@@ -12,8 +13,8 @@ export interface Waiting {
   readonly caller: Caller
   readonly spare: boolean
   granted: boolean
-  /** Called when its turn has come. */
-  wake: (() => void) | undefined
+  /** Opened when its turn has come. */
+  readonly turn: Effect.Latch
 }
 
 export type Waiter = Place<Waiting>
@@ -64,7 +65,7 @@ export class Permits {
     if (next === undefined) this.active--
     else {
       next.granted = true
-      next.wake?.()
+      next.turn.unsafeOpen()
     }
     this.changed()
   }
@@ -72,7 +73,7 @@ export class Permits {
   join({ caller, priority, spare = false }: Wanted): Waiter {
     const own = callerOf(this.levelOf(spare ? -Infinity : Number.isNaN(priority) ? 0 : priority), caller)
     const granted = this.active < this.max
-    const waiter = own.waiters.push({ caller: own, spare, granted: false, wake: undefined })
+    const waiter = own.waiters.push({ caller: own, spare, granted: false, turn: Effect.unsafeMakeLatch() })
     if (!spare) this.waiting++
     if (granted) {
       this.active++

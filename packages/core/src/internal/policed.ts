@@ -13,7 +13,7 @@ import { noop, type Policy, targetOf, type Wait } from "../Policy.js"
 import { Backlog, Inbox, mostHeld } from "./inbox.js"
 import { Line } from "./line.js"
 import { type End, type Open, type Pull, pullOf, streamed } from "./streamed.js"
-import { givenUp } from "./turnErrors.js"
+import { waitUnless } from "./waiting.js"
 
 /** One turn, as often as a policy has it made. @internal */
 export interface PolicedTurn {
@@ -105,12 +105,12 @@ export class Policed {
     return (effect) =>
       Effect.suspend(() => {
         going.waits = true
-        return Effect.raceFirst(
-          Effect.raceFirst(effect, this.closed()),
-          Effect.zipRight(interrupted, Effect.suspend(() => Effect.fail(givenUp(""))))
-        ).pipe(Effect.ensuring(Effect.sync(() => {
-          going.waits = false
-        })))
+        return Effect.ensuring(
+          waitUnless(interrupted)(Effect.raceFirst(effect, this.closed())),
+          Effect.sync(() => {
+            going.waits = false
+          })
+        )
       })
   }
 }
