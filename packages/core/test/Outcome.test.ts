@@ -2,7 +2,7 @@ import { CCFlowError, type ClaudeError, type RunFacts } from "@ccflow/core/Claud
 import type { ErrorMessage, RateLimit, Result } from "@ccflow/core/Message"
 import * as Outcome from "@ccflow/core/Outcome"
 import { assert, describe, it } from "@effect/vitest"
-import { Either } from "effect"
+import { Either, Schema } from "effect"
 
 const sessionId = "11111111-2222-4333-8444-555555555555"
 
@@ -44,6 +44,8 @@ const rejected = (limit: string, resetsAt: number | undefined): RateLimit => ({
   raw: {}
 })
 
+const denial = (toolUseId: string) => ({ tool: "Bash", toolUseId, input: {} })
+
 const factsOf = (facts: Partial<RunFacts>): RunFacts => ({
   exitCode: 1,
   signal: null,
@@ -79,6 +81,8 @@ const told = (error: ClaudeError): string => {
       return `UsageLimitError ${error.limit} ${error.resetsAt}`
     case "AuthenticationError":
       return `AuthenticationError ${error.status}`
+    case "PermissionDeniedError":
+      return `PermissionDeniedError ${error.tool} ${error.toolUseId}`
     case "SessionNotFoundError":
     case "SessionBusyError":
       return `${error._tag} ${error.sessionId}`
@@ -147,6 +151,16 @@ describe("an interrupted turn", () => {
       "Result "
     ],
     ["from outside", { result: aborted, facts: factsOf({ exitCode: 0 }) }, "CliExitError Interrupted"],
+    [
+      "by a permission that was denied",
+      { result: { ...aborted, permissionDenials: [denial("t1"), denial("t2")] } },
+      "PermissionDeniedError Bash t2"
+    ],
+    [
+      "that was not aborted, with a denial",
+      { result: { ...bad, apiErrorStatus: 500, permissionDenials: [denial("t1")] } },
+      "ApiError 500 api_error"
+    ],
     [
       "with an error of its own",
       { result: { ...bad, apiErrorStatus: 500 }, interrupted: true },
@@ -403,5 +417,115 @@ describe("prose, where there is nothing else", () => {
     assert.strictEqual(verdict({ result: startup }), wanted)
     const error = Either.getOrThrow(Either.flip(Outcome.decide(observed({ result: startup }))))
     assert.notInclude(JSON.stringify(error), "S3CRET")
+  })
+})
+
+/** The error in place of a result. */
+const errorFor = (more: Partial<Outcome.Observed>): Record<string, unknown> => ({
+  ...Either.getOrThrow(Either.flip(Outcome.decide(observed(more))))
+})
+const detailOf = (more: Partial<Outcome.Observed>) => errorFor(more)["detail"]
+const hintOf = (more: Partial<Outcome.Observed>) => String(errorFor(more)["hint"])
+
+describe("an error says in its detail", () => {
+  it("what the result says, else what the API's error said, else the result's kind", () => {
+    const error = errorOf("unknown", { content: " of the message " })
+    assert.strictEqual(detailOf({ result: { ...bad, result: " of the result\n" }, error }), "of the result")
+    assert.strictEqual(detailOf({ result: { ...bad, result: "" }, error }), "of the message")
+    assert.strictEqual(detailOf({ result: { ...bad, result: "" } }), "success")
+  })
+
+  it("what has stopped it, where it left no result", () => {
+    const left = (exitCode: number | null, signal: string | null) => detailOf({ facts: factsOf({ exitCode, signal }) })
+    assert.strictEqual(left(null, "SIGSEGV"), "SIGSEGV stopped it before it had answered")
+    for (const [code, name] of [[129, "SIGHUP"], [130, "SIGINT"], [137, "SIGKILL"], [143, "SIGTERM"]] as const) {
+      assert.strictEqual(left(code, null), `${name} stopped it before it had answered`)
+    }
+    assert.strictEqual(left(null, null), "it had to be stopped before it had answered")
+  })
+
+  it("the API's error where the CLI left after one, else with which model it had begun, if it is known", () => {
+    assert.strictEqual(detailOf({ error: errorOf("server_error", { content: "down" }) }), "down")
+    assert.strictEqual(detailOf({ model: "opus" }), "it left before it had answered (model opus)")
+    assert.strictEqual(detailOf({ model: "" }), "it left before it had answered")
+  })
+
+  it("what the CLI has refused, in one sentence without its full stop and without the value", () => {
+    const refusal = (stderrTail: string) => detailOf({ facts: factsOf({ stderrTail }) })
+    assert.strictEqual(
+      refusal("error: option '--effort <level>' argument 'S3CRET' is invalid. Allowed choices are low, high.\n"),
+      "the CLI refused its value. Allowed choices are low, high"
+    )
+    assert.strictEqual(
+      refusal("error: option '--effort <level>' argument 'x' is invalid"),
+      "the CLI refused its value"
+    )
+    assert.strictEqual(
+      refusal("Error: Invalid MCP configuration:\n  MCP config file not found: /a.b \n"),
+      "MCP config file not found: /a.b"
+    )
+    assert.strictEqual(refusal("Error: Invalid --agents configuration:\n  no JSON.\n"), "no JSON")
+    assert.strictEqual(refusal("Error: --json-schema is no schema.\n"), "the CLI says: is no schema")
+    assert.strictEqual(
+      refusal("Configuration error in /home/a/.claude.json: no JSON\nmore"),
+      "configuration error in /home/a/.claude.json: no JSON"
+    )
+  })
+})
+
+describe("an error's hint is for", () => {
+  const api = (status: number | undefined, more: Partial<Result> = {}) =>
+    hintOf({ result: { ...bad, apiErrorStatus: status, ...more } })
+
+  it("what the API did not like", () => {
+    assert.include(api(undefined, { apiErrorType: "connection_failed" }), "network")
+    assert.include(api(undefined, { apiErrorType: "max_output_tokens" }), "maxTokens")
+    assert.include(api(413), "too large")
+    assert.include(api(429), "fewer requests")
+    for (const status of [500, 503]) assert.include(api(status), "The API failed")
+    for (const status of [400, 499, undefined]) assert.include(api(status), "did not like")
+  })
+
+  it("one who has not logged in, or whose login is refused", () => {
+    assert.include(hintOf({ result: bad, error: errorOf("authentication_failed") }), "/login")
+    assert.include(api(401), "auth status")
+  })
+
+  it("one who has another program in place of the CLI, or an answer that was cut", () => {
+    const nothing = (frames: number) => hintOf({ facts: factsOf({ exitCode: 0, frames }) })
+    assert.include(nothing(0), "Is this really")
+    assert.include(nothing(1), "cut")
+  })
+
+  it("one whose CLI gave a reason on stderr, and one whose CLI gave none", () => {
+    const said = (stderrTail: string) => hintOf({ facts: factsOf({ stderrTail }) })
+    assert.include(said(" \n"), "no reason")
+    assert.include(said("Segmentation fault"), "its own words")
+  })
+})
+
+describe("structured output", () => {
+  const outputSchema = Schema.Struct({ a: Schema.NumberFromString })
+  const given = (structuredOutput: unknown): Result => ({ ...good, structuredOutput })
+
+  it("is decoded where an Effect Schema was asked for, and left as it is elsewhere", () => {
+    assert.deepStrictEqual(
+      Either.getOrThrow(Outcome.decoded(given({ a: "1" }), { outputSchema })),
+      given({ a: 1 })
+    )
+    const untouched = given({ a: "1" })
+    assert.strictEqual(Either.getOrThrow(Outcome.decoded(untouched, { outputSchema: { type: "object" } })), untouched)
+    assert.strictEqual(Either.getOrThrow(Outcome.decoded(good, { outputSchema })), good)
+  })
+
+  it("that does not decode is told with its place, and is a failure of an else good result", () => {
+    const wrong = (value: unknown) => Either.getOrThrow(Either.flip(Outcome.decoded(given(value), { outputSchema })))
+    assert.match(wrong({ a: 7 }), /^a: it must be /)
+    assert.match(wrong("text"), /^it must be /)
+    assert.deepInclude(errorFor({ result: given("text"), undecodable: "it must be an object" }), {
+      _tag: "StructuredOutputError",
+      reason: "DoesNotDecode",
+      detail: "it must be an object"
+    })
   })
 })
