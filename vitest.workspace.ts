@@ -22,17 +22,30 @@ const project = (name: string, root: string, test: TestProjectInlineConfiguratio
 /** Whole-system suites start real processes; of the tests of a file that may run at once, these many do. */
 const patient = { testTimeout: 60_000, hookTimeout: 240_000, maxConcurrency: 3 }
 
-/** How deep is too deep depends on the stack, of which a thread has another; and the names that metrics keep are few. */
-const alone = ["test/ContextEncoder.test.ts", "test/Metrics.test.ts"]
+/**
+ * Packages whose tests keep next to nothing for themselves: their files share the modules of one thread. But for these:
+ * how deep is too deep depends on the stack, of which a thread has another; the names that metrics keep are few; and a
+ * thread has no umask.
+ */
+const alone = new Map<string, Array<string>>([
+  ["anthropic", []],
+  ["core", ["test/ContextEncoder.test.ts", "test/Metrics.test.ts"]],
+  ["sql", ["test/SqliteFile.test.ts"]],
+  ["testing", []]
+])
+
+const threaded = (exclude: Array<string> | undefined): TestProjectInlineConfiguration["test"] =>
+  exclude === undefined ? {} : { pool: "threads", exclude }
 
 const timed = ["test/lifecycle*.test.ts"]
 
 export default [
-  // Core keeps next to nothing for itself between two tests: its files share the modules of one thread.
   ...readdirSync(here("packages"))
     .filter((name) => existsSync(here(`packages/${name}/test`)))
-    .map((name) => project(name, `packages/${name}`, name === "core" ? { pool: "threads", exclude: alone } : {})),
-  project("core-alone", "packages/core", { include: alone }),
+    .map((name) => project(name, `packages/${name}`, threaded(alone.get(name)))),
+  ...[...alone].flatMap(([name, include]) =>
+    include.length === 0 ? [] : [project(`${name}-alone`, `packages/${name}`, { include })]
+  ),
   project("system", ".", { ...patient, exclude: timed }),
   // These measure what time closing takes: one file after the other, when all else is done.
   project("timed", ".", { ...patient, include: timed, poolOptions: { forks: { singleFork: true } } })

@@ -3,10 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { afterAll, afterEach } from "vitest"
+import { afterAll, afterEach, beforeAll } from "vitest"
 
 export const fake = fileURLToPath(new URL("../bin/fake-claude.mjs", import.meta.url))
-const folder = mkdtempSync(join(tmpdir(), "fake-claude-"))
 export const STREAM = ["-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose"]
 export const PARTIAL = [...STREAM, "--include-partial-messages"]
 
@@ -22,8 +21,12 @@ interface Ending {
 const children = new Set<ChildProcess>()
 /** Processes that a test made in other ways. */
 export const strays = new Set<number>()
+let folder = ""
 /** No test leaves a process, no file of tests a folder: each of them calls this first. */
 export const cleanUp = () => {
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "fake-claude-"))
+  })
   afterEach(() => {
     for (const child of children) child.kill("SIGKILL")
     for (const pid of strays) if (isAlive(pid)) process.kill(pid, "SIGKILL")
