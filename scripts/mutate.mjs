@@ -8,8 +8,6 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const cache = join(root, ".cache", "mutate")
 const checkout = join(cache, "checkout")
-const npm = process.env.npm_execpath
-if (npm === undefined) throw new Error("Run it by npm: npm run mutate")
 
 /** What belongs to a concern, and the tests that hold it: names below `packages/core`. */
 const concerns = {
@@ -18,20 +16,20 @@ const concerns = {
     tests: ["Outcome", "OutcomeLaws"]
   },
   CircuitBreaker: {
-    sources: ["CircuitBreaker", "internal/circuit", "internal/circuits"],
+    sources: ["CircuitBreaker", "internal/circuits"],
     tests: ["CircuitBreaker", "PoliciesOrder", "EventsPolicies"]
   },
   Retry: { sources: ["Retry", "internal/reopening"], tests: ["Retry", "reopening", "PoliciesOrder", "EventsPolicies"] },
   RateLimiter: {
-    sources: ["RateLimiter", "internal/gate", "internal/meter", "internal/limiterStore"],
+    sources: ["RateLimiter", "internal/gate", "internal/meter"],
     tests: ["RateLimiter", "RateLimiterRuns", "EventsPolicies"]
   },
   MessageParser: {
-    sources: ["MessageParser", "lines", "byteBuffer", "translator", "translation", "conversation", "thread", "guard"]
-      .map(
-        (name) => name === "MessageParser" ? name : `internal/${name}`
-      ),
-    tests: ["MessageParser", "MessageParserConversation", "MessageParserProperties", "guard", "CliFrame"]
+    sources: [
+      "MessageParser",
+      ...["lines", "byteBuffer", "translator", "conversation", "thread", "guard"].map((name) => `internal/${name}`)
+    ],
+    tests: ["MessageParser", "MessageParserConversation", "MessageParserProperties", "guard", "thread", "lineSplitter"]
   },
   UsageLedger: {
     sources: ["UsageLedger", "internal/account", "internal/books", "internal/usageDelta", "internal/ledgerMemory"],
@@ -47,25 +45,21 @@ if (unknown !== undefined) {
 const chosen = given.length === 0 ? Object.keys(concerns) : given
 
 const run = (command, args, cwd) => {
-  const { error, status } = spawnSync(command, args, { cwd, stdio: ["ignore", 2, 2] })
+  const shell = process.platform === "win32"
+  const { error, status } = spawnSync(command, args, { cwd, shell, stdio: ["ignore", 2, 2] })
   if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error ?? `exit ${status}`}`)
 }
 
-/** What is committed now, with what is installed there already left in place. */
+/** What is committed now; what is installed there already stays. */
 const prepare = () => {
   mkdirSync(cache, { recursive: true })
   if (!existsSync(checkout)) run("git", ["clone", "--quiet", root, checkout], cache)
   run("git", ["fetch", "--quiet", "origin", "HEAD"], checkout)
   run("git", ["checkout", "--quiet", "--force", "--detach", "FETCH_HEAD"], checkout)
-  run(process.execPath, ["scripts/bootstrap.mjs"], checkout)
-  if (!existsSync(join(checkout, "node_modules", "@stryker-mutator"))) {
-    const flags = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    run(
-      process.execPath,
-      [npm, "install", ...flags, "@stryker-mutator/core@9", "@stryker-mutator/vitest-runner@9"],
-      checkout
-    )
-  }
+  // Nothing of it is compiled: these tests need no database.
+  const flags = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+  const stryker = ["@stryker-mutator/core@9", "@stryker-mutator/vitest-runner@9"]
+  run("npm", ["install", ...flags, ...stryker], checkout)
   // One small project in place of the workspace: tests of other packages say little of a module, and take long.
   rmSync(join(checkout, "vitest.workspace.ts"), { force: true })
   writeFileSync(join(checkout, "fewRuns.ts"), `import * as fc from "fast-check"\nfc.configureGlobal({ numRuns: 25 })\n`)
@@ -82,7 +76,10 @@ const mutate = (name) => {
         test: {
           include: tests.map((test) => `packages/core/test/${test}.test.ts`),
           setupFiles: ["./fewRuns.ts"],
-          testTimeout: 30_000
+          testTimeout: 30_000,
+          // One worker keeps what it has loaded from one change to the next.
+          pool: "threads",
+          poolOptions: { threads: { isolate: false } }
         }
       })
     }\n`
@@ -99,9 +96,9 @@ const mutate = (name) => {
       mutator: { excludedMutations: ["StringLiteral", "ObjectLiteral"] },
       ignoreStatic: true,
       coverageAnalysis: "perTest",
-      reporters: ["json"],
+      reporters: ["json", "progress-append-only"],
       jsonReporter: { fileName: report },
-      concurrency: 2,
+      concurrency: Number(process.env.MUTATE_CONCURRENCY ?? 2),
       timeoutMS: 10_000
     })
   )

@@ -3,21 +3,7 @@ import type { RateLimitExceededError } from "@ccflow/core/PolicyError"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
 import { layerStoreMemory, RateLimiterStore, RateLimitStoreError } from "@effect/experimental/RateLimiter"
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Clock,
-  Config,
-  ConfigProvider,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Scope,
-  Stream,
-  TestClock
-} from "effect"
-import { makeStore, Sweeping } from "../src/internal/limiterStore.js"
+import { Clock, Config, ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "effect"
 import { settle } from "./sessions.js"
 
 const limited = (options: RateLimiter.RateLimiterOptions) => Effect.provide(Layer.orDie(RateLimiter.layer(options)))
@@ -273,29 +259,6 @@ describe("the options", () => {
     Effect.gen(function*() {
       assert.strictEqual((yield* starting(100)).starts.length, 100)
     }).pipe(limited({})))
-})
-
-describe("the memory", () => {
-  it("forgets what has run out", () => {
-    const kept = new Sweeping<number>((until) => until)
-    for (let now = 0; now < 10_000; now++) kept.get(`${now}`, now, () => now + 50)
-    assert.isAtMost(kept.size, 200)
-    assert.strictEqual(kept.get("9990", 10_000, () => 0), 10_040)
-  })
-
-  it.effect("counts as the library's own does", () =>
-    Effect.gen(function*() {
-      const mine = makeStore()
-      const theirs = yield* Effect.provide(RateLimiterStore, layerStoreMemory)
-      for (let step = 0; step < 60; step++) {
-        const options = { key: `${step % 7}`, tokens: 1 + step % 3, refillRate: Duration.millis(700), limit: 4 }
-        const window = { ...options, limit: step % 2 === 0 ? 4 : undefined }
-        assert.deepStrictEqual(yield* mine.fixedWindow(window), yield* theirs.fixedWindow(window))
-        const bucket = { ...options, allowOverflow: step % 5 === 0 }
-        assert.strictEqual(yield* mine.tokenBucket(bucket), yield* theirs.tokenBucket(bucket))
-        yield* TestClock.adjust(step % 11 * 100)
-      }
-    }))
 })
 
 describe("hosts that share a store", () => {
