@@ -153,8 +153,8 @@ describe("an interrupted turn", () => {
     ["from outside", { result: aborted, facts: factsOf({ exitCode: 0 }) }, "CliExitError Interrupted"],
     [
       "by a permission that was denied",
-      { result: { ...aborted, permissionDenials: [denial("t1"), denial("t2")] } },
-      "PermissionDeniedError Bash t2"
+      { result: { ...aborted, permissionDenials: [denial("t1"), denial("t2"), denial("t3")] } },
+      "PermissionDeniedError Bash t3"
     ],
     [
       "that was not aborted, with a denial",
@@ -197,6 +197,16 @@ describe("the subtype decides first", () => {
       "error_during_execution, with what the API said",
       { result: { ...bad, subtype: "error_during_execution" }, error: errorOf("server_error", { status: 500 }) },
       "ApiError 500 api_error"
+    ],
+    [
+      "error_during_execution, with a status alone",
+      { result: { ...bad, subtype: "error_during_execution", apiErrorStatus: 500 } },
+      "ApiError 500 api_error"
+    ],
+    [
+      "error_during_execution, with the API's error alone",
+      { result: { ...bad, subtype: "error_during_execution", apiError: "connection_failed" } },
+      "ApiError null connection_failed"
     ]
   ])
 })
@@ -269,6 +279,11 @@ describe("then the CLI's word for it", () => {
     ],
     ["max_output_tokens", code("max_output_tokens"), "ApiError null max_output_tokens"],
     [
+      "server_error with the result's own word",
+      { result: { ...bad, apiError: "proxy_failed" }, error: errorOf("server_error") },
+      "ApiError null proxy_failed"
+    ],
+    [
       "max_output_tokens of the context window",
       code("max_output_tokens", { content: "The model has reached its context window limit." }),
       "ContextOverflowError"
@@ -296,6 +311,16 @@ describe("a subscription's limit", () => {
       "is the named window that was rejected",
       { result: limited, error: errorOf("rate_limit"), rejected: rejected("seven_day", 7000) },
       "UsageLimitError seven_day 7000"
+    ],
+    [
+      "is the window that has a name",
+      { result: limited, rejected: rejected("five_hour", undefined) },
+      "UsageLimitError five_hour null"
+    ],
+    [
+      "is told by its code alone",
+      { result: bad, error: errorOf("rate_limit"), rejected: rejected("five_hour", 5000) },
+      "UsageLimitError five_hour 5000"
     ],
     ["is the window that resets", { result: limited, rejected: rejected("", 7000) }, "UsageLimitError  7000"],
     [
@@ -348,6 +373,17 @@ describe("the CLI's reason for not starting", () => {
       wanted
     ])
   )
+
+  it("is believed, whatever its words sound like, also where a later version gives it", () => {
+    const result = { ...failure, result: "Not logged in", startupFailure: "one_of_a_later_version" }
+    assert.strictEqual(verdict({ result }), "CliExitError StartupFailed")
+  })
+
+  it("has a hint of its own where the CLI is too old", () => {
+    const hint = (startupFailure: string) => hintOf({ result: { ...failure, startupFailure } })
+    assert.include(hint("cli_version_too_old"), "claude update")
+    assert.include(hint("proxy_invalid"), "by hand")
+  })
 })
 
 describe("without a result", () => {
@@ -361,6 +397,7 @@ describe("without a result", () => {
     ["exit 0 with words", exit(0, "Error: Not logged in"), "MissingResultError"],
     ["exit 1", exit(1), "CliExitError Exited"],
     ["exit 1 with unknown words", exit(1, "Segmentation fault"), "CliExitError Exited"],
+    ["exit 1 with words of another kind", exit(1, "warning: ENOENT: Bun could not find a file"), "CliExitError Exited"],
     ["exit 1 after an API error", { ...exit(1), error: errorOf("server_error") }, "CliExitError Exited"],
     ["exit 129", exit(129), "CliExitError Killed"],
     ["exit 130", exit(130), "CliExitError Killed"],
@@ -383,6 +420,7 @@ const prose: ReadonlyArray<readonly [words: string, verdict: string]> = [
   ],
   ["Error: Session ID abc is already in use.", "SessionBusyError abc"],
   ["Error: Invalid session ID. Must be a valid UUID.", "InvalidOptionsError sessionId"],
+  ["error: unknown option '-x'", "InvalidOptionsError x"],
   ["error: unknown option '--no-such-flag'", "InvalidOptionsError noSuchFlag"],
   ["error: unknown option '--permission-prompts=S3CRET'", "InvalidOptionsError permissionPrompts"],
   [
