@@ -2,7 +2,7 @@
  * What is refused or ended for the sake of money: a budget is spent, or somebody else would pay than was asked for.
  */
 import * as Schema from "effect/Schema"
-import { dateText, say, TypeId } from "./internal/errorText.js"
+import { dateText, failure, say } from "./internal/errorText.js"
 import { RunFacts } from "./internal/runFacts.js"
 
 /** What a budget is for: one query or turn, a session, a batch, or all of a day. */
@@ -13,7 +13,7 @@ export type BudgetScope = typeof BudgetScope.Type
  * A budget is spent. Without `facts` it was refused here, before anything was paid; with them the CLI has stopped by
  * itself. What it costs is known after each step, so a little more than the limit can be spent.
  */
-export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>()("BudgetExceededError", {
+export class BudgetExceededError extends failure<BudgetExceededError>()("BudgetExceededError", {
   /** The one that is spent. Default: `query`. */
   scope: Schema.optionalWith(BudgetScope, { default: () => "query" }),
   /** What is known to be spent of it, in US dollars. */
@@ -23,37 +23,29 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
   /** UTC epoch milliseconds. Absent for a budget that does not renew. */
   renewsAt: Schema.optional(Schema.Number),
   /** Only when the CLI said so. */
-  facts: Schema.optional(RunFacts),
-  hint: Schema.String
-}) {
-  readonly [TypeId] = TypeId
-  override get message(): string {
-    const spent = usd(this.spentUsd)
-    if (this.limitUsd === undefined) return say(`Stopped after ${spent} USD: ${nameless[this.scope]}`, this.hint)
-    const renewsAt = dateText(this.renewsAt)
-    const renews = renewsAt === undefined ? "" : `; it renews at ${renewsAt}`
-    return say(`The budget of the ${this.scope} is spent: ${spent} of ${usd(this.limitUsd)} USD${renews}`, this.hint)
-  }
-}
+  facts: Schema.optional(RunFacts)
+}, ({ hint, limitUsd, renewsAt, scope, spentUsd }) => {
+  const spent = usd(spentUsd)
+  if (limitUsd === undefined) return say(`Stopped after ${spent} USD: ${nameless[scope]}`, hint)
+  const start = dateText(renewsAt)
+  const renews = start === undefined ? "" : `; it renews at ${start}`
+  return say(`The budget of the ${scope} is spent: ${spent} of ${usd(limitUsd)} USD${renews}`, hint)
+}) {}
 
 /** Who pays, by what the CLI says of its credentials. */
 export const Payer = Schema.Literal("subscription", "apiKey", "token", "cloud", "nobody", "unknown")
 export type Payer = typeof Payer.Type
 
 /** Somebody else would pay than `billing` asks for. No prompt was sent, unless it changed on the way. */
-export class BillingMismatchError extends Schema.TaggedError<BillingMismatchError>()("BillingMismatchError", {
+export class BillingMismatchError extends failure<BillingMismatchError>()("BillingMismatchError", {
   expected: Schema.Literal("subscription", "apiKey"),
   found: Payer,
   /** Where the CLI has the key from, such as `ANTHROPIC_API_KEY`; `none` where it has none. No secret. */
-  apiKeySource: Schema.String,
-  hint: Schema.String
-}) {
-  readonly [TypeId] = TypeId
-  override get message(): string {
-    const source = this.apiKeySource === "none" ? "" : ` (${this.apiKeySource})`
-    return say(`${payers[this.found]}${source}, where ${wanted[this.expected]} is to`, this.hint)
-  }
-}
+  apiKeySource: Schema.String
+}, ({ apiKeySource, expected, found, hint }) => {
+  const source = apiKeySource === "none" ? "" : ` (${apiKeySource})`
+  return say(`${payers[found]}${source}, where ${wanted[expected]} is to`, hint)
+}) {}
 
 // ---------------------------------------------------------------------------
 // internal

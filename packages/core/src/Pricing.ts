@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { InvalidOptionsError } from "./ClaudeError.js"
-import { say, TypeId } from "./internal/errorText.js"
+import { failure, say } from "./internal/errorText.js"
 import { aliases, published, versionsOf } from "./internal/prices.js"
 
 /**
@@ -58,15 +58,9 @@ export interface CostOptions {
 }
 
 /** Nobody here knows what the model costs. */
-export class UnknownModelError extends Schema.TaggedError<UnknownModelError>()("UnknownModelError", {
-  model: Schema.String,
-  hint: Schema.String
-}) {
-  readonly [TypeId] = TypeId
-  override get message(): string {
-    return say(`No price is known for the model "${this.model}"`, this.hint)
-  }
-}
+export class UnknownModelError extends failure<UnknownModelError>()("UnknownModelError", {
+  model: Schema.String
+}, ({ hint, model }) => say(`No price is known for the model "${model}"`, hint)) {}
 
 /** The prices that estimates and comparisons are made with. Without a layer: the published ones. */
 export class Pricing extends Context.Reference<Pricing>()("@ccflow/core/Pricing", {

@@ -1,5 +1,40 @@
+import * as Schema from "effect/Schema"
+
 /** What every error of ours has in it, so that `instanceof` knows it also in another copy of the library. */
 export const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
+
+type Hinted<Fields extends Schema.Struct.Fields> = Fields & { hint: typeof Schema.String }
+
+/**
+ * A class of errors of ours: its fields with a hint, and the text that is made of them. It is typed as what it is made by,
+ * which the compiler cannot know while the fields are not.
+ */
+export const failure = <Self>() =>
+<const Tag extends string, Fields extends Schema.Struct.Fields>(
+  tag: Tag,
+  fields: Fields,
+  text: (error: Schema.Struct.Type<Hinted<Fields>>) => string
+) => {
+  const Failure = Schema.TaggedError<object>()(tag, { ...fields, hint: Schema.String })
+  Object.defineProperties(Failure.prototype, {
+    [TypeId]: { value: TypeId },
+    message: {
+      configurable: true,
+      get() {
+        return text(this)
+      }
+    }
+  })
+  return Failure as unknown as Schema.TaggedErrorClass<
+    Self,
+    Tag,
+    { readonly _tag: Schema.tag<Tag> } & Hinted<Fields>
+  >
+}
+
+/** What has been explained already. */
+export const explained = ({ detail, hint }: { readonly detail: string; readonly hint: string }): string =>
+  say(detail, hint)
 
 /** What is told of how the process ended. */
 interface Ending {
