@@ -1,7 +1,12 @@
 import { CliProcess } from "@ccflow/core/CliProcess"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
+import type { ChildProcessWithoutNullStreams } from "node:child_process"
+import { EventEmitter } from "node:events"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { PassThrough } from "node:stream"
+import { Child } from "../src/internal/child.js"
 import { ProcessGroup } from "../src/internal/processGroup.js"
 import {
   folder,
@@ -22,6 +27,8 @@ import {
 } from "./support.js"
 
 const loop = "while :; do sleep 0.02; done"
+/** Larger than any that a system gives. */
+const noGroup = 2 ** 30
 
 describe("closing the scope of a process", () => {
   it.scopedLive("ends one that leaves at SIGINT without waiting for a grace", () =>
@@ -63,6 +70,39 @@ describe("closing the scope of a process", () => {
       assert.isFalse(lives(cli.pid))
       assert.deepStrictEqual(yield* cli.exit, { code: null, signal: "SIGKILL" })
     }).pipe(Effect.provide(layer)))
+
+  it.scopedLive("asks its whole group: a grandchild that cleans up when it is asked has done so", () =>
+    Effect.gen(function*() {
+      const file = join(yield* folder, "cleaned")
+      const grandchild = `trap 'echo 0 > ${file}; exit 0' TERM; echo ready; ${loop}`
+      const { cli, close } = yield* opened(
+        yield* shell(`trap '' INT; trap : TERM; sh -c "${grandchild}" & while kill -0 $!; do wait $!; done; exit 0`),
+        { graces: { interrupt: 1, terminate: 2000, kill: 2000 } }
+      )
+      yield* readUntil(cli, "ready")
+      yield* close
+      assert.isTrue(existsSync(file))
+      assert.deepStrictEqual(yield* cli.exit, { code: 0, signal: null })
+    }).pipe(Effect.provide(layer)))
+
+  it.live("takes the sum of the graces and no longer where it cannot be ended", () =>
+    Effect.gen(function*() {
+      // As one that the system holds: each signal is sent, and its end is never told.
+      const held = Object.assign(new EventEmitter(), {
+        stdin: new PassThrough(),
+        stdout: new PassThrough(),
+        stderr: new PassThrough(),
+        unref: () => {}
+      }) as unknown as ChildProcessWithoutNullStreams
+      const patience = { interrupt: 400, terminate: 400, kill: 400 }
+      const child = new Child(held, noGroup, false)
+      const started = performance.now()
+      yield* Effect.async<void>((resume) => child.close(patience, () => resume(Effect.void)))
+      const took = performance.now() - started
+      assert.isAtLeast(took, 1200 - 5)
+      assert.isBelow(took, 1200 + tolerance)
+      assert.isTrue([held.stdin, held.stdout, held.stderr].every(({ destroyed }) => destroyed))
+    }))
 
   it.scopedLive("kills a grandchild that ignores signals, though the child left at once", () =>
     Effect.gen(function*() {
