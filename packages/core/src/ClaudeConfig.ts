@@ -52,9 +52,9 @@ export const layerWith = (options: QueryOptions): Layer.Layer<ClaudeConfig, Inva
   Layer.effect(
     ClaudeConfig,
     Effect.gen(function*() {
-      const given = yield* Effect.mapError(fromEnvironment, (error) => badVariable(firstOf(error)))
+      const given = yield* Effect.mapError(fromEnvironment, unreadable)
       const environment = yield* Effect.mapError(decode(given), ({ detail, field }) =>
-        badVariable({ path: [variableOf(field)], message: detail }))
+        badVariable(variableOf(field), detail))
       const client = yield* decode(options)
       return { defaults: merge(environment, client) }
     })
@@ -67,20 +67,11 @@ export const layer: Layer.Layer<ClaudeConfig, InvalidOptionsError> = layerWith({
 // internal
 // ---------------------------------------------------------------------------
 
-interface Complaint {
-  readonly path: ReadonlyArray<string>
-  readonly message: string
-}
-
-const badVariable = ({ message, path }: Complaint): InvalidOptionsError =>
-  new InvalidOptionsError({
-    field: path.join("_"),
-    detail: message,
-    hint: "Correct the variable or remove it from the environment."
-  })
+const badVariable = (field: string, detail: string): InvalidOptionsError =>
+  new InvalidOptionsError({ field, detail, hint: "Correct the variable or remove it from the environment." })
 
 const variableOf = (option: string): string =>
   Object.entries(variables).find(([name]) => name === option)?.[1] ?? option
 
-const firstOf = (error: ConfigError.ConfigError): Complaint =>
-  error._op === "And" || error._op === "Or" ? firstOf(error.left) : error
+const unreadable = (error: ConfigError.ConfigError): InvalidOptionsError =>
+  error._op === "And" || error._op === "Or" ? unreadable(error.left) : badVariable(error.path.join("_"), error.message)

@@ -68,7 +68,10 @@ export const layerWith = (
   Layer.unwrapEffect(Effect.map(
     fromEnvironment,
     (environment) =>
-      layerOf({ ...merged(options, environment), maxConcurrent: limitOf(options, environment, defaults) })
+      layerOf({
+        ...merged(options, environment),
+        maxConcurrent: options.maxConcurrent ?? environment.maxConcurrent ?? defaults.maxConcurrent
+      })
   ))
 
 /** The defaults of each, and what the environment says. */
@@ -111,12 +114,6 @@ export const make: Effect.Effect<Policy, never, Around> = Effect.map(
 
 const isNoop = ({ around }: Policy): boolean => around === noop.around
 
-interface Environment {
-  readonly maxConcurrent: number | undefined
-  readonly requestsPerMinute: number | undefined
-  readonly perDayUsd: number | undefined
-}
-
 /** An empty variable says nothing. */
 const variable = (name: string, wanted: string, accepts: (value: number) => boolean) =>
   Config.option(Config.nonEmptyString(name)).pipe(
@@ -134,24 +131,22 @@ const badVariable = (name: string, wanted: string): InvalidOptionsError =>
     hint: "Correct the variable or remove it from the environment."
   })
 
-const fromEnvironment: Effect.Effect<Environment, InvalidOptionsError> = Effect.all({
+const aboveZero = (name: string) => variable(name, "a number above 0", (value) => value > 0 && value < Infinity)
+
+const fromEnvironment = Effect.all({
   maxConcurrent: variable(
     "CCFLOW_MAX_CONCURRENT",
     "a whole number above 0",
     (value) => Number.isInteger(value) && value > 0
   ),
-  requestsPerMinute: variable(
-    "CCFLOW_RATE_LIMIT_PER_MINUTE",
-    "a number above 0",
-    (value) => value > 0 && value < Infinity
-  ),
-  perDayUsd: variable("CCFLOW_DAILY_BUDGET_USD", "a number above 0", (value) => value > 0 && value < Infinity)
+  requestsPerMinute: aboveZero("CCFLOW_RATE_LIMIT_PER_MINUTE"),
+  perDayUsd: aboveZero("CCFLOW_DAILY_BUDGET_USD")
 })
 
 /** What the environment says of requests, or of a day, goes with what an option says of other limits. */
 const merged = (
   { budget, rateLimit, ...options }: PolicyOptions,
-  { perDayUsd, requestsPerMinute }: Environment
+  { perDayUsd, requestsPerMinute }: Effect.Effect.Success<typeof fromEnvironment>
 ): PolicyOptions => {
   const said = rateLimit === false || requestsPerMinute === undefined || rateLimit?.requestsPerMinute !== undefined ||
     rateLimit?.requestsPerWindow !== undefined
@@ -163,12 +158,6 @@ const merged = (
     rateLimit: said ? rateLimit : { ...rateLimit, requestsPerMinute }
   }
 }
-
-const limitOf = (
-  options: PolicyOptions,
-  environment: Environment,
-  defaults: Pick<PolicyOptions, "maxConcurrent">
-): number | false => options.maxConcurrent ?? environment.maxConcurrent ?? defaults.maxConcurrent ?? false
 
 const layerOf = (
   { budget = false, circuitBreaker, maxConcurrent = false, rateLimit = false, retry, usageLimit }: PolicyOptions

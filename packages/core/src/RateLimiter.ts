@@ -316,23 +316,20 @@ const Options = Schema.Struct({
 const checkOptions = checked(Options, "rateLimit")
 
 const check = (options: RateLimiterOptions): Effect.Effect<RateLimiterOptions, InvalidOptionsError> =>
-  Effect.flatMap(checkOptions(options), (given) => {
-    const { algorithm, burst, requestsPerMinute } = given
-    if (algorithm !== "sliding-window") {
-      return burst === undefined || requestsPerMinute !== undefined
-        ? Effect.succeed(given)
-        : Effect.fail(invalid("burst", "it says nothing without requestsPerMinute", "Say how many in a minute, too."))
+  Effect.gen(function*() {
+    const { algorithm, burst, requestsPerMinute } = yield* checkOptions(options)
+    const sliding = algorithm === "sliding-window"
+    if (sliding && !Number.isInteger(requestsPerMinute)) {
+      const hint = "For other windows than a minute there is requestsPerWindow."
+      return yield* invalid("requestsPerMinute", "a sliding window counts a whole number of them", hint)
     }
-    if (!Number.isInteger(requestsPerMinute)) {
-      return Effect.fail(invalid(
-        "requestsPerMinute",
-        "a sliding window counts a whole number of them",
-        "For other windows than a minute there is requestsPerWindow."
-      ))
+    if (sliding && burst !== undefined) {
+      return yield* invalid("burst", "in a sliding window all may begin at once", "Leave it out.")
     }
-    return burst === undefined
-      ? Effect.succeed(given)
-      : Effect.fail(invalid("burst", "in a sliding window all may begin at once", "Leave it out."))
+    if (burst !== undefined && requestsPerMinute === undefined) {
+      return yield* invalid("burst", "it says nothing without requestsPerMinute", "Say how many in a minute, too.")
+    }
+    return options
   })
 
 const invalid = (field: string, detail: string, hint: string): InvalidOptionsError =>

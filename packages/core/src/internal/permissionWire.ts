@@ -7,22 +7,24 @@ import { causeText } from "./causeText.js"
 import { CurrentCall, saying } from "./currentCall.js"
 import { complaintOf } from "./schemaIssue.js"
 
-const nullish = <A>(schema: Schema.Schema<A>) => Schema.optional(Schema.NullOr(schema))
 const open = { key: Schema.String, value: Schema.Unknown }
 
+const named = <A, I>(name: string, schema: Schema.Schema<A, I>) =>
+  Schema.optionalWith(schema, { nullable: true }).pipe(Schema.fromKey(name))
+
 const CanUseTool = Schema.Struct({
-  tool_name: Schema.String,
+  tool: Schema.propertySignature(Schema.String).pipe(Schema.fromKey("tool_name")),
   input: Schema.Record(open),
-  tool_use_id: nullish(Schema.String),
-  agent_id: nullish(Schema.String),
-  permission_suggestions: nullish(Schema.Array(Schema.Struct({ type: Schema.String }, open))),
-  blocked_path: nullish(Schema.String),
-  decision_reason: nullish(Schema.String),
-  title: nullish(Schema.String),
-  display_name: nullish(Schema.String),
-  description: nullish(Schema.String),
-  mcp_server: nullish(Schema.Struct({ name: Schema.String, source: Schema.optional(Schema.String) })),
-  requires_user_interaction: nullish(Schema.Boolean)
+  toolUseId: named("tool_use_id", Schema.String),
+  agentId: named("agent_id", Schema.String),
+  suggestions: named("permission_suggestions", Schema.Array(Schema.Struct({ type: Schema.String }, open))),
+  blockedPath: named("blocked_path", Schema.String),
+  reason: named("decision_reason", Schema.String),
+  title: named("title", Schema.String),
+  displayName: named("display_name", Schema.String),
+  description: named("description", Schema.String),
+  mcpServer: named("mcp_server", Schema.Struct({ name: Schema.String, source: Schema.optional(Schema.String) })),
+  requiresUserInteraction: named("requires_user_interaction", Schema.Boolean)
 })
 
 const decode = Schema.decodeUnknownEither(CanUseTool)
@@ -83,18 +85,10 @@ const telling = ({ tool, toolUseId }: PermissionRequest) => <A extends Response>
   })
 
 const requestOf = (asked: typeof CanUseTool.Type, raw: ControlProtocol.Request): PermissionRequest => ({
-  tool: asked.tool_name,
-  input: asked.input,
-  toolUseId: asked.tool_use_id ?? "",
-  agentId: asked.agent_id ?? undefined,
-  suggestions: asked.permission_suggestions ?? [],
-  blockedPath: asked.blocked_path ?? undefined,
-  reason: asked.decision_reason ?? undefined,
-  title: asked.title ?? undefined,
-  displayName: asked.display_name ?? undefined,
-  description: asked.description ?? undefined,
-  mcpServer: asked.mcp_server ?? undefined,
-  requiresUserInteraction: asked.requires_user_interaction ?? interactive.has(asked.tool_name),
+  ...asked,
+  toolUseId: asked.toolUseId ?? "",
+  suggestions: asked.suggestions ?? [],
+  requiresUserInteraction: asked.requiresUserInteraction ?? interactive.has(asked.tool),
   raw
 })
 
