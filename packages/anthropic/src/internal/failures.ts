@@ -49,16 +49,6 @@ export const failureOfEvent = (event: unknown, secrets: Secrets, now: number): A
   return failed(statusOfType[type ?? ""] ?? 500, type, said, undefined, secrets, now)
 }
 
-/** Milliseconds, as the headers of a 429 say; `null` where they do not. */
-export const retryAfterOf = (headers: Headers, now: number): number | null => {
-  const ms = Number(headers.get("retry-after-ms") ?? Number.NaN)
-  if (ms >= 0) return ms
-  const after = headers.get("retry-after")
-  if (after !== null && Number(after) >= 0) return Number(after) * 1000
-  const at = timeOf(after) ?? latestReset(headers)
-  return at === undefined ? null : Math.max(0, at - now)
-}
-
 // ---------------------------------------------------------------------------
 
 const failed = (
@@ -83,6 +73,16 @@ const failed = (
     })
   }
   return new ApiClientError({ status, type: named, detail, hint: hintOf(status, named, detail) })
+}
+
+/** Milliseconds, as the headers of a 429 say; `null` where they do not. */
+const retryAfterOf = (headers: Headers, now: number): number | null => {
+  const ms = Number(headers.get("retry-after-ms") ?? Number.NaN)
+  if (ms >= 0) return ms
+  const after = headers.get("retry-after")
+  if (after !== null && Number(after) >= 0) return Number(after) * 1000
+  const at = timeOf(after) ?? latestReset(headers)
+  return at === undefined ? null : Math.max(0, at - now)
 }
 
 const unreached = (thrown: unknown): ApiClientError => {

@@ -3,11 +3,12 @@ import type { ContentBlock, Message, Result, Usage } from "@ccflow/core/Message"
 import type { PricedTokens, PricingService } from "@ccflow/core/Pricing"
 import type { UsageEntry, UsageTokens } from "@ccflow/core/UsageLedger"
 import * as Option from "effect/Option"
+import * as Struct from "effect/Struct"
 import { field, isRecord, listOf, number, parse, text } from "./json.js"
 import { apiKeySource } from "./request.js"
 
 /** Tokens as they are charged. */
-export type Charged = { readonly [Kind in keyof PricedTokens]-?: number }
+type Charged = { readonly [Kind in keyof PricedTokens]-?: number }
 
 /** A block while it grows. */
 interface Growing {
@@ -267,12 +268,12 @@ const nothing: Charged = {
   webSearchRequests: 0
 }
 
-const usageOf = (usage: Charged): Usage => ({
-  inputTokens: usage.inputTokens,
-  outputTokens: usage.outputTokens,
-  cacheReadInputTokens: usage.cacheReadInputTokens,
-  cacheCreationInputTokens: usage.cacheCreationInputTokens
-})
+const usageOf: (usage: Charged) => Usage = Struct.pick(
+  "inputTokens",
+  "outputTokens",
+  "cacheReadInputTokens",
+  "cacheCreationInputTokens"
+)
 
 const contentOf = ({ raw, tag, text: said }: Growing): ContentBlock => {
   const type = text(raw["type"]) ?? ""

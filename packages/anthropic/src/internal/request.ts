@@ -11,7 +11,7 @@ import { refusal } from "./failures.js"
 export const apiKeySource = "ANTHROPIC_API_KEY"
 
 /** The body of a request, without its model. */
-export type Body = Readonly<Record<string, unknown>>
+type Body = Readonly<Record<string, unknown>>
 
 /** What to ask with, and whom: the models in their order. */
 export interface Request {

@@ -36,28 +36,23 @@ export const accountFinding = (
   files: ReadonlyArray<ConfigFile>
 ): Finding => {
   const login = loginOf(files)
+  const set = (names: ReadonlyArray<string>) => names.flatMap((name) => variables.get(name) ?? [])
   const found: ReadonlyArray<Finding> = [
-    ...overriding.flatMap((name) => {
-      const variable = variables.get(name)
-      return variable === undefined || login === undefined ? [] : [warning(
-        `${name} (from ${variable.from}) is used instead of the login of ${login}`,
+    ...(login === undefined ? [] : set(overriding)).map(({ from, name }) =>
+      warning(
+        `${name} (from ${from}) is used instead of the login of ${login}`,
         `If the subscription shall pay, remove ${name}, or drop it for ccflow alone: env: { ${name}: undefined }.`
-      )]
-    }),
-    ...clouds.flatMap(({ name, what }) => {
-      const variable = variables.get(name)
-      return variable === undefined || !isOn(variable.value) ? [] : [warning(
-        `${name} (from ${variable.from}): ${what} is asked and paid, and no login of Claude Code's`,
+      )
+    ),
+    ...set(Object.keys(clouds)).filter(({ value }) => isOn(value)).map(({ from, name }) =>
+      warning(
+        `${name} (from ${from}): ${clouds[name]} is asked and paid, and no login of Claude Code's`,
         `If that is not meant, remove ${name}.`
-      )]
-    }),
-    ...bases.flatMap((name) => {
-      const variable = variables.get(name)
-      return variable === undefined ? [] : [warning(
-        `${name} (from ${variable.from}): requests go to ${hostOf(variable.value)}`,
-        `If that is not meant, remove ${name}.`
-      )]
-    })
+      )
+    ),
+    ...set(bases).map(({ from, name, value }) =>
+      warning(`${name} (from ${from}): requests go to ${hostOf(value)}`, `If that is not meant, remove ${name}.`)
+    )
   ]
   const paying = account === null ? [] : [ok(payerOf(account, variables))]
   return together(
@@ -131,11 +126,11 @@ const marks = [
 
 const overriding = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]
 const bases = ["ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL"]
-const clouds = [
-  { name: "CLAUDE_CODE_USE_BEDROCK", what: "Amazon Bedrock" },
-  { name: "CLAUDE_CODE_USE_VERTEX", what: "Google Vertex AI" },
-  { name: "CLAUDE_CODE_USE_FOUNDRY", what: "Microsoft Foundry" }
-]
+const clouds: Readonly<Record<string, string>> = {
+  CLAUDE_CODE_USE_BEDROCK: "Amazon Bedrock",
+  CLAUDE_CODE_USE_VERTEX: "Google Vertex AI",
+  CLAUDE_CODE_USE_FOUNDRY: "Microsoft Foundry"
+}
 
 const isOn = (value: string): boolean => !["", "0", "false", "no", "off"].includes(value.trim().toLowerCase())
 

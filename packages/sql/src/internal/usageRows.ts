@@ -3,12 +3,7 @@ import { wellFormed } from "@ccflow/core/SessionRecord"
 import type { UsageEntry, UsageSum } from "@ccflow/core/UsageLedger"
 import { tagsOf, type Whole } from "./rows.js"
 
-/** @internal */
-export interface EntryRow {
-  readonly entry_id: string
-  readonly used_at: Whole
-  readonly basis: UsageEntry["basis"]
-  readonly model: string
+interface Figures {
   readonly input_tokens: number | null
   readonly output_tokens: number | null
   readonly cache_read_input_tokens: number | null
@@ -16,6 +11,14 @@ export interface EntryRow {
   readonly web_search_requests: number | null
   readonly cost_usd: number | null
   readonly list_usd: number | null
+}
+
+/** @internal */
+export interface EntryRow extends Figures {
+  readonly entry_id: string
+  readonly used_at: Whole
+  readonly basis: UsageEntry["basis"]
+  readonly model: string
   readonly session_id: string
   readonly call_id: string
   readonly turn_id: string | null
@@ -26,15 +29,8 @@ export interface EntryRow {
 }
 
 /** @internal */
-export interface SumRow {
-  readonly input_tokens: number | null
-  readonly output_tokens: number | null
-  readonly cache_read_input_tokens: number | null
-  readonly cache_creation_input_tokens: number | null
-  readonly web_search_requests: number | null
-  readonly cost_usd: number | null
+export interface SumRow extends Figures {
   readonly estimated_usd: number | null
-  readonly list_usd: number | null
   readonly unpriced: Whole
   readonly uncounted: Whole
   readonly entries: Whole
