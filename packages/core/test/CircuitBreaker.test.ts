@@ -256,6 +256,19 @@ describe("a breaker", () => {
       })
     }))
 
+  it.scoped("is as at first again when nobody has asked for an hour after its reset time, and not before", () =>
+    Effect.gen(function*() {
+      const breaker = yield* make()
+      yield* fails(breaker)
+      yield* TestClock.adjust(30_000 + 3_600_000 - 1)
+      assert.deepStrictEqual(yield* breaker.state(key), { _tag: "Closed", failures: 1 })
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* breaker.state(key), { _tag: "Closed", failures: 0 })
+      assert.deepStrictEqual(yield* breaker.states, [])
+      yield* fails(breaker)
+      assert.deepStrictEqual(yield* breaker.state(key), { _tag: "Closed", failures: 1 })
+    }))
+
   it("keeps no key for ever, but one that has calls under way", () => {
     const circuits = new Circuits({ failureThreshold: 5, resetMs: 30_000, successThreshold: 2 })
     const admitted = (key: string, now: number) => {
@@ -312,7 +325,12 @@ describe("a breaker", () => {
       const breaker = yield* CircuitBreaker.CircuitBreaker
       yield* fails(breaker, 50)
       yield* succeeds(breaker)
+      yield* breaker.reset(key)
       assert.deepStrictEqual(yield* breaker.states, [])
+      assert.deepStrictEqual(yield* breaker.state(key), { _tag: "Closed", failures: 0 })
+      assert.deepInclude(yield* breaker.stats, { calls: 0, failures: 0, rejections: 0 })
+      assert.strictEqual(breaker.keyOf({ cli: "claude", account: "", model: "" }), "")
+      assert.strictEqual(yield* Stream.runCount(breaker.changes), 0)
     }).pipe(Effect.provide(CircuitBreaker.layerNoop)))
 })
 

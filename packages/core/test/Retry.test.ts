@@ -320,6 +320,18 @@ describe("the backoff", () => {
       assert.isTrue(first.every((ms) => ms !== undefined && ms >= 800 && ms <= 1200))
     }))
 
+  it.effect("is as long as one of our errors says, and not as long as that of another library may mean", () =>
+    Effect.gen(function*() {
+      const schedule = Schedule.delays(yield* Retry.backoff({ jitter: 0 }))
+      const limited = new RateLimitExceededError({ retryAfter: 70, limit: "", hint: "" })
+      const waited = yield* Schedule.run(schedule, 0, [
+        limited,
+        { retryAfter: 70 },
+        Object.assign(new Error(), { retryAfter: 70 })
+      ])
+      assert.deepStrictEqual(Chunk.toReadonlyArray(waited).map(Duration.toMillis), [70, 2000, 4000])
+    }))
+
   it.effect("is for effects of one's own, too", () =>
     Effect.gen(function*() {
       let tries = 0
