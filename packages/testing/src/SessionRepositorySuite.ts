@@ -7,16 +7,13 @@
  * ```
  */
 import type { SessionRepository } from "@ccflow/core/SessionRepository"
-import type * as Effect from "effect/Effect"
 import { leases } from "./internal/leasePromises.js"
 import { listings } from "./internal/listingPromises.js"
+import type { PromiseOf } from "./internal/promise.js"
 import { sessions } from "./internal/sessionPromises.js"
 import { turns } from "./internal/turnPromises.js"
 
 /** One promise, and the program that holds a store to it. */
-export interface Promised {
-  readonly name: string
-  readonly run: Effect.Effect<void, unknown, SessionRepository>
-}
+export type Promised = PromiseOf<SessionRepository>
 
 export const suite: ReadonlyArray<Promised> = [...sessions, ...listings, ...turns, ...leases]

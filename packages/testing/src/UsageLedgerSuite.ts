@@ -12,141 +12,124 @@ import {
   type UsageGroup,
   type UsageKey,
   UsageLedger,
-  type UsageLedgerService,
   type UsageSum
 } from "@ccflow/core/UsageLedger"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import { same } from "./internal/promise.js"
+import { everyPage, type PromiseOf, promisesOf, same } from "./internal/promise.js"
 
 /** One promise, and the program that holds a ledger to it. */
-export interface Promised {
-  readonly name: string
-  readonly run: Effect.Effect<void, unknown, UsageLedger>
-}
+export type Promised = PromiseOf<UsageLedger>
 
-const promise = (name: string, run: (ledger: UsageLedgerService) => Effect.Effect<void, unknown>): Promised => ({
-  name,
-  run: Effect.flatMap(UsageLedger, run)
-})
+const promise = promisesOf(UsageLedger)
 
 export const suite: ReadonlyArray<Promised> = [
-  promise("an empty one has used nothing", (ledger) =>
-    Effect.gen(function*() {
-      yield* ledger.book([])
-      yield* same("total", yield* ledger.total(), sum({}))
-      for (const key of keys) yield* same(key, yield* ledger.by(key), [])
-      yield* same("entries", yield* ledger.entries(), { entries: [] })
-    })),
+  promise("an empty one has used nothing", function*(ledger) {
+    yield* ledger.book([])
+    yield* same("total", yield* ledger.total(), sum({}))
+    for (const key of keys) yield* same(key, yield* ledger.by(key), [])
+    yield* same("entries", yield* ledger.entries(), { entries: [] })
+  }),
 
-  promise("an entry is given back as it was booked, what nobody has told as well", (ledger) =>
-    Effect.gen(function*() {
-      const whole = entry("a", {
-        basis: "estimated",
-        model: "claude's \"best\"; --",
-        turnId: "turn",
-        batchId: "batch",
-        tags: ["a b", "é", "世界"],
-        apiKeySource: "ANTHROPIC_API_KEY"
-      })
-      const unknown = entry("b", { usage: undefined, costUsd: undefined, listUsd: undefined })
-      const nothing = entry("c", { usage: tokens(0), costUsd: 0, listUsd: 0 })
-      yield* ledger.book([whole, unknown])
-      yield* ledger.book([nothing])
-      const { entries } = yield* ledger.entries()
-      yield* same("entries", entries.map(shown), [whole, unknown, nothing].map(shown))
-    })),
+  promise("an entry is given back as it was booked, what nobody has told as well", function*(ledger) {
+    const whole = entry("a", {
+      basis: "estimated",
+      model: "claude's \"best\"; --",
+      turnId: "turn",
+      batchId: "batch",
+      tags: ["a b", "é", "世界"],
+      apiKeySource: "ANTHROPIC_API_KEY"
+    })
+    const unknown = entry("b", { usage: undefined, costUsd: undefined, listUsd: undefined })
+    const nothing = entry("c", { usage: tokens(0), costUsd: 0, listUsd: 0 })
+    yield* ledger.book([whole, unknown])
+    yield* ledger.book([nothing])
+    const { entries } = yield* ledger.entries()
+    yield* same("entries", entries.map(shown), [whole, unknown, nothing].map(shown))
+  }),
 
-  promise("the same entry again changes nothing, whatever it says then", (ledger) =>
-    Effect.gen(function*() {
-      const first = entry("a", { tags: ["x"] })
-      const other = entry("a", { at: 5_000, model: "other", costUsd: 8, tags: ["x", "y"], sessionId: "other" })
-      yield* ledger.book([first, other])
-      yield* ledger.book([other, first])
-      yield* same("entries", (yield* ledger.entries()).entries.map(shown), [first].map(shown))
-      yield* same("total", yield* ledger.total(), sum({ costUsd: 1, listUsd: 2, entries: 1, ...tokens(1) }))
-      yield* same("tags", keysOf(yield* ledger.by("tag")), ["x"])
-    })),
+  promise("the same entry again changes nothing, whatever it says then", function*(ledger) {
+    const first = entry("a", { tags: ["x"] })
+    const other = entry("a", { at: 5_000, model: "other", costUsd: 8, tags: ["x", "y"], sessionId: "other" })
+    yield* ledger.book([first, other])
+    yield* ledger.book([other, first])
+    yield* same("entries", (yield* ledger.entries()).entries.map(shown), [first].map(shown))
+    yield* same("total", yield* ledger.total(), sum({ costUsd: 1, listUsd: 2, entries: 1, ...tokens(1) }))
+    yield* same("tags", keysOf(yield* ledger.by("tag")), ["x"])
+  }),
 
-  promise("what is unknown is in no sum, and is never 0", (ledger) =>
-    Effect.gen(function*() {
-      yield* ledger.book([
-        entry("a", { costUsd: 0.5, usage: tokens(3) }),
-        entry("b", { costUsd: undefined, listUsd: undefined }),
-        entry("c", { usage: undefined, costUsd: 0 }),
-        entry("d", { model: "new", usage: undefined, costUsd: undefined, listUsd: undefined }),
-        entry("e", { costUsd: 0.25, usage: tokens(0), basis: "estimated", listUsd: undefined }),
-        entry("f", { costUsd: undefined, usage: undefined, basis: "estimated", listUsd: undefined })
-      ])
-      const known = { costUsd: 0.75, estimatedUsd: 0.25, listUsd: 4, ...tokens(4) }
-      yield* same("total", yield* ledger.total(), sum({ ...known, unpriced: 3, uncounted: 3, entries: 6 }))
-      yield* same("by model", yield* ledger.by("model"), [
-        { key: "m", ...sum({ ...known, unpriced: 2, uncounted: 2, entries: 5 }) },
-        { key: "new", ...sum({ unpriced: 1, uncounted: 1, entries: 1 }) }
-      ])
-    })),
+  promise("what is unknown is in no sum, and is never 0", function*(ledger) {
+    yield* ledger.book([
+      entry("a", { costUsd: 0.5, usage: tokens(3) }),
+      entry("b", { costUsd: undefined, listUsd: undefined }),
+      entry("c", { usage: undefined, costUsd: 0 }),
+      entry("d", { model: "new", usage: undefined, costUsd: undefined, listUsd: undefined }),
+      entry("e", { costUsd: 0.25, usage: tokens(0), basis: "estimated", listUsd: undefined }),
+      entry("f", { costUsd: undefined, usage: undefined, basis: "estimated", listUsd: undefined })
+    ])
+    const known = { costUsd: 0.75, estimatedUsd: 0.25, listUsd: 4, ...tokens(4) }
+    yield* same("total", yield* ledger.total(), sum({ ...known, unpriced: 3, uncounted: 3, entries: 6 }))
+    yield* same("by model", yield* ledger.by("model"), [
+      { key: "m", ...sum({ ...known, unpriced: 2, uncounted: 2, entries: 5 }) },
+      { key: "new", ...sum({ unpriced: 1, uncounted: 1, entries: 1 }) }
+    ])
+  }),
 
-  promise(
-    "a filter takes what all of its conditions hold for; since is within, until is not",
-    (ledger) =>
-      Effect.gen(function*() {
-        yield* ledger.book([
-          entry("a", { at: 1_000 }),
-          entry("b", { at: 2_000, model: "n", tags: ["x", "y"] }),
-          entry("c", { at: 3_000, sessionId: "t", tags: ["x"], batchId: "1" }),
-          entry("d", { at: 4_000, sessionId: "t", model: "n", batchId: "2" })
-        ])
-        const cases: ReadonlyArray<readonly [UsageFilter, string]> = [
-          [{}, "abcd"],
-          [{ since: 2_000 }, "bcd"],
-          [{ until: 3_000 }, "ab"],
-          [{ since: 1_000.5, until: 3_000.5 }, "bc"],
-          [{ since: 2_000, until: 2_000 }, ""],
-          [{ model: "n" }, "bd"],
-          [{ sessionId: "t" }, "cd"],
-          [{ tag: "x" }, "bc"],
-          [{ tag: "y" }, "b"],
-          [{ batchId: "1" }, "c"],
-          [{ sessionId: "t", model: "n" }, "d"],
-          [{ tag: "x", since: 2_500, model: "m" }, "c"],
-          [{ tag: "x", batchId: "2" }, ""],
-          [{ model: "" }, ""],
-          [{ since: undefined, tag: undefined }, "abcd"]
-        ]
-        for (const [filter, found] of cases) {
-          const what = JSON.stringify(filter)
-          yield* same(what, (yield* ledger.entries(filter)).entries.map(({ entryId }) => entryId).join(""), found)
-          yield* same(what, (yield* ledger.total(filter)).entries, found.length)
-          const groups = yield* ledger.by("session", filter)
-          yield* same(what, groups.reduce((all, { entries }) => all + entries, 0), found.length)
-        }
-      })
-  ),
+  promise("a filter takes what all of its conditions hold for; since is within, until is not", function*(ledger) {
+    yield* ledger.book([
+      entry("a", { at: 1_000 }),
+      entry("b", { at: 2_000, model: "n", tags: ["x", "y"] }),
+      entry("c", { at: 3_000, sessionId: "t", tags: ["x"], batchId: "1" }),
+      entry("d", { at: 4_000, sessionId: "t", model: "n", batchId: "2" })
+    ])
+    const cases: ReadonlyArray<readonly [UsageFilter, string]> = [
+      [{}, "abcd"],
+      [{ since: 2_000 }, "bcd"],
+      [{ until: 3_000 }, "ab"],
+      [{ since: 1_000.5, until: 3_000.5 }, "bc"],
+      [{ since: 2_000, until: 2_000 }, ""],
+      [{ model: "n" }, "bd"],
+      [{ sessionId: "t" }, "cd"],
+      [{ tag: "x" }, "bc"],
+      [{ tag: "y" }, "b"],
+      [{ batchId: "1" }, "c"],
+      [{ sessionId: "t", model: "n" }, "d"],
+      [{ tag: "x", since: 2_500, model: "m" }, "c"],
+      [{ tag: "x", batchId: "2" }, ""],
+      [{ model: "" }, ""],
+      [{ since: undefined, tag: undefined }, "abcd"]
+    ]
+    for (const [filter, found] of cases) {
+      const what = JSON.stringify(filter)
+      yield* same(what, (yield* ledger.entries(filter)).entries.map(({ entryId }) => entryId).join(""), found)
+      yield* same(what, (yield* ledger.total(filter)).entries, found.length)
+      const groups = yield* ledger.by("session", filter)
+      yield* same(what, groups.reduce((all, { entries }) => all + entries, 0), found.length)
+    }
+  }),
 
   promise(
     "groups come by what they cost, batches by their name; those without one have the empty key",
-    (ledger) =>
-      Effect.gen(function*() {
-        yield* ledger.book([
-          entry("a", { model: "B", costUsd: 1, batchId: "2", sessionId: "s1", tags: ["x", "y"] }),
-          entry("b", { model: "a", costUsd: 1, batchId: "1", sessionId: "s2", tags: ["y"] }),
-          entry("c", { model: "c", costUsd: 4, sessionId: "s2" }),
-          entry("d", { model: "", costUsd: undefined, sessionId: "", tags: ["z"] }),
-          entry("e", { model: "a", costUsd: 2, batchId: "B", sessionId: "s1", tags: ["x"] })
-        ])
-        const cost = (groups: ReadonlyArray<UsageGroup>) => groups.map(({ costUsd, key }) => [key, costUsd])
-        yield* same("model", cost(yield* ledger.by("model")), [["c", 4], ["a", 3], ["B", 1], ["", 0]])
-        yield* same("session", cost(yield* ledger.by("session")), [["s2", 5], ["s1", 3], ["", 0]])
-        yield* same("batch", cost(yield* ledger.by("batch")), [["", 4], ["1", 1], ["2", 1], ["B", 2]])
-        yield* same("tag", cost(yield* ledger.by("tag")), [["", 4], ["x", 3], ["y", 2], ["z", 0]])
-        yield* same("tag of a tag", cost(yield* ledger.by("tag", { tag: "y" })), [["y", 2], ["x", 1]])
-      })
+    function*(ledger) {
+      yield* ledger.book([
+        entry("a", { model: "B", costUsd: 1, batchId: "2", sessionId: "s1", tags: ["x", "y"] }),
+        entry("b", { model: "a", costUsd: 1, batchId: "1", sessionId: "s2", tags: ["y"] }),
+        entry("c", { model: "c", costUsd: 4, sessionId: "s2" }),
+        entry("d", { model: "", costUsd: undefined, sessionId: "", tags: ["z"] }),
+        entry("e", { model: "a", costUsd: 2, batchId: "B", sessionId: "s1", tags: ["x"] })
+      ])
+      const cost = (groups: ReadonlyArray<UsageGroup>) => groups.map(({ costUsd, key }) => [key, costUsd])
+      yield* same("model", cost(yield* ledger.by("model")), [["c", 4], ["a", 3], ["B", 1], ["", 0]])
+      yield* same("session", cost(yield* ledger.by("session")), [["s2", 5], ["s1", 3], ["", 0]])
+      yield* same("batch", cost(yield* ledger.by("batch")), [["", 4], ["1", 1], ["2", 1], ["B", 2]])
+      yield* same("tag", cost(yield* ledger.by("tag")), [["", 4], ["x", 3], ["y", 2], ["z", 0]])
+      yield* same("tag of a tag", cost(yield* ledger.by("tag", { tag: "y" })), [["y", 2], ["x", 1]])
+    }
   ),
 
-  promise("a day is one of the time zone, also where that is off by a half or a quarter, or turns its clocks", (
-    ledger
-  ) =>
-    Effect.gen(function*() {
+  promise(
+    "a day is one of the time zone, also where that is off by a half or a quarter, or turns its clocks",
+    function*(ledger) {
       const times = {
         // 18:15 and 18:30 UTC are midnight in Kathmandu and in Kolkata.
         a: Date.UTC(2026, 10, 21, 18, 14, 59, 999),
@@ -162,8 +145,10 @@ export const suite: ReadonlyArray<Promised> = [
       }
       yield* ledger.book(Object.entries(times).map(([id, at]) => entry(id, { at })))
       const days = (timeZone: string, filter: UsageFilter = {}) =>
-        Effect.map(ledger.by("day", { timeZone, ...filter }), (groups) =>
-          groups.map(({ entries, key }) => [key, entries]))
+        Effect.map(
+          ledger.by("day", { timeZone, ...filter }),
+          (groups) => groups.map(({ entries, key }) => [key, entries])
+        )
       const october = { until: Date.UTC(2026, 10, 1) }
       const november = { since: october.until }
       yield* same("UTC", yield* days("UTC", november), [["2026-11-21", 4], ["2026-11-22", 1]])
@@ -176,86 +161,74 @@ export const suite: ReadonlyArray<Promised> = [
       ])
       const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
       yield* same("the host's", yield* ledger.by("day"), yield* ledger.by("day", { timeZone }))
-    })),
-
-  promise(
-    "whatever is booked, groups add up to the total, and a day to what falls into it",
-    (ledger) =>
-      Effect.gen(function*() {
-        const booked = FastCheck.sample(anyEntry, { numRuns: 120, seed: 7 }).map((one, n) => ({
-          ...one,
-          entryId: `${n}`
-        }))
-        yield* ledger.book(booked)
-        const total = yield* ledger.total()
-        yield* same("total", total, booked.map(sumOf).reduce(plus))
-        for (const key of keys.filter((key) => key !== "tag")) {
-          const groups = yield* ledger.by(key, { timeZone: "Australia/Lord_Howe" })
-          yield* same(key, groups.map(({ key: _, ...sum }) => sum).reduce(plus), total)
-        }
-        for (
-          const timeZone of ["UTC", "Asia/Kathmandu", "America/St_Johns", "Pacific/Chatham", "Australia/Lord_Howe"]
-        ) {
-          const format = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short" })
-          const days = new Map<string, number>()
-          for (const { at } of booked) days.set(format.format(at), (days.get(format.format(at)) ?? 0) + 1)
-          const found = yield* ledger.by("day", { timeZone })
-          yield* same(timeZone, found.map(({ entries, key }) => [key, entries]), [...days].sort())
-        }
-      })
+    }
   ),
 
-  promise("entries come by their time, then by their id, page by page, each once", (ledger) =>
-    Effect.gen(function*() {
-      const booked = ["e", "d", "B", "a", "c"].map((id, n) =>
-        entry(id, { at: n < 3 ? 2_000 : 1_000, model: `${n % 2}` })
-      )
-      yield* ledger.book(booked)
-      const pages: Array<string> = []
-      let after: string | undefined
-      do {
-        const page = yield* ledger.entries({ limit: 2, after })
-        pages.push(page.entries.map(({ entryId }) => entryId).join(""))
-        after = page.next
-      } while (after !== undefined)
-      yield* same("pages", pages, ["ac", "Bd", "e"])
-      const whole = yield* ledger.entries({ limit: 5 })
-      yield* same("no more", whole.next ?? null, null)
-      const first = yield* ledger.entries({ model: "0", limit: 1 })
-      yield* ledger.book([entry("bb", { at: 1_500, model: "0" }), entry("Z", { at: 500, model: "0" })])
-      const rest = yield* ledger.entries({ model: "0", after: first.next })
-      yield* same("what came between", rest.entries.map(({ entryId }) => entryId).join(""), "bbBe")
-    })),
-
-  promise("many that book at once lose nothing", (ledger) =>
-    Effect.gen(function*() {
-      const ids = Array.from({ length: 60 }, (_, n) => `${n}`)
-      yield* Effect.forEach(
-        ids,
-        (id) => ledger.book([entry(id, { tags: ["x", id] }), entry("all"), entry(`and ${id}`)]),
-        { concurrency: "unbounded", discard: true }
-      )
-      const { costUsd, entries } = yield* ledger.total()
-      yield* same("total", [costUsd, entries], [121, 121])
-      yield* same("tagged", (yield* ledger.total({ tag: "x" })).entries, 60)
-    })),
-
-  promise("what makes no sense is refused", (ledger) =>
-    Effect.gen(function*() {
-      yield* ledger.book([entry("a")])
-      const refused: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>]> = [
-        ["no entries", ledger.entries({ limit: 0 })],
-        ["too many", ledger.entries({ limit: 1_001 })],
-        ["half an entry", ledger.entries({ limit: 1.5 })],
-        ["another cursor", ledger.entries({ after: "a" })],
-        ["no time", ledger.total({ since: Number.NaN })],
-        ["no time", ledger.entries({ until: Infinity })],
-        ["no time zone", ledger.by("day", { timeZone: "Mars/Olympus" })]
-      ]
-      for (const [what, asked] of refused) {
-        yield* same(what, yield* Effect.match(asked, { onFailure: tagOf, onSuccess: () => "" }), "SessionStoreError")
-      }
+  promise("whatever is booked, groups add up to the total, and a day to what falls into it", function*(ledger) {
+    const booked = FastCheck.sample(anyEntry, { numRuns: 120, seed: 7 }).map((one, n) => ({
+      ...one,
+      entryId: `${n}`
     }))
+    yield* ledger.book(booked)
+    const total = yield* ledger.total()
+    yield* same("total", total, booked.map(sumOf).reduce(plus))
+    for (const key of keys.filter((key) => key !== "tag")) {
+      const groups = yield* ledger.by(key, { timeZone: "Australia/Lord_Howe" })
+      yield* same(key, groups.map(({ key: _, ...sum }) => sum).reduce(plus), total)
+    }
+    for (
+      const timeZone of ["UTC", "Asia/Kathmandu", "America/St_Johns", "Pacific/Chatham", "Australia/Lord_Howe"]
+    ) {
+      const format = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short" })
+      const days = new Map<string, number>()
+      for (const { at } of booked) days.set(format.format(at), (days.get(format.format(at)) ?? 0) + 1)
+      const found = yield* ledger.by("day", { timeZone })
+      yield* same(timeZone, found.map(({ entries, key }) => [key, entries]), [...days].sort())
+    }
+  }),
+
+  promise("entries come by their time, then by their id, page by page, each once", function*(ledger) {
+    const booked = ["e", "d", "B", "a", "c"].map((id, n) => entry(id, { at: n < 3 ? 2_000 : 1_000, model: `${n % 2}` }))
+    yield* ledger.book(booked)
+    const idsOf = ({ entries }: { readonly entries: ReadonlyArray<UsageEntry> }) =>
+      entries.map(({ entryId }) => entryId).join("")
+    const pages = yield* everyPage((after?: string) => ledger.entries({ limit: 2, after }))
+    yield* same("pages", pages.map(idsOf), ["ac", "Bd", "e"])
+    const whole = yield* ledger.entries({ limit: 5 })
+    yield* same("no more", whole.next ?? null, null)
+    const first = yield* ledger.entries({ model: "0", limit: 1 })
+    yield* ledger.book([entry("bb", { at: 1_500, model: "0" }), entry("Z", { at: 500, model: "0" })])
+    const rest = yield* ledger.entries({ model: "0", after: first.next })
+    yield* same("what came between", idsOf(rest), "bbBe")
+  }),
+
+  promise("many that book at once lose nothing", function*(ledger) {
+    const ids = Array.from({ length: 60 }, (_, n) => `${n}`)
+    yield* Effect.forEach(
+      ids,
+      (id) => ledger.book([entry(id, { tags: ["x", id] }), entry("all"), entry(`and ${id}`)]),
+      { concurrency: "unbounded", discard: true }
+    )
+    const { costUsd, entries } = yield* ledger.total()
+    yield* same("total", [costUsd, entries], [121, 121])
+    yield* same("tagged", (yield* ledger.total({ tag: "x" })).entries, 60)
+  }),
+
+  promise("what makes no sense is refused", function*(ledger) {
+    yield* ledger.book([entry("a")])
+    const refused: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>]> = [
+      ["no entries", ledger.entries({ limit: 0 })],
+      ["too many", ledger.entries({ limit: 1_001 })],
+      ["half an entry", ledger.entries({ limit: 1.5 })],
+      ["another cursor", ledger.entries({ after: "a" })],
+      ["no time", ledger.total({ since: Number.NaN })],
+      ["no time", ledger.entries({ until: Infinity })],
+      ["no time zone", ledger.by("day", { timeZone: "Mars/Olympus" })]
+    ]
+    for (const [what, asked] of refused) {
+      yield* same(what, yield* Effect.match(asked, { onFailure: tagOf, onSuccess: () => "" }), "SessionStoreError")
+    }
+  })
 ]
 
 // ---------------------------------------------------------------------------

@@ -5,57 +5,44 @@
 import { UsageLimitStore, type UsageWindow } from "@ccflow/core/UsageLimit"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import { same } from "./internal/promise.js"
+import { type PromiseOf, promisesOf, same } from "./internal/promise.js"
 
 /** One promise, and the program that holds a store to it. */
-export interface Promised {
-  readonly name: string
-  readonly run: Effect.Effect<void, unknown, UsageLimitStore>
-}
+export type Promised = PromiseOf<UsageLimitStore>
+
+const promise = promisesOf(UsageLimitStore)
 
 export const suite: ReadonlyArray<Promised> = [
-  {
-    name: "gives back every window as it was saved, one by account and limit",
-    run: Effect.gen(function*() {
-      const { load, save } = yield* UsageLimitStore
-      yield* same("empty", yield* load, [])
-      const all = [
-        window({ status: "rejected", utilization: 1 }),
-        window({ account: "#1a", resetsAt: 1_800_000_000_500, utilization: 0.125 }),
-        window({ limit: "", resetsAt: null, overage: true }),
-        window({ limit: "seven_day's \"opus\"; --" })
-      ]
-      yield* Effect.forEach(all, save)
-      yield* same("all", sorted(yield* load), sorted(all))
-    })
-  },
-  {
-    name: "has the last word of each, and the older of two changes nothing",
-    run: Effect.gen(function*() {
-      const { load, save } = yield* UsageLimitStore
-      const newer = window({ status: "rejected", utilization: 1, seenAt: 2_000 })
-      yield* save(newer)
-      yield* save(window({ seenAt: 1_999 }))
-      yield* same("the older", yield* load, [newer])
-      const again = window({ status: "allowed_warning", resetsAt: null, overage: true, seenAt: 2_000 })
-      yield* save(again)
-      yield* same("of the same moment", yield* load, [again])
-    })
-  },
-  {
-    name: "holds for any order in which many save at once",
-    run: Effect.gen(function*() {
-      const { load, save } = yield* UsageLimitStore
-      const saved = FastCheck.sample(anyWindow, { numRuns: 60, seed: 24 }).map((one, n) => ({ ...one, seenAt: n }))
-      const shuffled = FastCheck.sample(FastCheck.shuffledSubarray(saved, { minLength: saved.length }), {
-        numRuns: 1,
-        seed: 4
-      })[0] ?? []
-      yield* Effect.forEach(shuffled, save, { concurrency: "unbounded", discard: true })
-      const last = new Map(saved.map((one) => [`${one.account} ${one.limit}`, one]))
-      yield* same("last words", sorted(yield* load), sorted([...last.values()]))
-    })
-  }
+  promise("gives back every window as it was saved, one by account and limit", function*({ load, save }) {
+    yield* same("empty", yield* load, [])
+    const all = [
+      window({ status: "rejected", utilization: 1 }),
+      window({ account: "#1a", resetsAt: 1_800_000_000_500, utilization: 0.125 }),
+      window({ limit: "", resetsAt: null, overage: true }),
+      window({ limit: "seven_day's \"opus\"; --" })
+    ]
+    yield* Effect.forEach(all, save)
+    yield* same("all", sorted(yield* load), sorted(all))
+  }),
+  promise("has the last word of each, and the older of two changes nothing", function*({ load, save }) {
+    const newer = window({ status: "rejected", utilization: 1, seenAt: 2_000 })
+    yield* save(newer)
+    yield* save(window({ seenAt: 1_999 }))
+    yield* same("the older", yield* load, [newer])
+    const again = window({ status: "allowed_warning", resetsAt: null, overage: true, seenAt: 2_000 })
+    yield* save(again)
+    yield* same("of the same moment", yield* load, [again])
+  }),
+  promise("holds for any order in which many save at once", function*({ load, save }) {
+    const saved = FastCheck.sample(anyWindow, { numRuns: 60, seed: 24 }).map((one, n) => ({ ...one, seenAt: n }))
+    const shuffled = FastCheck.sample(FastCheck.shuffledSubarray(saved, { minLength: saved.length }), {
+      numRuns: 1,
+      seed: 4
+    })[0] ?? []
+    yield* Effect.forEach(shuffled, save, { concurrency: "unbounded", discard: true })
+    const last = new Map(saved.map((one) => [`${one.account} ${one.limit}`, one]))
+    yield* same("last words", sorted(yield* load), sorted([...last.values()]))
+  })
 ]
 
 // ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import {
   mebibyte,
   opened,
   type ProcessPromise,
+  promise,
   readUntil,
   type Tested,
   toleranceMs
@@ -46,55 +47,48 @@ const goes = (
 
 /** @internal */
 export const closing: ReadonlyArray<ProcessPromise> = [
-  {
-    name: "an interrupt reaches it, and the exit code is its own",
-    run: (tested) =>
-      Effect.gen(function*() {
-        const script = { signals: { SIGINT: [{ raw: "ouch\n" }, { exit: 7 }] }, start: [{ raw: "ready\n" }] }
-        const { cli } = yield* opened(tested, script)
-        yield* readUntil(cli, "ready")
-        yield* cli.interrupt
-        yield* readUntil(cli, "ouch")
-        yield* same("exit", yield* cli.exit, { code: 7, signal: null })
+  promise("an interrupt reaches it, and the exit code is its own", function*(tested) {
+    const script = { signals: { SIGINT: [{ raw: "ouch\n" }, { exit: 7 }] }, start: [{ raw: "ready\n" }] }
+    const { cli } = yield* opened(tested, script)
+    yield* readUntil(cli, "ready")
+    yield* cli.interrupt
+    yield* readUntil(cli, "ouch")
+    yield* same("exit", yield* cli.exit, { code: 7, signal: null })
+  }),
+  promise("closing the scope ends one that leaves when it is asked, without waiting for the graces", function*(tested) {
+    const cli = yield* goes(tested, { start: [pids] }, toleranceMs)
+    yield* same("exit", yield* cli.exit, { code: 0, signal: null })
+  }),
+  promise(
+    "closing the scope ends one that is deaf to signals and to the end of its input, within the graces",
+    function*(tested) {
+      yield* goes(tested, { ...deaf, start: [{ ignoreStdin: true }, pids, hang] })
+    }
+  ),
+  promise("closing the scope ends one that prints without end and is not read", function*(tested) {
+    yield* goes(tested, { ...deaf, start: [pids, { floodStdout: 64 * mebibyte }, hang] })
+  }),
+  promise("closing the scope ends one that is stopped", function*(tested) {
+    yield* goes(tested, { start: [pids, { kill: "SIGSTOP" }] })
+  }),
+  promise(
+    "closing the scope ends what it has started, also when that is deaf and holds its output open",
+    function*(tested) {
+      yield* goes(tested, {
+        start: [{ grandchild: { ignoreSignals: true, holdStdout: true, holdStderr: true } }, pids]
       })
-  },
-  {
-    name: "closing the scope ends one that leaves when it is asked, without waiting for the graces",
-    run: (tested) =>
-      Effect.gen(function*() {
-        const cli = yield* goes(tested, { start: [pids] }, toleranceMs)
-        yield* same("exit", yield* cli.exit, { code: 0, signal: null })
-      })
-  },
-  {
-    name: "closing the scope ends one that is deaf to signals and to the end of its input, within the graces",
-    run: (tested) => goes(tested, { ...deaf, start: [{ ignoreStdin: true }, pids, hang] })
-  },
-  {
-    name: "closing the scope ends one that prints without end and is not read",
-    run: (tested) => goes(tested, { ...deaf, start: [pids, { floodStdout: 64 * mebibyte }, hang] })
-  },
-  {
-    name: "closing the scope ends one that is stopped",
-    run: (tested) => goes(tested, { start: [pids, { kill: "SIGSTOP" }] })
-  },
-  {
-    name: "closing the scope ends what it has started, also when that is deaf and holds its output open",
-    run: (tested) =>
-      goes(tested, { start: [{ grandchild: { ignoreSignals: true, holdStdout: true, holdStderr: true } }, pids] })
-  },
-  {
-    name: "holds nothing of those that are closed",
-    run: (tested) =>
-      Effect.gen(function*() {
-        const { held } = tested
-        if (held === undefined) return
-        const cycle = Effect.flatMap(opened(tested, { start: [pids] }), ({ cli, close }) =>
-          Effect.zipRight(readUntil(cli, "pids"), close))
-        yield* cycle
-        const before = yield* held
-        yield* Effect.repeatN(cycle, 4)
-        yield* same("held", yield* held, before)
-      })
-  }
+    }
+  ),
+  promise("holds nothing of those that are closed", function*(tested) {
+    const { held } = tested
+    if (held === undefined) return
+    const cycle = Effect.flatMap(
+      opened(tested, { start: [pids] }),
+      ({ cli, close }) => Effect.zipRight(readUntil(cli, "pids"), close)
+    )
+    yield* cycle
+    const before = yield* held
+    yield* Effect.repeatN(cycle, 4)
+    yield* same("held", yield* held, before)
+  })
 ]

@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Subject } from "../CliProcessSuite.js"
 import { fieldsOf } from "./fakeTurn.js"
-import { BrokenPromise } from "./promise.js"
+import { BrokenPromise, type Holding } from "./promise.js"
 
 /** The service, and what it runs. @internal */
 export interface Tested extends Subject {
@@ -18,6 +18,12 @@ export interface ProcessPromise {
   readonly name: string
   readonly run: (tested: Tested) => Effect.Effect<void, unknown, Scope.Scope>
 }
+
+/** @internal */
+export const promise = (name: string, run: (tested: Tested) => Holding<Scope.Scope>): ProcessPromise => ({
+  name,
+  run: (tested) => Effect.gen(() => run(tested))
+})
 
 /** @internal */
 export const graces = { interrupt: 400, terminate: 400, kill: 1000 }

@@ -1,11 +1,21 @@
-/** What the promises of a session store are written with. */
+/** What promises are written with, those of a session store first of all. */
 import type { SessionRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import type { Promised } from "../SessionRepositorySuite.js"
+import type { YieldWrap } from "effect/Utils"
+
+/** One promise, and the program that holds a service to it: it fails when the promise is broken. */
+export interface PromiseOf<I> {
+  readonly name: string
+  readonly run: Effect.Effect<void, unknown, I>
+}
+
+/** The body of such a program, as `Effect.gen` takes it. */
+export type Holding<R = never> = Generator<YieldWrap<Effect.Effect<unknown, unknown, R>>, void, never>
 
 /** @internal */
 export class BrokenPromise extends Data.TaggedError("BrokenPromise")<{
@@ -19,10 +29,14 @@ export class BrokenPromise extends Data.TaggedError("BrokenPromise")<{
 }
 
 /** @internal */
-export const promise = (
-  name: string,
-  run: (repository: SessionRepositoryService) => Effect.Effect<void, unknown>
-): Promised => ({ name, run: Effect.flatMap(SessionRepository, run) })
+export const promisesOf =
+  <I, S>(tag: Context.Tag<I, S>) => (name: string, run: (service: S) => Holding): PromiseOf<I> => ({
+    name,
+    run: Effect.flatMap(tag, (service) => Effect.gen(() => run(service)))
+  })
+
+/** @internal */
+export const promise = promisesOf(SessionRepository)
 
 /** @internal */
 export const same = (what: string, actual: unknown, expected: unknown): Effect.Effect<void, BrokenPromise> =>
@@ -74,23 +88,14 @@ export const usage = (tokens: number) => ({
 export const ids = (sessions: ReadonlyArray<SessionRecord>): ReadonlyArray<string> =>
   sessions.map(({ sessionId }) => sessionId)
 
-/**
- * All sessions of a listing, page by page.
- *
- * @internal
- */
-export const everyPage = (
-  repository: SessionRepositoryService,
-  filter: Parameters<SessionRepositoryService["list"]>[0]
-) =>
+/** All pages of a listing, one after the other. @internal */
+export const everyPage = <P extends { readonly next?: unknown }, E>(
+  read: (after: NonNullable<P["next"]> | undefined) => Effect.Effect<P, E>
+): Effect.Effect<ReadonlyArray<P>, E> =>
   Effect.gen(function*() {
-    const pages: Array<ReadonlyArray<SessionRecord>> = []
-    let after: string | undefined
-    do {
-      const page = yield* repository.list({ ...filter, after })
-      pages.push(page.sessions)
-      after = page.next
-    } while (after !== undefined)
+    const pages: Array<P> = []
+    do pages.push(yield* read(pages.at(-1)?.next ?? undefined))
+    while (pages.at(-1)?.next !== undefined)
     return pages
   })
 
