@@ -186,8 +186,9 @@ export const layerNoop: Layer.Layer<CircuitBreaker> = Layer.succeed(CircuitBreak
 
 /**
  * The CLI could not be started, died, hung or broke its protocol, or the API was down or not reached: the next call is
- * likely to fail, too. That there is no CLI is told better by its own error, and costs nothing to find out. What the caller asked for, may not do or has used up says nothing of the next call, and neither do
- * our own refusals, records and limits.
+ * likely to fail, too. That there is no CLI is told better by its own error, and costs nothing to find out. What the
+ * caller asked for, may not do or has used up says nothing of the next call, and neither do our own refusals, records and
+ * limits.
  */
 export const isCounted = (error: ClaudeError): boolean => {
   switch (error._tag) {

@@ -1,6 +1,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Order from "effect/Order"
+import * as Schema from "effect/Schema"
 import { type QueryOptions, toEnv } from "../AgentOptions.js"
 import type { CliNotFoundError, CliSpawnError } from "../ClaudeError.js"
 import type { CliExit, CliProcess, Graces } from "../CliProcess.js"
@@ -151,7 +153,7 @@ const loginOf = (
     const detail = `it did not say whether it is logged in within ${timeoutMs / 1000} s`
     return unknown(failed("login", detail, "Run claude auth status by hand to see what it waits for."))
   }
-  const status = statusOf(told.stdout)
+  const status = Option.getOrUndefined(statusOf(told.stdout))
   if (status === undefined) {
     const unheard = /unknown (option|command)/i.test(told.stderr)
     if (told.code === 0 || unheard) {
@@ -161,7 +163,7 @@ const loginOf = (
       failed("login", `asked for its login it ended with ${endOf(told)}`, "Run claude auth status by hand.")
     )
   }
-  if (status["loggedIn"] !== true) {
+  if (!status.loggedIn) {
     return { authenticated: false, account: null, problems: [failed("login", "nobody is logged in", logIn)] }
   }
   return {
@@ -174,16 +176,9 @@ const loginOf = (
 }
 
 /** Objects that say whether somebody is logged in, and nothing else. */
-const statusOf = (stdout: string): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const value: unknown = JSON.parse(stdout)
-    return typeof value === "object" && value !== null && "loggedIn" in value && typeof value.loggedIn === "boolean"
-      ? { ...value }
-      : undefined
-  } catch {
-    return undefined
-  }
-}
+const statusOf = Schema.decodeUnknownOption(
+  Schema.parseJson(Schema.Struct({ loggedIn: Schema.Boolean }, { key: Schema.String, value: Schema.Unknown }))
+)
 
 /** A key was seen to be used before any login, also where an older version calls the login its method. */
 const accountOf = (status: Readonly<Record<string, unknown>>): Account => {
@@ -215,12 +210,9 @@ const accountOf = (status: Readonly<Record<string, unknown>>): Account => {
 
 const versionOf = (stdout: string): string | null => /^\s*v?(\d+\.\d+\.\d+)/.exec(stdout)?.[1] ?? null
 
-const older = (version: string, than: string): boolean => {
-  const limits = than.split(".").map(Number)
-  const parts = version.split(".").map(Number)
-  const at = limits.findIndex((limit, index) => limit !== parts[index])
-  return at >= 0 && (parts[at] ?? 0) < (limits[at] ?? 0)
-}
+const older = Order.lessThan(
+  Order.mapInput(Order.array(Order.number), (version: string) => version.split(".").map(Number))
+)
 
 const endOf = ({ code, signal, stderr }: CliAnswer): string => {
   const words = lineOf(stderr)

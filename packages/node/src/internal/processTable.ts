@@ -15,7 +15,10 @@ export const send = (pid: number, signal: NodeJS.Signals | 0): boolean => {
 export const isZombie = (pid: number): boolean => fieldsOf(pid)?.[0] === "Z"
 
 /** In ticks since the machine was started; "" for one that has ended, `undefined` where nothing tells. */
-export const startOf = (pid: number): string | undefined => isZombie(pid) ? "" : fieldsOf(pid)?.[19]
+export const startOf = (pid: number): string | undefined => {
+  const fields = fieldsOf(pid)
+  return fields?.[0] === "Z" ? "" : fields?.[19]
+}
 
 /** Bytes that it holds. Only Linux tells without starting another process. */
 export const memoryOf = (pid: number): Effect.Effect<number | undefined> =>
