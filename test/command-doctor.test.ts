@@ -171,7 +171,8 @@ describe("ccflow doctor", () => {
       "limits",
       "node",
       "usage limits",
-      "session store"
+      "session store",
+      "logs"
     ])
     assert.deepStrictEqual(of("version"), { name: "version", status: "ok", detail: "2.1.330" })
   })
@@ -206,6 +207,15 @@ describe("ccflow doctor", () => {
     const { code, of } = await machine.json()
     assert.strictEqual(code, 1)
     has(of("variables"), "failed", "CCFLOW_DEFAULT_TIMEOUT", "CCFLOW_MAX_CONCURRENT")
+  })
+
+  it("is not stopped by a level of the log that there is not, and tells of it", async () => {
+    const machine = new Machine()
+    machine.claude()
+    machine.env = { ...machine.env, CCFLOW_LOG_LEVEL: "loud" }
+    const { code, of, stderr } = await machine.json()
+    assert.deepStrictEqual([code, stderr], [1, ""])
+    has(of("logs"), "failed", "CCFLOW_LOG_LEVEL", "none, error, warning, info, debug, trace")
   })
 
   it("starts MCP servers only with --live", async () => {
@@ -277,7 +287,28 @@ describe("the session store", () => {
     has((await machine.json()).of("session store"), "failed", machine.store)
     rmSync(machine.store)
     mkdirSync(machine.store)
-    has((await machine.json()).of("session store"), "failed", "not a file")
+    const folder = (await machine.json()).of("session store")
+    has(folder, "failed", "not a file")
+    // That would lock its owner out of it.
+    assert.notInclude(folder.fix, "chmod")
+  })
+
+  it("that cannot be made fails, and is told by its whole path", async () => {
+    const machine = new Machine()
+    machine.claude()
+    const file = machine.write("file", "")
+    machine.env = { ...machine.env, CCFLOW_SESSION_STORAGE_PATH: join(file, "new", "sessions.db") }
+    has((await machine.json()).of("session store"), "failed", `${file} is not a folder`)
+    machine.env = { ...machine.env, CCFLOW_SESSION_STORAGE_PATH: "here.db" }
+    has((await machine.json()).of("session store"), "ok", `${join(machine.project, "here.db")} is not there yet`)
+  })
+
+  const root = process.getuid?.() === 0 ? " (skipped: root may write anywhere)" : ""
+  it.skipIf(root !== "")(`in a folder that may not be written to fails${root}`, async () => {
+    const machine = new Machine()
+    machine.claude()
+    mkdirSync(dirname(machine.store), { mode: 0o555 })
+    has((await machine.json()).of("session store"), "failed", `${dirname(machine.store)} cannot be written to (EACCES)`)
   })
 
   it("whose driver is missing says what to install; a warning where nobody asked for it", async () => {
@@ -297,7 +328,8 @@ describe("the session store", () => {
     const named = JSON.parse((await machine.run(join(lonely, "main.mjs"), "--json")).stdout) as {
       readonly checks: ReadonlyArray<Result>
     }
-    has(named.checks.find(({ name }) => name === "session store")!, "failed", "npm install better-sqlite3")
+    const store = named.checks.find(({ name }) => name === "session store")!
+    has(store, "failed", "Cannot find package 'better-sqlite3'", "npm install better-sqlite3")
     const { ["CCFLOW_SESSION_STORAGE_PATH"]: _, ...unnamed } = preserve
     machine.env = unnamed
     const usual = JSON.parse((await machine.run(join(lonely, "main.mjs"), "--json")).stdout) as {

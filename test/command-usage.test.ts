@@ -202,6 +202,7 @@ describe("ccflow usage", () => {
   it.each([
     [["--by", "colour"], "--by"],
     [["--since", "yesterday"], "--since"],
+    [["--since", "2026-02-29"], "--since"],
     [["--until", "2026-13-01"], "--until"],
     [["--since", "2026-11-21", "--until", "2026-11-20"], "--until"],
     [["--storage", ""], "--storage"],

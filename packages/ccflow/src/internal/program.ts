@@ -24,6 +24,11 @@ const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
 
 const isOurs = (error: unknown): error is ClaudeError => error instanceof CCFlowError
 
+/** Whoever looks for what is wrong with a variable is not stopped by it. */
+const logging = process.argv[2] === "doctor"
+  ? Layer.catchAll(Terminal.logging, () => Logs.layerWith(Terminal.logger))
+  : Terminal.logging
+
 // A reader that has gone away is told by the write that fails.
 process.stdout.on("error", () => {})
 process.stderr.on("error", () => {})
@@ -33,7 +38,7 @@ Command.run(process.argv).pipe(
     Logs.layerEvents.pipe(
       Layer.provideMerge(Events.layer),
       Layer.provideMerge(Exporting.layer),
-      Layer.provideMerge(Terminal.logging)
+      Layer.provideMerge(logging)
     )
   ),
   Effect.tapError((error) =>

@@ -1,31 +1,34 @@
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as NodeDoctor from "@ccflow/node/NodeDoctor"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import type { Stats } from "node:fs"
 import { access, constants, stat } from "node:fs/promises"
-import * as Store from "./store.js"
+import { dirname } from "node:path"
 
 /** The file of the sessions that are kept: read, and neither made nor changed. @internal */
-export const storeCheck = (given: string | undefined): NodeDoctor.Check =>
+export const storeCheck = (kept: Either.Either<string, SessionStoreError>): NodeDoctor.Check =>
   NodeDoctor.check(
     "session store",
     Effect.gen(function*() {
-      const path = given ?? (yield* Store.path)
+      const path = yield* kept
       const driver = yield* Effect.either(load)
       const found = yield* Effect.promise(() => stat(path).catch((error: unknown) => codeOf(error)))
       if (driver._tag === "Left") {
         const detail = `SQLite's driver cannot be loaded: ${driver.left}`
-        return given === undefined && typeof found === "string"
+        return typeof found === "string" && (process.env["CCFLOW_SESSION_STORAGE_PATH"] ?? "").trim() === ""
           ? NodeDoctor.warning(`${detail}; conversations are not kept`, install)
           : NodeDoctor.failed(`${path}: ${detail}`, install)
       }
       if (typeof found === "string") {
         return isAbsent(found)
-          ? NodeDoctor.ok(`${path} is not there yet, and will be made`)
+          ? yield* Effect.promise(() => absentFinding(path))
           : NodeDoctor.failed(`${path} cannot be looked at (${found})`, "Make its folder readable for this user.")
       }
+      if (!found.isFile()) return NodeDoctor.failed(`${path} is not a file`, another)
       return NodeDoctor.together(
         [yield* contentFinding(path, found, driver.right), ...modeFindings(path, found)],
         NodeDoctor.ok("")
@@ -52,12 +55,6 @@ export const knownWindows = (path: string): Effect.Effect<ReadonlyArray<NodeDoct
     }))
   }).pipe(Effect.catchAllCause(() => Effect.succeed([])))
 
-/** The file that the environment names. @internal */
-export const givenStore = (): string | undefined => {
-  const path = process.env["CCFLOW_SESSION_STORAGE_PATH"]?.trim() ?? ""
-  return path === "" ? undefined : path
-}
-
 // ---------------------------------------------------------------------------
 
 interface WindowRow {
@@ -70,7 +67,7 @@ interface WindowRow {
 /** The driver loads its own code when it opens something. */
 const load = Effect.tryPromise(() => import("@effect/sql-sqlite-node/SqliteClient")).pipe(
   Effect.tap((driver) => opened(driver, ":memory:", () => Effect.void)),
-  Effect.catchAllCause((cause) => Effect.fail(String(Cause.squash(cause)).split("\n", 1)[0] ?? ""))
+  Effect.catchAllCause((cause) => Effect.fail(reasonOf(cause)))
 )
 
 type Driver = typeof SqliteClient
@@ -89,10 +86,7 @@ const opened = <A, E>(
 
 const contentFinding = (path: string, found: Stats, driver: Driver): Effect.Effect<NodeDoctor.Finding> =>
   Effect.gen(function*() {
-    if (!found.isFile()) return NodeDoctor.failed(`${path} is not a file`, "Name the path of a file in a folder.")
-    const refusal = yield* Effect.promise(() =>
-      access(path, constants.R_OK | constants.W_OK).then(() => undefined, codeOf)
-    )
+    const refusal = yield* Effect.promise(() => refusalOf(path, constants.R_OK | constants.W_OK))
     if (refusal !== undefined) {
       return NodeDoctor.failed(`${path} cannot be read and written (${refusal})`, `Make it yours: chmod 600 ${path}.`)
     }
@@ -112,6 +106,23 @@ const contentFinding = (path: string, found: Stats, driver: Driver): Effect.Effe
     )
   )
 
+/** It will be made, with the folders that are missing, in the nearest one that is there. */
+const absentFinding = async (path: string): Promise<NodeDoctor.Finding> => {
+  let folder = dirname(path)
+  let found = await stat(folder).catch(codeOf)
+  while (typeof found === "string" && isAbsent(found) && folder !== dirname(folder)) {
+    folder = dirname(folder)
+    found = await stat(folder).catch(codeOf)
+  }
+  if (typeof found !== "string" && !found.isDirectory()) {
+    return NodeDoctor.failed(`${path} cannot be made: ${folder} is not a folder`, another)
+  }
+  const refusal = await refusalOf(folder, constants.W_OK | constants.X_OK)
+  return refusal === undefined
+    ? NodeDoctor.ok(`${path} is not there yet, and will be made`)
+    : NodeDoctor.failed(`${path} cannot be made: ${folder} cannot be written to (${refusal})`, another)
+}
+
 const modeFindings = (path: string, { mode }: Stats): ReadonlyArray<NodeDoctor.Finding> =>
   process.platform === "win32" || (mode & 0o077) === 0 ? [] : [NodeDoctor.warning(
     `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`,
@@ -125,6 +136,9 @@ const reasonOf = (cause: Cause.Cause<unknown>): string => {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? ""
 }
 
+const refusalOf = (path: string, mode: number): Promise<string | undefined> =>
+  access(path, mode).then(() => undefined, codeOf)
+
 const codeOf = (error: unknown): string => error instanceof Error && "code" in error ? String(error.code) : "unknown"
 
 const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ENOTDIR"
@@ -136,3 +150,5 @@ const install = "Install it: npm install better-sqlite3@12. Where npm asks for i
   "npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
 
 const mend = "Move it aside and start with an empty one, or name another: CCFLOW_SESSION_STORAGE_PATH."
+
+const another = "Name a file in a folder of your own: CCFLOW_SESSION_STORAGE_PATH."

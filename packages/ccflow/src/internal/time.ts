@@ -40,9 +40,12 @@ const units: Readonly<Record<string, number>> = {
   w: 7 * 24 * 60 * minute
 }
 
-/** A day alone begins where its reader is, and not in Greenwich. */
-const dayOf = (text: string): number =>
-  /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text.length === 10 ? `${text}T00:00` : text) : NaN
+/** A day alone begins where its reader is, and not in Greenwich. The 31st of a shorter month is none. */
+const dayOf = (text: string): number => {
+  const [day = ""] = /^\d{4}-\d\d-\d\d/.exec(text) ?? []
+  const isDay = day !== "" && new Date(`${day}T00:00Z`).getUTCDate() === Number(day.slice(8))
+  return isDay ? Date.parse(text === day ? `${day}T00:00` : text) : NaN
+}
 
 /** Some days are longer than others. */
 const dayAfter = (at: number): number => {
