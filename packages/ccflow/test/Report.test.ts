@@ -236,6 +236,37 @@ describe("the figures of the page", () => {
       ])
     }).pipe(Effect.provide(memory)))
 
+  it.effect("ask the event log as often for forty sessions as for one, and breakers stand in each that was open", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      const told = (sessionId: string): ReadonlyArray<LoggedEvent> => [
+        { _tag: "TurnStarted", at: 1_000, callId: sessionId, sessionId, model: "m", turnNumber: 1 },
+        { ...ended, _tag: "TurnCompleted", at: 2_000, callId: sessionId, sessionId, turnNumber: 1 }
+      ]
+      yield* log.append([
+        ...Array.from({ length: 40 }, (_, n) => told(`s${n}`)).flat(),
+        { _tag: "BreakerChanged", at: 1_500, key: "k", state: "open" }
+      ])
+      let reads = 0
+      const counted = EventLog.of({
+        ...log,
+        read: (filter) =>
+          Effect.suspend(() => {
+            reads++
+            return log.read(filter)
+          })
+      })
+      const data = yield* Effect.provideService(collect(), EventLog, counted)
+      assert.isAtMost(reads, 3)
+      const opened = data.names.indexOf("circuit breaker opened")
+      assert.deepStrictEqual(
+        data.sessions.map(({ turns }) => turns.map(({ steps }) => steps)),
+        Array.from({ length: 40 }, () => [[[4, opened, 500, 0, 1]]])
+      )
+      const { left } = yield* collect({}, { ...usual, events: 10 })
+      assert.isTrue(left.steps)
+    }).pipe(Effect.provide(memory)))
+
   it("say percentiles, times and days as they are", () => {
     assert.deepStrictEqual([0, 0.5, 0.95, 1].map((share) => percentile([1, 2, 3, 4], share)), [1, 2, 4, 4])
     assert.isUndefined(percentile([], 0.5))

@@ -1,14 +1,12 @@
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
-import type { EventLog, LoggedEvent, LoggedOf, LoggedType } from "@ccflow/core/EventLog"
-import type { SessionRecord } from "@ccflow/core/SessionRecord"
+import type { EventLog, LoggedEvent, LoggedType } from "@ccflow/core/EventLog"
+import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository } from "@ccflow/core/SessionRepository"
 import type { UsageLedger } from "@ccflow/core/UsageLedger"
-import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { oneLine } from "../safe.js"
-import * as Store from "../store.js"
 import { local } from "../time.js"
 import type { CallCell, OutcomeIndex, ReportData, SessionData, TurnData, TurnEnding } from "./data.js"
 import { Names, TagSets } from "./names.js"
@@ -21,18 +19,17 @@ export interface Asked extends Range {
   readonly withoutPrompts?: boolean | undefined
 }
 
-/** How much is given one by one. What is summed up is summed up whole. */
+/** How much is given one by one, the latest first. What is summed up is summed up whole. */
 export interface Bounds {
   readonly sessions: number
   readonly calls: number
   /** Of one session. */
   readonly turns: number
   readonly events: number
-  /** Of all together. */
   readonly steps: number
 }
 
-export const usual: Bounds = { sessions: 500, calls: 20_000, turns: 200, events: 1_000, steps: 40_000 }
+export const usual: Bounds = { sessions: 500, calls: 20_000, turns: 200, events: 120_000, steps: 40_000 }
 
 /** Everything that the page shows. */
 export const collect = (
@@ -70,7 +67,8 @@ export const collect = (
       }))
 
     const shown = seen.latest(bounds.sessions)
-    const opened = yield* events(["BreakerChanged"], bounds.events, range)
+    const logged = yield* events(shownTypes, bounds.events, { ...range, newestFirst: true })
+    const eventsOf = bySession(logged.slice(0, bounds.events).reverse())
     const sessions: Array<SessionData> = []
     const given: Array<Given> = calls.map((call) => ({
       day: dayOf(call.at),
@@ -83,14 +81,14 @@ export const collect = (
       firstMessageMs: call.firstMessageMs
     }))
     let steps = 0
-    let cut = false
+    let cut = logged.length > bounds.events
     for (const { begun, sessionId, used: usedAt } of shown) {
       const record = all.get(sessionId)
       const used = record?.model ?? lastModel.get(sessionId) ?? ""
       const model = used === "" ? -1 : names.of(oneLine(used))
       const tagSet = tagSets.of(...tagsOf(sessionId))
       const { less, turns } = steps < bounds.steps
-        ? yield* turnsOf(sessionId, { ...range, opened, bounds, now })
+        ? yield* turnsOf(sessionId, range, eventsOf(sessionId), bounds.turns, now)
         : { less: true, turns: [] }
       cut ||= less
       for (const { callId, end, ending, error, start, steps: parts } of turns) {
@@ -182,41 +180,44 @@ class Seen {
 
 const turnsOf = (
   sessionId: string,
-  { bounds, now, opened, ...range }: Range & {
-    readonly bounds: Bounds
-    readonly now: number
-    readonly opened: ReadonlyArray<LoggedOf<"BreakerChanged">>
-  }
+  range: Range,
+  logged: ReadonlyArray<LoggedEvent>,
+  most: number,
+  now: number
 ) =>
   Effect.gen(function*() {
     const repository = yield* SessionRepository
-    const turns = yield* Store.turns(repository, sessionId).pipe(
-      Stream.filter(({ endedAt, startedAt }) => overlaps(range, startedAt, endedAt ?? now)),
-      Stream.take(bounds.turns + 1),
-      Stream.runCollect,
-      Effect.map(Chunk.toReadonlyArray)
-    )
-    const known: ReadonlyArray<LoggedEvent> = yield* events(shownTypes, bounds.events, { ...range, sessionId })
-    const begun = yield* begunUnknown(known.slice(0, bounds.events), bounds.events)
-    const kept = [...known.slice(0, bounds.events), ...begun]
-    const global = opened.filter(({ callId }) => callId === undefined)
-    const timeline = timelineOf(turns.slice(0, bounds.turns), [...kept, ...global], now)
-    return {
-      turns: timeline.slice(0, bounds.turns),
-      less: turns.length > bounds.turns || known.length > bounds.events || timeline.length > bounds.turns
-    }
+    const turns: Array<TurnRecord> = []
+    let after: number | undefined
+    // A stream for each of hundreds of sessions takes longer than all the reading.
+    do {
+      const page = yield* repository.turns(sessionId, { after })
+      turns.push(...page.turns.filter(({ endedAt, startedAt }) => overlaps(range, startedAt, endedAt ?? now)))
+      after = page.next
+    } while (after !== undefined && turns.length <= most)
+    const timeline = timelineOf(turns.slice(0, most), logged, now)
+    return { turns: timeline.slice(0, most), less: turns.length > most || timeline.length > most }
   })
 
-/** What a call has waited for before its session had an id. */
-const begunUnknown = (known: ReadonlyArray<LoggedEvent>, most: number) => {
-  const started = new Set(known.flatMap(({ _tag, callId }) => _tag.endsWith("Started") ? [callId] : []))
-  const ended = known.flatMap(({ _tag, callId }) =>
-    callId !== undefined && !started.has(callId) && (_tag === "QueryEnded" || _tag === "TurnCompleted") ? [callId] : []
+/**
+ * What is logged of a session. What a call has waited for before its session had an id is its session's, and a breaker
+ * that belongs to no call everybody's.
+ */
+const bySession = (logged: ReadonlyArray<LoggedEvent>) => {
+  const homes = new Map(
+    logged.flatMap(({ callId, sessionId }) =>
+      callId === undefined || sessionId === undefined ? [] : [[callId, sessionId] as const]
+    )
   )
-  return Effect.map(
-    Effect.forEach(ended, (callId) => events(shownTypes, most, { callId })),
-    (found) => found.flat().filter(({ sessionId }) => sessionId === undefined)
-  )
+  const global: Array<LoggedEvent> = []
+  const own = new Map<string, Array<LoggedEvent>>()
+  for (const event of logged) {
+    const { callId, sessionId = homes.get(callId ?? "") } = event
+    if (sessionId === undefined) {
+      if (callId === undefined) global.push(event)
+    } else if (own.get(sessionId)?.push(event) === undefined) own.set(sessionId, [event])
+  }
+  return (sessionId: string): ReadonlyArray<LoggedEvent> => [...own.get(sessionId) ?? [], ...global]
 }
 
 const shownTypes: ReadonlyArray<LoggedType> = [
@@ -234,7 +235,8 @@ const shownTypes: ReadonlyArray<LoggedType> = [
   "Parked",
   "Unparked",
   "FellBack",
-  "TimedOut"
+  "TimedOut",
+  "BreakerChanged"
 ]
 
 const dayOf = (at: number): string => local(at).slice(0, 10)
