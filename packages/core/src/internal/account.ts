@@ -3,6 +3,7 @@ import * as Option from "effect/Option"
 import type { Assistant, Message, ModelUsage, Result, Usage } from "../Message.js"
 import type { Purpose, UsageEntry, UsageGroup } from "../UsageLedger.js"
 import type { Bookkeeper } from "./books.js"
+import { addUsage, noUsage } from "./figures.js"
 import { isNothing, promptsOf } from "./usageDelta.js"
 
 /** Who a process works for. @internal */
@@ -169,13 +170,7 @@ export class Account {
 
 const nobody: Charge = { callId: "", turnId: undefined, batchId: undefined, tags: [] }
 
-const tokensOf = (usage: ModelUsage) => ({
-  inputTokens: usage.inputTokens,
-  outputTokens: usage.outputTokens,
-  cacheReadInputTokens: usage.cacheReadInputTokens,
-  cacheCreationInputTokens: usage.cacheCreationInputTokens,
-  webSearchRequests: usage.webSearchRequests
-})
+const tokensOf = ({ webSearchRequests, ...usage }: ModelUsage) => ({ ...addUsage(noUsage, usage), webSearchRequests })
 
 /** Messages do not have a model's suffix. */
 const bare = (model: string): string => model.replace(/\[\w+\]$/, "")

@@ -6,8 +6,17 @@ import type { BatchClaimed, BatchItemEnd, BatchRecord, BatchRepositoryService, B
 import type { ClaudeOptions } from "../Claude.js"
 import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import type { Message, Result } from "../Message.js"
-import { type Ask, type Done, isAnswer, notBegun, optionsOf, outcomeOf, type Runner } from "./batchItem.js"
-import { account, type Spent } from "./batchMoney.js"
+import {
+  account,
+  type Ask,
+  type Done,
+  isAnswer,
+  notBegun,
+  optionsOf,
+  outcomeOf,
+  type Runner,
+  type Spent
+} from "./batchItem.js"
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { restoredOutcome, storedError, storedResult } from "./batchStored.js"

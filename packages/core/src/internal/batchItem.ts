@@ -9,12 +9,13 @@ import * as Claude from "../Claude.js"
 import type { ClaudeOptions, Prompt } from "../Claude.js"
 import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import { CurrentClaim } from "../Concurrency.js"
-import type { Message, Result, Usage } from "../Message.js"
+import { is, type Message, type Result, type Usage } from "../Message.js"
 import { withBatch } from "../UsageLedger.js"
 import { CurrentMaxWait } from "../UsageLimit.js"
-import { account, nothing, type Spent } from "./batchMoney.js"
+import { lastAnswer } from "./answer.js"
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
+import { addUsage, noUsage } from "./figures.js"
 
 /** What became of an item. @internal */
 export interface Done {
@@ -50,27 +51,28 @@ export type Ask = (
   see: (messages: ReadonlyArray<Message>) => Effect.Effect<void, SessionStoreError>
 ) => Effect.Effect<Result, ClaudeError>
 
+/** What was seen of the cost of attempts. @internal */
+export interface Spent {
+  costUsd: number
+  usage: Usage
+}
+
+/** Adds what the messages tell of money, and says whether they do. @internal */
+export const account = (spent: Spent, messages: ReadonlyArray<Message>): boolean => {
+  const results = messages.filter(is("Result"))
+  for (const { costUsd, usage } of results) {
+    spent.costUsd += costUsd
+    spent.usage = addUsage(spent.usage, usage)
+  }
+  return results.length > 0
+}
+
 /** @internal */
 export const asking =
   (claude: Claude.Claude["Type"], settings: Settings, caller: string): Ask => (task, prompt, options, see) => {
     const once = Effect.scoped(Effect.flatMap(
       Claude.toPull(claude.query(prompt, options)),
-      (pull) => {
-        let answer: Result | undefined
-        const next: Effect.Effect<Result, ClaudeError> = Effect.matchEffect(pull, {
-          onFailure: (end) =>
-            Option.isSome(end)
-              ? Effect.fail(end.value)
-              : answer === undefined
-              ? Effect.dieMessage("a run that ended well has a result")
-              : Effect.succeed(answer),
-          onSuccess: (messages) => {
-            answer ??= messages.find(isAnswer)
-            return Effect.zipRight(see(messages), next)
-          }
-        })
-        return next
-      }
+      (pull) => lastAnswer(Effect.tap(pull, (messages) => Effect.mapError(see(messages), Option.some)), undefined)
     ))
     // What an open breaker refuses was not asked: a failing API fails the items that find out, and not the whole batch.
     const asked: typeof once = Effect.catchTag(
@@ -127,14 +129,14 @@ export const notBegun = (task: Task): Done => ({
   restored: false,
   attempts: 0,
   costUsd: 0,
-  usage: nothing,
+  usage: noUsage,
   freshUsd: 0
 })
 
 /** Without a store. @internal */
 export const plain = (settings: Settings, ask: Ask): Runner => (task) => {
   if (task.cancel !== undefined) return Effect.succeed(notBegun(task))
-  const spent: Spent = { costUsd: 0, usage: nothing }
+  const spent: Spent = { costUsd: 0, usage: noUsage }
   return ask(
     task,
     task.item.prompt,

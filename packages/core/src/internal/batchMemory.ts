@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { BatchClaimed, BatchRecord, BatchRepositoryService, BatchTotals } from "../BatchRepository.js"
 import { deadHolders, expiry } from "../SessionLease.js"
 import { toJson } from "../SessionRecord.js"
-import { nothing, plus } from "./batchMoney.js"
+import { addUsage, noUsage } from "./figures.js"
 
 /** @internal */
 export const make: Effect.Effect<BatchRepositoryService> = Effect.sync(() => {
@@ -42,7 +42,7 @@ export const make: Effect.Effect<BatchRepositoryService> = Effect.sync(() => {
         if (found === undefined) {
           return claimed(
             "begun",
-            put({ batchId, key, index, prompt: JSON.parse(json), attempts: 1, costUsd: 0, usage: nothing, ...anew })
+            put({ batchId, key, index, prompt: JSON.parse(json), attempts: 1, costUsd: 0, usage: noUsage, ...anew })
           )
         }
         if (found.status === "running") {
@@ -116,7 +116,7 @@ const totalsOf = (records: ReadonlyArray<BatchRecord>): BatchTotals => {
     cancelled: count("cancelled"),
     costUsd: cost(records),
     endedCostUsd: cost(records.filter(({ status }) => status !== "running")),
-    usage: records.reduce((sum, { usage }) => plus(sum, usage), nothing)
+    usage: records.reduce((sum, { usage }) => addUsage(sum, usage), noUsage)
   }
 }
 

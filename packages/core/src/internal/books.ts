@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { EventsService } from "../Events.js"
 import type { PricingService } from "../Pricing.js"
 import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
+import { promptTokens } from "./figures.js"
 
 /**
  * What is booked, on its way to the ledger and to those who listen. Who books never fails for it: what the ledger's
@@ -67,16 +68,8 @@ export class Bookkeeper {
     const { events } = this
     const about = { ...(callId === "" ? {} : { callId }), sessionId, model, estimated: basis === "estimated" }
     if (usage !== undefined && !events.silent("TokensUsed")) {
-      const { cacheCreationInputTokens, cacheReadInputTokens, inputTokens, outputTokens } = usage
-      events.tell({
-        _tag: "TokensUsed",
-        ...about,
-        inputTokens,
-        outputTokens,
-        cacheReadInputTokens,
-        cacheCreationInputTokens,
-        totalTokens: inputTokens + outputTokens + cacheReadInputTokens + cacheCreationInputTokens
-      })
+      const { webSearchRequests, ...tokens } = usage
+      events.tell({ _tag: "TokensUsed", ...about, ...tokens, totalTokens: promptTokens(tokens) + tokens.outputTokens })
     }
     if (costUsd !== undefined) events.tell({ _tag: "CostIncurred", ...about, costUsd })
   }

@@ -8,6 +8,7 @@ import * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CallOutcome, EventsService } from "../Events.js"
 import type { Message, Result, ToolResult, ToolUse, Usage } from "../Message.js"
+import { addUsage, noUsage } from "./figures.js"
 import * as KnownCalls from "./knownCalls.js"
 import type { ObservedCall } from "./observation.js"
 import type { End, Open } from "./streamed.js"
@@ -139,7 +140,7 @@ class CallTelling {
 
   private answered(result: Result): void {
     this.result = result
-    this.usage = this.usage === undefined ? result.usage : sum(this.usage, result.usage)
+    this.usage = addUsage(this.usage ?? noUsage, result.usage)
     this.costUsd += result.costUsd
   }
 
@@ -187,10 +188,3 @@ const isNotice = (message: Message): boolean =>
   notices.has(message._tag) || (message._tag === "User" && (message.replay || message.synthetic))
 
 const notices: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])
-
-const sum = (one: Usage, other: Usage): Usage => ({
-  inputTokens: one.inputTokens + other.inputTokens,
-  outputTokens: one.outputTokens + other.outputTokens,
-  cacheReadInputTokens: one.cacheReadInputTokens + other.cacheReadInputTokens,
-  cacheCreationInputTokens: one.cacheCreationInputTokens + other.cacheCreationInputTokens
-})

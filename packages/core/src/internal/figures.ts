@@ -9,6 +9,24 @@ export const Usage = Schema.Struct({
 })
 export type Usage = typeof Usage.Type
 
+export const noUsage: Usage = {
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadInputTokens: 0,
+  cacheCreationInputTokens: 0
+}
+
+export const addUsage = (one: Usage, other: Usage): Usage => ({
+  inputTokens: one.inputTokens + other.inputTokens,
+  outputTokens: one.outputTokens + other.outputTokens,
+  cacheReadInputTokens: one.cacheReadInputTokens + other.cacheReadInputTokens,
+  cacheCreationInputTokens: one.cacheCreationInputTokens + other.cacheCreationInputTokens
+})
+
+/** Of the prompt, however they came to the model. */
+export const promptTokens = ({ cacheCreationInputTokens, cacheReadInputTokens, inputTokens }: Usage): number =>
+  inputTokens + cacheReadInputTokens + cacheCreationInputTokens
+
 /** One model's share of a result, cumulative over the process (and, from CLI 2.1.330 on, over `--resume`). */
 export const ModelUsage = Schema.Struct({
   ...Usage.fields,

@@ -6,6 +6,7 @@ import type { SessionStoreError } from "../ClaudeError.js"
 import type { Init } from "../Message.js"
 import { promptText, type SessionRecord } from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
+import { noUsage } from "./figures.js"
 import { toRecord } from "./resumable.js"
 
 interface KeptRecordParts {
@@ -151,7 +152,7 @@ export class KeptRecord {
         createdAt: now(),
         updatedAt: now(),
         turnCount: 0,
-        usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+        usage: noUsage,
         costUsd: 0,
         durationMs: 0,
         ...(parentId === undefined ? {} : { parentId }),

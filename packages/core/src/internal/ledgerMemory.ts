@@ -2,10 +2,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import { type SessionStoreError } from "../ClaudeError.js"
 import { checked, inputError, tidyTags } from "../SessionRecord.js"
 import { checkFilter, dayIn, PageLimit, quarterMs, type UsageFilter, UsageKey } from "../UsageFilter.js"
 import type { UsageEntry, UsageGroup, UsageLedgerService, UsageSum } from "../UsageLedger.js"
+import { noUsage } from "./figures.js"
 
 /**
  * Entries for as long as the process lives. The newest are kept as they are; what is older is only in sums, by quarter
@@ -154,11 +156,8 @@ const readCursor = (after: string): Effect.Effect<Position, SessionStoreError> =
   )
 
 const sumOf = ({ basis, costUsd, listUsd, usage }: UsageEntry): UsageSum => ({
-  inputTokens: usage?.inputTokens ?? 0,
-  outputTokens: usage?.outputTokens ?? 0,
-  cacheReadInputTokens: usage?.cacheReadInputTokens ?? 0,
-  cacheCreationInputTokens: usage?.cacheCreationInputTokens ?? 0,
-  webSearchRequests: usage?.webSearchRequests ?? 0,
+  ...nothing,
+  ...usage,
   costUsd: costUsd ?? 0,
   estimatedUsd: basis === "estimated" ? costUsd ?? 0 : 0,
   listUsd: listUsd ?? 0,
@@ -168,24 +167,11 @@ const sumOf = ({ basis, costUsd, listUsd, usage }: UsageEntry): UsageSum => ({
 })
 
 const add = (to: Mutable, { sum }: Pick<Row, "sum">): void => {
-  to.inputTokens += sum.inputTokens
-  to.outputTokens += sum.outputTokens
-  to.cacheReadInputTokens += sum.cacheReadInputTokens
-  to.cacheCreationInputTokens += sum.cacheCreationInputTokens
-  to.webSearchRequests += sum.webSearchRequests
-  to.costUsd += sum.costUsd
-  to.estimatedUsd += sum.estimatedUsd
-  to.listUsd += sum.listUsd
-  to.unpriced += sum.unpriced
-  to.uncounted += sum.uncounted
-  to.entries += sum.entries
+  for (const field of Struct.keys(nothing)) to[field] += sum[field]
 }
 
 const nothing: UsageSum = {
-  inputTokens: 0,
-  outputTokens: 0,
-  cacheReadInputTokens: 0,
-  cacheCreationInputTokens: 0,
+  ...noUsage,
   webSearchRequests: 0,
   costUsd: 0,
   estimatedUsd: 0,

@@ -12,6 +12,7 @@ import {
 import type { Message, Result, Usage } from "../Message.js"
 import type { TurnEnd } from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
+import { addUsage, noUsage } from "./figures.js"
 import type { HeldLease } from "./heldLease.js"
 import { hearing, type Most, mostHeld } from "./inbox.js"
 import { KeptRecord } from "./keptRecord.js"
@@ -307,16 +308,8 @@ const hold = (kept: Kept, message: Message): void => {
 const account = (kept: Kept, { costUsd, numTurns, usage }: Result): void => {
   kept.costUsd += costUsd
   kept.numTurns += numTurns
-  const { cacheCreationInputTokens, cacheReadInputTokens, inputTokens, outputTokens } = kept.usage ?? nothing
-  kept.usage = {
-    inputTokens: inputTokens + usage.inputTokens,
-    outputTokens: outputTokens + usage.outputTokens,
-    cacheReadInputTokens: cacheReadInputTokens + usage.cacheReadInputTokens,
-    cacheCreationInputTokens: cacheCreationInputTokens + usage.cacheCreationInputTokens
-  }
+  kept.usage = addUsage(kept.usage ?? noUsage, usage)
 }
-
-const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 }
 
 const endOf = ({ costUsd, numTurns, turn, usage }: Kept, outcome: TurnOutcome): TurnEnd => ({
   seen: turn.text,

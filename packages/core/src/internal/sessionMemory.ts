@@ -10,6 +10,7 @@ import { cursorOf, type Listing, resolve, resolvePage } from "../SessionFilter.j
 import { busy, deadHolders, expiry, type Lease } from "../SessionLease.js"
 import { type SessionRecord, tidy, tidyTags, toJson, type TurnRecord, unknownSession } from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
+import { addUsage, noUsage } from "./figures.js"
 import { behind, compare, matches } from "./sessionOrder.js"
 
 /** @internal */
@@ -128,12 +129,7 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
           turnCount: record.turnCount + (end.status === "completed" ? 1 : 0),
           costUsd: record.costUsd + (end.costUsd ?? 0),
           durationMs: record.durationMs + now - turn.record.startedAt,
-          usage: {
-            inputTokens: record.usage.inputTokens + (end.usage?.inputTokens ?? 0),
-            outputTokens: record.usage.outputTokens + (end.usage?.outputTokens ?? 0),
-            cacheReadInputTokens: record.usage.cacheReadInputTokens + (end.usage?.cacheReadInputTokens ?? 0),
-            cacheCreationInputTokens: record.usage.cacheCreationInputTokens + (end.usage?.cacheCreationInputTokens ?? 0)
-          }
+          usage: addUsage(record.usage, end.usage ?? noUsage)
         }
         return true
       }),

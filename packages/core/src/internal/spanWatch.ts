@@ -1,6 +1,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Tracer from "effect/Tracer"
 import type { Message, Result, Usage } from "../Message.js"
+import { promptTokens } from "./figures.js"
 import type { ObservedCall } from "./observation.js"
 import { messagesOf } from "./spanContent.js"
 import { Attribute, SpanEvent } from "./spanNames.js"
@@ -150,9 +151,8 @@ const synthetic = "<synthetic>"
 
 /** OpenTelemetry counts what was cached as input; the API does not. */
 const sayUsage = (span: Tracer.Span, usage: Usage): void => {
-  const { cacheCreationInputTokens, cacheReadInputTokens, inputTokens, outputTokens } = usage
-  span.attribute(Attribute.inputTokens, inputTokens + cacheReadInputTokens + cacheCreationInputTokens)
-  span.attribute(Attribute.outputTokens, outputTokens)
-  span.attribute(Attribute.cacheReadInputTokens, cacheReadInputTokens)
-  span.attribute(Attribute.cacheCreationInputTokens, cacheCreationInputTokens)
+  span.attribute(Attribute.inputTokens, promptTokens(usage))
+  for (const field of ["outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"] as const) {
+    span.attribute(Attribute[field], usage[field])
+  }
 }

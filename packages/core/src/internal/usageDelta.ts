@@ -1,5 +1,6 @@
 import type * as CliFrame from "../CliFrame.js"
 import type { ModelUsage, Usage } from "../Message.js"
+import { promptTokens } from "./figures.js"
 
 /** What one result adds to what was there before it. @internal */
 export interface Share {
@@ -91,12 +92,8 @@ export const isNothing = (usage: Usage & Partial<Pick<ModelUsage, "costUsd" | "w
   usage.inputTokens === 0 && usage.outputTokens === 0 && usage.cacheReadInputTokens === 0 &&
   usage.cacheCreationInputTokens === 0 && (usage.costUsd ?? 0) === 0 && (usage.webSearchRequests ?? 0) === 0
 
-/** Tokens of all prompts, however they came to the model. @internal */
-export const promptsOf = (all: ReadonlyArray<Usage>): number =>
-  all.reduce(
-    (sum, usage) => sum + usage.inputTokens + usage.cacheReadInputTokens + usage.cacheCreationInputTokens,
-    0
-  )
+/** Tokens of all prompts. @internal */
+export const promptsOf = (all: ReadonlyArray<Usage>): number => all.reduce((sum, usage) => sum + promptTokens(usage), 0)
 
 /** What a model was used for beyond what it was before. @internal */
 export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
