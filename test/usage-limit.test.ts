@@ -8,7 +8,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
+import { assert, describe, it, vi } from "vitest"
 import { eventually } from "./fixtures/lifecycle/processes.js"
 import { fakeClaude } from "./support/bundle.js"
 import { fixtureBundle } from "./support/hosts.js"
@@ -18,16 +18,53 @@ import { sandboxHome } from "./support/RealCli.js"
 import { describeRealCli } from "./support/realCliBench.js"
 import { sandboxedOptions } from "./support/throughLibrary.js"
 
-let folder: string
-let hosts: Array<ChildProcess>
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "ccflow-usage-"))
-  hosts = []
-})
-afterEach(async () => {
-  await Promise.all(hosts.map(killed))
-  await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
-})
+interface Line {
+  readonly text?: string
+  readonly error?: { readonly _tag: string; readonly limit: string; readonly frames: number; readonly message: string }
+}
+
+const script = await fixtureBundle("usage/host.ts")
+
+/** A folder for what is kept, and the programs that share it. */
+const newPlace = async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ccflow-usage-"))
+  const storagePath = join(folder, "kept", "sessions.db")
+  const hosts: Array<ChildProcess> = []
+  return {
+    folder,
+    storagePath,
+    start: (config: ClientConfig) => {
+      const host = spawn(process.execPath, [script, JSON.stringify(config)], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { PATH: process.env["PATH"] }
+      })
+      follow(host)
+      hosts.push(host)
+      const lines: Array<Line> = []
+      createInterface({ input: host.stdout }).on("line", (line) => lines.push(JSON.parse(line)))
+      return {
+        end: async () => {
+          await eventually("the host has its answer", () => lines.length > 1, 60_000)
+          return lines[1] ?? {}
+        },
+        kill: () => killed(host)
+      }
+    },
+    /** Whether the file has a window that is used up. */
+    remembered: () =>
+      Effect.runPromise(
+        Effect.flatMap(UsageLimitStore, ({ load }) => load).pipe(
+          Effect.map((windows) => windows.some(({ status }) => status === "rejected")),
+          Effect.provide(SqlUsageLimitStore.layer),
+          Effect.provide(SqliteFile.layer({ path: storagePath }))
+        )
+      ),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(hosts.map(killed))
+      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+    }
+  }
+}
 
 const killed = async (host: ChildProcess) => {
   if (host.exitCode !== null || host.signalCode !== null) return
@@ -36,63 +73,22 @@ const killed = async (host: ChildProcess) => {
   await gone
 }
 
-interface Line {
-  readonly text?: string
-  readonly error?: { readonly _tag: string; readonly limit: string; readonly frames: number; readonly message: string }
-}
-
-const script = await fixtureBundle("usage/host.ts")
-
-/** A program of its own. */
-const start = (config: ClientConfig) => {
-  const host = spawn(process.execPath, [script, JSON.stringify(config)], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"] }
-  })
-  follow(host)
-  hosts.push(host)
-  const lines: Array<Line> = []
-  createInterface({ input: host.stdout }).on("line", (line) => lines.push(JSON.parse(line)))
-  return {
-    end: async () => {
-      await eventually("the host has its answer", () => lines.length > 1, 60_000)
-      return lines[1] ?? {}
-    },
-    kill: () => killed(host)
-  }
-}
-
-/** Whether the file has a window that is used up. */
-const remembered = () =>
-  Effect.runPromise(
-    Effect.flatMap(UsageLimitStore, ({ load }) => load).pipe(
-      Effect.map((windows) => windows.some(({ status }) => status === "rejected")),
-      Effect.provide(SqlUsageLimitStore.layer),
-      Effect.provide(SqliteFile.layer({ path: join(folder, "kept", "sessions.db") }))
-    )
-  )
-
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
 
 await describeRealCli("a subscription whose window is used up", ({ path }) => {
-  const within = (api: Api.MessagesApi, config: ClientConfig, home: string) =>
-    sandboxedOptions({
-      path,
-      url: api.url,
-      home,
-      credentials: "oauth",
-      config: { storagePath: join(folder, "kept", "sessions.db"), ...config }
-    })
+  const within = (storagePath: string, { url }: Api.MessagesApi, home: string) =>
+    sandboxedOptions({ path, url, home, credentials: "oauth", config: { storagePath } })
 
   it("stops the next program too, which starts no CLI, when the one that was told is killed", async () => {
+    await using place = await newPlace()
     await using home = await sandboxHome()
     await using api = await Api.startMessagesApi(() => Api.usageLimited({ resetsAt: inSeconds(3600) }))
-    const config = within(api, {}, home.path)
-    const first = start(config)
+    const config = within(place.storagePath, api, home.path)
+    const first = place.start(config)
     assert.deepInclude((await first.end()).error, { _tag: "UsageLimitError", limit: "five_hour" })
     await first.kill()
     const asked = api.requests.length
-    const second = start(config)
+    const second = place.start(config)
     const { error } = await second.end()
     assert.deepInclude(error, { _tag: "UsageLimitError", limit: "five_hour", frames: 0 })
     assert.include(error?.message, "so nothing was asked")
@@ -112,31 +108,33 @@ await describeRealCli("a subscription whose window is used up", ({ path }) => {
   }
 
   it("is waited for, and the call is made again after the reset", async () => {
+    await using place = await newPlace()
     await using home = await sandboxHome()
     await using api = await closedFor(4)
-    const config = within(api, {}, home.path)
-    const first = start(config)
+    const config = within(place.storagePath, api, home.path)
+    const first = place.start(config)
     assert.strictEqual((await first.end()).text, "at last")
     assert.strictEqual(api.asked.at.length, 2)
     assert.isAtLeast(api.asked.at[1] ?? 0, api.asked.resetsAt * 1000)
   }, 120_000)
 
   it("lets a killed program's successor wait, and both ask once", async () => {
+    await using place = await newPlace()
     await using home = await sandboxHome()
     await using api = await closedFor(8)
-    const config = within(api, {}, home.path)
-    const parked = start(config)
+    const config = within(place.storagePath, api, home.path)
+    const parked = place.start(config)
     await eventually("it is rejected", () => api.asked.at.length > 0, 60_000)
-    await vi.waitUntil(remembered, { timeout: 30_000 })
+    await vi.waitUntil(place.remembered, { timeout: 30_000 })
     await parked.kill()
-    const second = start(config)
+    const second = place.start(config)
     assert.strictEqual((await second.end()).text, "at last")
     assert.strictEqual(api.asked.at.length, 2)
     assert.isAtLeast(api.asked.at[1] ?? 0, api.asked.resetsAt * 1000)
   }, 120_000)
-})
+}, { concurrent: true })
 
-describe("a window that closes for a moment", () => {
+describe.concurrent("a window that closes for a moment", () => {
   /** As the CLI was recorded, but for the time. */
   const rejects = (resetsAt: number) => [
     { init: {} },
@@ -165,7 +163,9 @@ describe("a window that closes for a moment", () => {
   ]
 
   it("starts no process before, for whoever knows, and all of them after", async () => {
-    const resetsAt = Date.now() + 5000
+    await using place = await newPlace()
+    const { folder } = place
+    const resetsAt = Date.now() + 10_000
     const counter = join(folder, "started")
     const config: ClientConfig = {
       cliPath: fakeClaude,
@@ -197,9 +197,12 @@ describe("a window that closes for a moment", () => {
       await Promise.all([second.close(), patient.close()])
     }
   }, 60_000)
+})
 
-  it("does without the file where it cannot be opened, and says so on stderr alone", async () => {
-    const client = createClient({ cliPath: fakeClaude, storagePath: folder })
+describe("what is known of windows", () => {
+  it("does without the file where that cannot be opened, and says so on stderr alone", async () => {
+    await using place = await newPlace()
+    const client = createClient({ cliPath: fakeClaude, storagePath: place.folder })
     const stderr = vi.spyOn(console, "error").mockImplementation(() => {})
     try {
       assert.strictEqual(await client.querySimple("hi"), "echo: hi")
