@@ -103,11 +103,82 @@ describe("a token bucket", () => {
       }
     }))
 
+  it.effect("has whole milliseconds between two, and never a call too many for them", () =>
+    Effect.gen(function*() {
+      const { starts } = yield* starting(3)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(starts, ["0@0", "1@8.572", "2@17.144"])
+    }).pipe(limited({ requestsPerMinute: 7, burst: 1 })))
+
+  it.effect("keeps what a key has taken, however many others come", () =>
+    Effect.gen(function*() {
+      yield* starting(1, { key: "mine" })
+      for (let other = 0; other < 200; other++) yield* starting(1, { key: `${other}` })
+      assert.strictEqual((yield* failure({ key: "mine", maxWait: 0 })).retryAfter, 60_000)
+      assert.strictEqual((yield* failure({ key: "0", maxWait: 0 })).retryAfter, 60_000)
+    }).pipe(limited({ requestsPerMinute: 1 })))
+
   it.effect("counts each key for itself", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* starting(1, { key: "a" })).starts.length, 1)
       assert.strictEqual((yield* starting(1, { key: "b" })).starts.length, 1)
       assert.strictEqual((yield* starting(1, { key: "a" })).starts.length, 0)
+    }).pipe(limited({ requestsPerMinute: 1 })))
+})
+
+describe("several calls in one", () => {
+  const tooMany = (options: RateLimiter.RateLimiterOptions, requests: number) =>
+    Effect.map(
+      Effect.either(Effect.scoped(Effect.flatMap(
+        RateLimiter.makeMemory(options),
+        ({ acquire }) => acquire({ requests, maxWait: 0 })
+      ))),
+      (got) => got._tag === "Left" && got.left._tag === "InvalidOptionsError" ? got.left.field : got._tag
+    )
+
+  it.effect("go when there is room for all of them, and count as so many", () =>
+    Effect.gen(function*() {
+      const { starts } = yield* starting(2, { requests: 2 })
+      const one = yield* starting(1)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([...starts, ...one.starts], ["0@0", "1@1", "0@2"])
+    }).pipe(limited({ requestsPerMinute: 60, burst: 3 })))
+
+  it.effect("go in a window when there are places for all of them, also behind others", () =>
+    Effect.gen(function*() {
+      const { starts } = yield* starting(2, { requests: 3 })
+      assert.strictEqual((yield* failure({ requests: 3, maxWait: "1 minute" })).retryAfter, 120_000)
+      const more = yield* starting(2, { requests: 2 })
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual([...starts, ...more.starts], ["0@0", "1@60", "0@120", "1@180"])
+    }).pipe(limited({ requestsPerMinute: 3, algorithm: "sliding-window" })))
+
+  it.effect("are refused where so many never go at once, and no fewer are", () =>
+    Effect.gen(function*() {
+      const all: ReadonlyArray<readonly [RateLimiter.RateLimiterOptions, number]> = [
+        [{ requestsPerMinute: 60, burst: 3 }, 3],
+        [{ requestsPerMinute: 40 }, 4],
+        [{ requestsPerMinute: 5 }, 1],
+        [{ requestsPerMinute: 5, algorithm: "sliding-window" }, 5],
+        [{ requestsPerWindow: { requests: 2, window: "1 hour" } }, 2],
+        [{ requestsPerWindow: { requests: 2, window: "1 hour" }, requestsPerMinute: 60, burst: 3 }, 2],
+        [{ tokensPerMinute: 1 }, 1000]
+      ]
+      for (const [options, most] of all) {
+        assert.strictEqual(yield* tooMany(options, most), "Right", JSON.stringify(options))
+        if (options.tokensPerMinute === undefined) {
+          assert.strictEqual(yield* tooMany(options, most + 1), "acquire.requests", JSON.stringify(options))
+        }
+      }
+    }))
+
+  it.effect("are whole numbers above 0, of no fewer tokens than none", () =>
+    Effect.gen(function*() {
+      const { acquire } = yield* RateLimiter.RateLimiter
+      for (const [field, options] of [["requests", { requests: 0 }], ["tokens", { tokens: -1 }]] as const) {
+        const error = yield* Effect.flip(Effect.scoped(acquire(options)))
+        assert.deepInclude({ ...error }, { _tag: "InvalidOptionsError", field: `acquire.${field}` })
+      }
     }).pipe(limited({ requestsPerMinute: 1 })))
 })
 
@@ -259,6 +330,27 @@ describe("the options", () => {
     Effect.gen(function*() {
       assert.strictEqual((yield* starting(100)).starts.length, 100)
     }).pipe(limited({})))
+
+  it.effect("are not asked in a noop", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      assert.strictEqual(yield* limiter.acquire({ requests: 1000 }), 0)
+      assert.deepStrictEqual(yield* limiter.state, { waiting: 0, active: 0 })
+      assert.strictEqual(yield* Stream.runCount(limiter.changes), 0)
+    }).pipe(Effect.scoped, Effect.provide(RateLimiter.layerNoop)))
+})
+
+describe("the stream of changes", () => {
+  it.effect("ends with its layer", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { changes } = yield* Scope.extend(RateLimiter.makeMemory({ maxConcurrent: 1 }), scope)
+      const fiber = yield* Effect.fork(Stream.runDrain(changes))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
+      assert.isNotNull(fiber.unsafePoll())
+    }))
 })
 
 describe("hosts that share a store", () => {

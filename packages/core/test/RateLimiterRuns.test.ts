@@ -1,12 +1,25 @@
 import * as Claude from "@ccflow/core/Claude"
 import { CliNotFoundError } from "@ccflow/core/ClaudeError"
 import * as Policies from "@ccflow/core/Policies"
+import type * as Policy from "@ccflow/core/Policy"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
 import * as Session from "@ccflow/core/Session"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, FastCheck as fc, Fiber, Layer, Option, Scope, TestClock, TestContext } from "effect"
+import {
+  Clock,
+  Deferred,
+  Effect,
+  FastCheck as fc,
+  Fiber,
+  Layer,
+  Option,
+  Scope,
+  Stream,
+  TestClock,
+  TestContext
+} from "effect"
 import { failureOf, follow, processes, sending, settle } from "./sessions.js"
 
 const limited = (options: RateLimiter.RateLimiterOptions, script: Parameters<typeof FakeCli.layer>[0]) =>
@@ -54,6 +67,29 @@ describe("queries under a rate", () => {
       yield* TestClock.adjust("30 seconds")
       assert.deepStrictEqual(yield* Effect.flatMap(FakeCli.FakeCli, ({ prompts }) => prompts), ["a", "b", "c"])
     }).pipe(limited({ requestsPerMinute: 2, burst: 1 }, echo)))
+
+  it.scoped("wait for a window of any length, too", () =>
+    Effect.gen(function*() {
+      const all = yield* Effect.forEach(["a", "b"], (prompt) => follow(Claude.query(prompt)))
+      yield* TestClock.adjust("59 minutes")
+      assert.deepStrictEqual(all.map(({ ended }) => ended()), [true, false])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(all.map(({ ended }) => ended()), [true, true])
+    }).pipe(limited({ requestsPerWindow: { requests: 1, window: "1 hour" } }, echo)))
+
+  it.scoped("stay as they are where nothing is limited", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      const stream = Stream.never
+      const call: Policy.Call = {
+        id: "",
+        prompt: "",
+        options: {},
+        target: { cli: "", account: "", model: "" },
+        wait: (effect) => effect
+      }
+      assert.strictEqual(limiter.around(call)(stream), stream)
+    }).pipe(limited({ maxWait: "1 second" }, echo)))
 
   it.scoped("end at once when they are interrupted while they wait, and give their place to the next", () =>
     Effect.gen(function*() {
