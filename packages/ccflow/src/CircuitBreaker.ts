@@ -4,14 +4,11 @@
 import * as Breaker from "@ccflow/core/CircuitBreaker"
 import { ClaudeError } from "@ccflow/core/ClaudeError"
 import { targetOf } from "@ccflow/core/Policy"
-import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import * as Standing from "./internal/standing.js"
 import * as Owner from "./Owner.js"
 
 export interface CircuitBreakerConfig {
@@ -52,13 +49,17 @@ export interface CircuitBreakerStats {
 export class CircuitBreaker {
   readonly name: string
   private readonly counts: (error: unknown) => boolean
-  private readonly source: Source
+  private readonly owner: Owner.Owner | undefined
+  private readonly breaker: Standing.Standing<Service>
 
-  /** With a source it is a view of a breaker that is there already. */
-  constructor(config: CircuitBreakerConfig = {}, source: Source = sourceOf(config)) {
-    this.name = config.name ?? defaultName
-    this.counts = config.counts ?? isCounted
-    this.source = source
+  /** With an owner it is a view of the breaker that is there already. */
+  constructor({ counts = isCounted, name = "default", ...options }: CircuitBreakerConfig = {}, owner?: Owner.Owner) {
+    this.name = name
+    this.counts = counts
+    this.owner = owner
+    this.breaker = owner === undefined
+      ? Standing.alone(Breaker.make(options))
+      : Standing.of(owner, Breaker.CircuitBreaker)
   }
 
   get state(): CircuitState {
@@ -66,7 +67,7 @@ export class CircuitBreaker {
   }
 
   get stats(): CircuitBreakerStats {
-    const seen = this.source.now((breaker) => Effect.all([breaker.states, breaker.stats]))
+    const seen = this.breaker.now((breaker) => Effect.all([breaker.states, breaker.stats]))
     const states = seen === undefined ? [] : seen[0].map(({ state }) => state)
     const of = <Tag extends Breaker.State["_tag"]>(tag: Tag) =>
       states.filter((state): state is Extract<Breaker.State, { _tag: Tag }> => state._tag === tag)
@@ -85,9 +86,10 @@ export class CircuitBreaker {
   /** Calls `fn`, if it is let through, and throws what it throws. */
   call<A>(fn: () => A | PromiseLike<A>): Promise<A> {
     const calling = Effect.tryPromise({ try: async () => fn(), catch: (error) => error })
-    return Owner.valueOf(
-      this.source.run((breaker, key) => breaker.protect(key, calling, (error) => this.counts(error)))
-    )
+    return Owner.valueOf(this.breaker.run((breaker) => {
+      const key = this.owner === undefined ? this.name : breaker.keyOf(targetOf(this.owner.config))
+      return breaker.protect(key, calling, this.counts)
+    }))
   }
 
   /** The same function, behind the breaker. */
@@ -99,19 +101,10 @@ export class CircuitBreaker {
 
   /** Closes it. Calls that are under way tell it nothing any more. */
   reset(): void {
-    this.source.now((breaker) =>
+    this.breaker.now((breaker) =>
       Effect.flatMap(breaker.states, (states) => Effect.forEach(states, ({ key }) => breaker.reset(key)))
     )
   }
-}
-
-/** Where a breaker is. */
-export interface Source {
-  /** `undefined` where it is not there yet. */
-  readonly now: <A>(f: (breaker: Breaker.CircuitBreaker["Type"]) => Effect.Effect<A>) => A | undefined
-  readonly run: <A>(
-    f: (breaker: Breaker.CircuitBreaker["Type"], key: string) => Effect.Effect<A, unknown>
-  ) => Promise<Exit.Exit<A, unknown>>
 }
 
 /**
@@ -119,35 +112,15 @@ export interface Source {
  * closes all. What goes through its own `call` counts with the queries that name none of these.
  */
 export const getCliCircuitBreaker = (): CircuitBreaker =>
-  cliBreaker ??= new CircuitBreaker({ name: "cli" }, sharedSource(Owner.shared()))
+  cliBreaker ??= new CircuitBreaker({ name: "cli" }, Owner.shared())
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
 
-const defaultName = "default"
+type Service = Breaker.CircuitBreaker["Type"]
 
 let cliBreaker: CircuitBreaker | undefined
-
-/** Its changes are nobody's, so its scope is never closed. */
-const sourceOf = ({ counts, name = defaultName, ...options }: CircuitBreakerConfig): Source => {
-  const made = Effect.runSyncExit(Effect.flatMap(Scope.make(), (scope) => Scope.extend(Breaker.make(options), scope)))
-  if (Exit.isFailure(made)) throw Cause.squash(made.cause)
-  const breaker = made.value
-  return {
-    now: (f) => Effect.runSync(f(breaker)),
-    run: (f) => Effect.runPromiseExit(f(breaker, name))
-  }
-}
-
-const sharedSource = (owner: Owner.Owner): Source => {
-  const found = Effect.serviceOption(Breaker.CircuitBreaker)
-  return {
-    now: (f) => Option.getOrUndefined(owner.now(Effect.flatMap(found, Effect.transposeMapOption(f))) ?? Option.none()),
-    run: (f) =>
-      owner.run(Effect.flatMap(Effect.flatten(found), (breaker) => f(breaker, breaker.keyOf(targetOf(owner.config)))))
-  }
-}
 
 const isClaudeError = Schema.is(ClaudeError)
 

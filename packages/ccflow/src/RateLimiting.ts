@@ -3,14 +3,13 @@
  */
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
-import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { following } from "./internal/abort.js"
-import { clock, keepingAlive } from "./internal/keepAlive.js"
+import { keepingAlive } from "./internal/keepAlive.js"
+import * as Standing from "./internal/standing.js"
 import * as Owner from "./Owner.js"
 
 export interface LimiterOptions {
@@ -46,58 +45,65 @@ export interface Limiter {
 
 /** So many calls a minute, and so many at once. Left out or `false`, a limit is off. */
 export class CombinedLimiter implements Limiter {
-  private readonly source: Source
+  private readonly limiter: Standing.Standing<Service>
 
+  /** With an owner it is a view of the limiter that is there already. */
   constructor(
     ratePerMinute?: number | false,
     maxConcurrent?: number | false,
-    { burst, maxWait }: LimiterOptions & { readonly burst?: number | undefined } = {}
+    options: LimiterOptions & { readonly burst?: number | undefined } = {},
+    owner?: Owner.Owner
   ) {
-    this.source = sourceOf({
-      requestsPerMinute: ratePerMinute === false ? undefined : ratePerMinute,
-      maxConcurrent: maxConcurrent === false ? undefined : maxConcurrent,
-      burst,
-      maxWait
-    })
+    this.limiter = owner === undefined
+      ? Standing.alone(RateLimiter.makeMemory({
+        requestsPerMinute: ratePerMinute === false ? undefined : ratePerMinute,
+        maxConcurrent: maxConcurrent === false ? undefined : maxConcurrent,
+        ...options
+      }))
+      : Standing.of(owner, RateLimiter.RateLimiter)
   }
 
   get stats(): LimiterStats {
-    return this.source.state()
+    return this.limiter.now(({ state }) => state) ?? { waiting: 0, active: 0 }
   }
 
   acquire(options?: AcquireOptions): Promise<LimiterPermit> {
-    return enter(this.source, {}, options)
+    return enter(this.limiter, {}, options)
   }
 
   tryAcquire(): Promise<LimiterPermit | undefined> {
-    return tryEnter(this.source, {})
+    return tryEnter(this.limiter, {})
   }
 
   limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A> {
-    return within(this.source, fn, options)
+    return within(this.limiter, fn, options)
   }
 }
 
 /** A rate, however it is counted. */
 export abstract class RateOnlyLimiter {
-  private readonly source: Source
+  private readonly limiter: Standing.Standing<Service>
 
   constructor(options: RateLimiter.RateLimiterOptions) {
-    this.source = sourceOf(options)
+    this.limiter = Standing.alone(RateLimiter.makeMemory(options))
   }
 
   /** Waits for its turn. Gives the milliseconds that it has waited. */
-  acquire(calls = 1, options?: AcquireOptions): Promise<number> {
-    return pass(this.source, calls, options)
+  async acquire(calls = 1, options?: AcquireOptions): Promise<number> {
+    const { release, waitedMs } = await enter(this.limiter, { requests: calls }, options)
+    release()
+    return waitedMs
   }
 
   /** False where it would have to wait. */
-  tryAcquire(calls = 1): Promise<boolean> {
-    return tryPass(this.source, calls)
+  async tryAcquire(calls = 1): Promise<boolean> {
+    const permit = await tryEnter(this.limiter, { requests: calls })
+    permit?.release()
+    return permit !== undefined
   }
 
   limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A> {
-    return within(this.source, fn, options)
+    return within(this.limiter, fn, options)
   }
 }
 
@@ -127,7 +133,7 @@ export class SlidingWindowRateLimiter extends RateOnlyLimiter {
  * That of the top-level functions, of the user's own login: what goes through it counts with their queries. Without
  * `CCFLOW_RATE_LIMIT_PER_MINUTE` it lets everything through.
  */
-export const getLimiter = (): Limiter => sharedLimiter ??= limiterOf(sharedSource(Owner.shared()))
+export const getLimiter = (): Limiter => sharedLimiter ??= new CombinedLimiter(undefined, undefined, {}, Owner.shared())
 
 // ---------------------------------------------------------------------------
 // internal
@@ -135,52 +141,7 @@ export const getLimiter = (): Limiter => sharedLimiter ??= limiterOf(sharedSourc
 
 type Service = RateLimiter.RateLimiter["Type"]
 
-/** Where a limiter is. */
-interface Source {
-  readonly state: () => LimiterStats
-  readonly run: <A, E>(
-    f: (limiter: Service) => Effect.Effect<A, E>,
-    options?: { readonly signal?: AbortSignal }
-  ) => Promise<Exit.Exit<A, unknown>>
-}
-
 let sharedLimiter: Limiter | undefined
-
-/** Its changes are nobody's, so its scope is never closed. */
-const sourceOf = (options: RateLimiter.RateLimiterOptions): Source => {
-  const made = Effect.runSyncExit(
-    Effect.flatMap(Scope.make(), (scope) => Scope.extend(RateLimiter.makeMemory(options), scope)).pipe(
-      Effect.withClock(clock)
-    )
-  )
-  if (Exit.isFailure(made)) throw Cause.squash(made.cause)
-  const limiter = made.value
-  return {
-    state: () => Effect.runSync(limiter.state),
-    run: (f, options) => keepingAlive(Effect.runPromiseExit(Effect.withClock(f(limiter), clock), options))
-  }
-}
-
-const sharedSource = (owner: Owner.Owner): Source => {
-  const found = Effect.serviceOption(RateLimiter.RateLimiter)
-  return {
-    state: () =>
-      Option.getOrElse(
-        owner.now(Effect.flatMap(found, Effect.transposeMapOption(({ state }) => state))) ?? Option.none(),
-        () => ({ waiting: 0, active: 0 })
-      ),
-    run: (f, options) => owner.run(Effect.flatMap(Effect.flatten(found), f), options)
-  }
-}
-
-const limiterOf = (source: Source): Limiter => ({
-  get stats() {
-    return source.state()
-  },
-  acquire: (options) => enter(source, {}, options),
-  tryAcquire: () => tryEnter(source, {}),
-  limit: (fn, options) => within(source, fn, options)
-})
 
 const entering = (
   limiter: Service,
@@ -198,17 +159,20 @@ const entering = (
   )
 
 const enter = (
-  source: Source,
+  standing: Standing.Standing<Service>,
   acquiring: RateLimiter.Acquiring,
   options: AcquireOptions | undefined
 ): Promise<LimiterPermit> =>
   following(
     options?.signal,
-    (signal) => Owner.valueOf(source.run((limiter) => entering(limiter, acquiring), signal))
+    (signal) => Owner.valueOf(keepingAlive(standing.run((limiter) => entering(limiter, acquiring), signal)))
   )
 
-const tryEnter = (source: Source, acquiring: RateLimiter.Acquiring): Promise<LimiterPermit | undefined> =>
-  Owner.valueOf(source.run((limiter) =>
+const tryEnter = (
+  standing: Standing.Standing<Service>,
+  acquiring: RateLimiter.Acquiring
+): Promise<LimiterPermit | undefined> =>
+  Owner.valueOf(standing.run((limiter) =>
     Effect.catchTag(
       entering(limiter, { ...acquiring, maxWait: 0 }),
       "RateLimitExceededError",
@@ -216,24 +180,12 @@ const tryEnter = (source: Source, acquiring: RateLimiter.Acquiring): Promise<Lim
     )
   ))
 
-const pass = async (source: Source, calls: number, options: AcquireOptions | undefined): Promise<number> => {
-  const { release, waitedMs } = await enter(source, { requests: calls }, options)
-  release()
-  return waitedMs
-}
-
-const tryPass = async (source: Source, calls: number): Promise<boolean> => {
-  const permit = await tryEnter(source, { requests: calls })
-  permit?.release()
-  return permit !== undefined
-}
-
 const within = async <A>(
-  source: Source,
+  standing: Standing.Standing<Service>,
   fn: () => A | PromiseLike<A>,
   options: AcquireOptions | undefined
 ): Promise<A> => {
-  const { release } = await enter(source, {}, options)
+  const { release } = await enter(standing, {}, options)
   try {
     return await fn()
   } finally {
