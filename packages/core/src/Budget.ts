@@ -12,7 +12,6 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -20,6 +19,7 @@ import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { BudgetBook, type Limits } from "./internal/budgetBook.js"
 import { BudgetWatch } from "./internal/budgetWatch.js"
+import { Observers } from "./internal/observed.js"
 import { checked } from "./internal/policyOptions.js"
 import { around } from "./internal/streamed.js"
 import type { BudgetScope } from "./MoneyError.js"
@@ -97,7 +97,10 @@ export const make = (
         "Provide one to this layer: UsageLedger.layerMemory, or that of @ccflow/sql to share it between programs."
       )
     }
-    const changes = yield* Effect.acquireRelease(PubSub.sliding<BudgetChange>(1024), PubSub.shutdown)
+    const changes = yield* Effect.acquireRelease(
+      Effect.sync(() => new Observers<BudgetChange>({ messages: 1024, bytes: Infinity })),
+      (changes) => Effect.sync(() => changes.end())
+    )
     const events = yield* Events.current
     const pricing = yield* Pricing
     const clock = yield* Effect.clock
@@ -118,7 +121,7 @@ export const make = (
           limitUsd,
           exceeded
         })
-        return Effect.asVoid(PubSub.publish(changes, change))
+        changes.tell(change)
       }
     })
     const unlimited = Object.values(limits).every((limit) => limit === Infinity)
@@ -126,7 +129,7 @@ export const make = (
       around: unlimited ? Policy.noop.around : (call) => around((open) => watch.run(call, open)),
       limits: options,
       state: watch.state,
-      changes: Stream.fromPubSub(changes)
+      changes: changes.stream
     }
   })
 

@@ -13,6 +13,7 @@ import type { PricingService } from "../Pricing.js"
 import { CurrentPurpose, type UsageFilter, type UsageLedgerService } from "../UsageLedger.js"
 import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
 import { type BudgetBook, left, newTally, spent, type Tally, tightest } from "./budgetBook.js"
+import { sessionOf } from "./identity.js"
 import { Backlog, Inbox, mostHeld } from "./inbox.js"
 import type { Open, Pull } from "./streamed.js"
 
@@ -22,10 +23,7 @@ export interface WatchParts {
   readonly ledger: UsageLedgerService | undefined
   readonly pricing: PricingService
   readonly now: () => number
-  readonly tell: (
-    change: BudgetChange,
-    call: { readonly callId: string; readonly sessionId: string }
-  ) => Effect.Effect<void>
+  readonly tell: (change: BudgetChange, call: { readonly callId: string; readonly sessionId: string }) => void
 }
 
 /** Calls under budgets: each is let through, watched and ended. @internal */
@@ -53,7 +51,7 @@ export class BudgetWatch {
   run(call: Call, open: Open): Open {
     const { book } = this.parts
     return Effect.gen(this, function*() {
-      const tally = newTally(sessionOf(call), (yield* CurrentPurpose).batchId ?? "")
+      const tally = newTally(sessionOf(call.options), (yield* CurrentPurpose).batchId ?? "")
       const outer = yield* Effect.scope
       // It counts until all of it has been booked, which is when its process has been left.
       yield* Effect.acquireRelease(
@@ -139,17 +137,13 @@ export class BudgetWatch {
 
   private verdict(call: Call, tally: Tally): Effect.Effect<BudgetExceededError | undefined> {
     const { book, now, tell } = this.parts
-    return Effect.suspend(() => {
+    return Effect.sync(() => {
       const levels = book.levels(tally, now())
       const level = spent(levels)
-      return Effect.as(
-        Effect.forEach(
-          book.news(call.id, levels),
-          (change) => tell(change, { callId: call.id, sessionId: tally.sessionId }),
-          { discard: true }
-        ),
-        level === undefined ? undefined : exceeded(level)
-      )
+      for (const change of book.news(call.id, levels)) {
+        tell(change, { callId: call.id, sessionId: tally.sessionId })
+      }
+      return level === undefined ? undefined : exceeded(level)
     })
   }
 
@@ -197,10 +191,6 @@ const lengthOf = (content: Assistant["content"]): number =>
     const said = block["text"] ?? block["thinking"] ?? block["input"]
     return sum + (typeof said === "string" ? said : JSON.stringify(said) ?? "").length
   }, 0)
-
-/** What is resumed under a title is known by its id when it has begun. */
-const sessionOf = ({ options: { forkSession, resume, sessionId } }: Call): string =>
-  sessionId ?? (forkSession === true ? "" : resume ?? "")
 
 const isAnswer = (message: Message): boolean => message._tag === "Result" && message.origin === undefined
 

@@ -1,83 +1,19 @@
-import type { LoggedEvent, LoggedType } from "../EventLog.js"
-import type { Common, Event, EventTypes } from "../Events.js"
-
-/** What has anything that may be kept. @internal */
-export const keptTypes: ReadonlyArray<LoggedType> = [
-  "QueryStarted",
-  "QueryEnded",
-  "TurnStarted",
-  "TurnCompleted",
-  "ToolCalled",
-  "ToolFinished",
-  "Retrying",
-  "BreakerChanged",
-  "RateLimited",
-  "Queued",
-  "Parked",
-  "Unparked",
-  "FellBack",
-  "TimedOut",
-  "PermissionAsked",
-  "PermissionDecided"
-]
+import * as Struct from "effect/Struct"
+import type { LoggedEvent, LoggedFacts, LoggedType } from "../EventLog.js"
+import type { Common, Event, EventOf, EventTypes } from "../Events.js"
 
 /** What of an event may be kept: none of its content. Undefined where nothing of it is. @internal */
 export const keptOf = (event: Event): LoggedEvent | undefined => {
-  switch (event._tag) {
-    case "QueryStarted":
-      return { _tag: event._tag, ...common(event), model: short(event.model) }
-    case "QueryEnded":
-      return { _tag: event._tag, ...common(event), ...ended(event) }
-    case "TurnStarted":
-      return { _tag: event._tag, ...common(event), model: short(event.model), turnNumber: event.turnNumber }
-    case "TurnCompleted":
-      return { _tag: event._tag, ...common(event), ...ended(event), turnNumber: event.turnNumber }
-    case "ToolCalled":
-    case "PermissionAsked":
-      return { _tag: event._tag, ...common(event), ...tool(event) }
-    case "ToolFinished":
-      return {
-        _tag: event._tag,
-        ...common(event),
-        ...tool(event),
-        isError: event.isError,
-        ...(event.durationMs === undefined ? {} : { durationMs: event.durationMs })
-      }
-    case "PermissionDecided":
-      return {
-        _tag: event._tag,
-        ...common(event),
-        ...tool(event),
-        decision: event.decision,
-        waitedMs: event.waitedMs
-      }
-    case "Retrying":
-      return {
-        _tag: event._tag,
-        ...common(event),
-        attempt: event.attempt,
-        delayMs: event.delayMs,
-        error: event.error._tag
-      }
-    case "BreakerChanged":
-      return { _tag: event._tag, ...common(event), key: short(event.key), state: event.state, ...until(event) }
-    case "RateLimited":
-    case "Queued":
-      return { _tag: event._tag, ...common(event), waitedMs: event.waitedMs }
-    case "Parked":
-      return { _tag: event._tag, ...common(event), limit: short(event.limit), ...until(event) }
-    case "Unparked":
-      return { _tag: event._tag, ...common(event), limit: short(event.limit), waitedMs: event.waitedMs }
-    case "FellBack":
-      return { _tag: event._tag, ...common(event), cause: short(event.cause), error: event.error._tag }
-    case "TimedOut":
-      return { _tag: event._tag, ...common(event), phase: short(event.phase), timeoutMs: event.timeoutMs }
-    default:
-      return undefined
-  }
+  const { _tag } = event
+  if (!isKept(_tag)) return undefined
+  // The compiler does not see that an event and what is kept of it go by the same name.
+  const facts: (event: never) => object = kept[_tag]
+  return { _tag, ...common(event), ...facts(event as never) } as LoggedEvent
 }
 
 // ---------------------------------------------------------------------------
+
+type Kept = { readonly [Type in LoggedType]: (event: EventOf<Type>) => LoggedFacts[Type] }
 
 /** Names come from models and servers: they can be of any length. */
 const short = (name: string): string => name.length > longestName ? name.slice(0, longestName) : name
@@ -105,3 +41,31 @@ const tool = ({ tool, toolUseId }: { readonly tool: string; readonly toolUseId: 
 })
 
 const until = ({ until }: { readonly until?: number | undefined }) => until === undefined ? {} : { until }
+
+const kept: Kept = {
+  QueryStarted: ({ model }) => ({ model: short(model) }),
+  QueryEnded: ended,
+  TurnStarted: ({ model, turnNumber }) => ({ model: short(model), turnNumber }),
+  TurnCompleted: (event) => ({ ...ended(event), turnNumber: event.turnNumber }),
+  ToolCalled: tool,
+  ToolFinished: (event) => ({
+    ...tool(event),
+    isError: event.isError,
+    ...(event.durationMs === undefined ? {} : { durationMs: event.durationMs })
+  }),
+  Retrying: ({ attempt, delayMs, error }) => ({ attempt, delayMs, error: error._tag }),
+  BreakerChanged: (event) => ({ key: short(event.key), state: event.state, ...until(event) }),
+  RateLimited: Struct.pick("waitedMs"),
+  Queued: Struct.pick("waitedMs"),
+  Parked: (event) => ({ limit: short(event.limit), ...until(event) }),
+  Unparked: ({ limit, waitedMs }) => ({ limit: short(limit), waitedMs }),
+  FellBack: ({ cause, error }) => ({ cause: short(cause), error: error._tag }),
+  TimedOut: ({ phase, timeoutMs }) => ({ phase: short(phase), timeoutMs }),
+  PermissionAsked: tool,
+  PermissionDecided: (event) => ({ ...tool(event), decision: event.decision, waitedMs: event.waitedMs })
+}
+
+/** What has anything that may be kept. @internal */
+export const keptTypes: ReadonlyArray<LoggedType> = Struct.keys(kept)
+
+const isKept = (type: string): type is LoggedType => Object.hasOwn(kept, type)

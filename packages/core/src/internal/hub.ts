@@ -60,7 +60,7 @@ export class Hub implements ClosableEvents {
         () => Effect.sync(() => this.readers.delete(reader))
       )
       yield* this.observe((event) => reader.tell(event), types)
-      return { events: Stream.repeatEffectChunkOption(reader.take), dropped: Effect.sync(() => reader.dropped) }
+      return { events: reader.stream, dropped: Effect.sync(() => reader.dropped) }
     })
 
   readonly stream: Stream.Stream<Event> = Stream.unwrapScoped(

@@ -1,6 +1,7 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Most } from "./inbox.js"
 
@@ -19,23 +20,21 @@ export class Observers<A> {
     this.most = most
   }
 
-  /** What is told from now on, after this. */
-  stream(first: ReadonlyArray<A>): Stream.Stream<A> {
-    return Stream.unwrapScoped(
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const observer = new Observer<A>(this.most)
-            for (const value of first) observer.tell(value)
-            if (this.ended) observer.end()
-            this.observers.add(observer)
-            return observer
-          }),
-          (observer) => Effect.sync(() => this.observers.delete(observer))
-        ),
-        (observer) => Stream.repeatEffectChunkOption(observer.take)
-      )
+  /** What is told from now on, until the scope closes. */
+  get subscribe(): Effect.Effect<Observer<A>, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        const observer = new Observer<A>(this.most)
+        if (this.ended) observer.end()
+        this.observers.add(observer)
+        return observer
+      }),
+      (observer) => Effect.sync(() => this.observers.delete(observer))
     )
+  }
+
+  get stream(): Stream.Stream<A> {
+    return Stream.unwrapScoped(Effect.map(this.subscribe, ({ stream }) => stream))
   }
 
   get none(): boolean {
@@ -67,7 +66,10 @@ export class Observed<A> {
   }
 
   /** How it is now, and then each change. It ends with `end`. */
-  readonly changes: Stream.Stream<A> = Stream.suspend(() => this.observers.stream([this.current()]))
+  readonly changes: Stream.Stream<A> = Stream.unwrapScoped(Effect.map(this.observers.subscribe, (observer) => {
+    observer.tell(this.current())
+    return observer.stream
+  }))
 
   tell(): void {
     if (!this.observers.none) this.observers.tell(this.current())
@@ -103,6 +105,10 @@ export class Observer<A> {
       this.wake = () => resume(this.take)
     })
   })
+
+  get stream(): Stream.Stream<A> {
+    return Stream.repeatEffectChunkOption(this.take)
+  }
 
   /** More than this do not wait: the oldest are dropped. The last one is kept, whatever its size. */
   constructor(most: Most) {

@@ -3,8 +3,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as PubSub from "effect/PubSub"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import { Observers } from "./observed.js"
 
 /** @internal */
 export interface Remembering<Question, Answer> {
@@ -33,14 +33,15 @@ export interface Remembered<Question, Answer> {
 export const remembering = <Question, Answer>(
   { ask, keyOf, livesFor, same }: Remembering<Question, Answer>
 ): Effect.Effect<Remembered<Question, Answer>> =>
-  Effect.map(PubSub.sliding<Answer>(observed), (hub) => {
+  Effect.sync(() => {
+    const told = new Observers<Answer>({ messages: observed, bytes: Infinity })
     const answers = new Map<string, { readonly answer: Answer; until: number }>()
     const asking = new Map<string, Deferred.Deferred<Answer | undefined>>()
     let age = 0
 
     const remember = (key: string, answer: Answer, asOf: number) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        if (asOf !== age) return Effect.void
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        if (asOf !== age) return
         const before = answers.get(key)
         answers.delete(key)
         answers.set(key, { answer, until: now + livesFor(answer) })
@@ -48,7 +49,7 @@ export const remembering = <Question, Answer>(
           if (answers.size <= most) break
           answers.delete(oldest)
         }
-        return before !== undefined && same(before.answer, answer) ? Effect.void : PubSub.publish(hub, answer)
+        if (before === undefined || !same(before.answer, answer)) told.tell(answer)
       })
 
     const asked = (question: Question, key: string): Effect.Effect<Answer> =>
@@ -88,7 +89,7 @@ export const remembering = <Question, Answer>(
         for (const known of answers.values()) known.until = -Infinity
       }),
       all: Effect.sync(() => Array.from(answers.values(), ({ answer }) => answer)),
-      changes: Stream.fromPubSub(hub)
+      changes: told.stream
     }
   })
 

@@ -132,7 +132,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
           if (cli.begun) yield* branch.prewarm
           return branch
         })),
-      background: Stream.suspend(() => background.stream([])),
+      background: Stream.suspend(() => background.stream),
       stats: Effect.sync(stats),
       close: Effect.suspend(() =>
         Effect.map(core.close, () => {

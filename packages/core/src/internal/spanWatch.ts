@@ -8,8 +8,21 @@ import { Attribute, SpanEvent } from "./spanNames.js"
 import type { Setting, Watch } from "./spanned.js"
 import { ToolSpans } from "./spanTools.js"
 
+/** What is known of the user's answer. */
+class Answered {
+  protected result: Result | undefined
+
+  readonly answered = (): boolean => this.result !== undefined && !this.result.isError
+
+  readonly interrupted = (): boolean => this.result?.interrupted === true
+
+  protected ended(result: Result): void {
+    if (result.origin === undefined) this.result = result
+  }
+}
+
 /** What a call's span says: whom it asked, what it used and what came of it. @internal */
-export class CallWatch implements Watch {
+export class CallWatch extends Answered implements Watch {
   private readonly call: ObservedCall
   private readonly span: Tracer.Span
   private readonly setting: Setting
@@ -17,19 +30,15 @@ export class CallWatch implements Watch {
   private heard = false
   private sessionId = ""
   private model = ""
-  private result: Result | undefined
 
   constructor(call: ObservedCall, span: Tracer.Span, setting: Setting) {
+    super()
     this.call = call
     this.span = span
     this.setting = setting
     this.startedAt = setting.clock.unsafeCurrentTimeNanos()
     if (setting.content) span.attribute(Attribute.prompt, messagesOf("user", call.prompt))
   }
-
-  readonly answered = (): boolean => this.result !== undefined && !this.result.isError
-
-  readonly interrupted = (): boolean => this.result?.interrupted === true
 
   see(batch: ReadonlyArray<Message>): void {
     for (const message of batch) {
@@ -46,7 +55,7 @@ export class CallWatch implements Watch {
           if (message.parentToolUseId === undefined && message.model !== synthetic) this.model = message.model
           break
         case "Result":
-          if (message.origin === undefined) this.result = message
+          this.ended(message)
           break
         default:
           continue
@@ -70,21 +79,17 @@ export class CallWatch implements Watch {
 }
 
 /** What an attempt's span says, and its tools' spans. @internal */
-export class AttemptWatch implements Watch {
+export class AttemptWatch extends Answered implements Watch {
   private readonly span: Tracer.Span
   private readonly clock: Clock.Clock
   private readonly tools: ToolSpans
-  private result: Result | undefined
 
   constructor(span: Tracer.Span, setting: Setting) {
+    super()
     this.span = span
     this.clock = setting.clock
     this.tools = new ToolSpans(span, setting)
   }
-
-  readonly answered = (): boolean => this.result !== undefined && !this.result.isError
-
-  readonly interrupted = (): boolean => this.result?.interrupted === true
 
   see(batch: ReadonlyArray<Message>): void {
     for (const message of batch) {
@@ -113,7 +118,7 @@ export class AttemptWatch implements Watch {
           this.span.event(SpanEvent.compacted, this.clock.unsafeCurrentTimeNanos())
           break
         case "Result":
-          if (message.origin === undefined) this.result = message
+          this.ended(message)
           break
       }
     }

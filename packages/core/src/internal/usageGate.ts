@@ -3,7 +3,6 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
@@ -12,6 +11,7 @@ import { UsageLimitError } from "../ClaudeError.js"
 import type { EventsService } from "../Events.js"
 import type { Message } from "../Message.js"
 import type { ParkedCalls, UsageLimitStore, UsageWindow } from "../UsageLimit.js"
+import { Observed, Observers } from "./observed.js"
 import { commits } from "./reopening.js"
 import type { End, Pull } from "./streamed.js"
 import { type Ticket, UsageLines } from "./usageLines.js"
@@ -27,11 +27,11 @@ export class UsageGate {
   private readonly known = new UsageWindows()
   private readonly lines = new UsageLines(this.known)
   private readonly memory: UsageMemory.UsageMemory
-  private readonly statuses: PubSub.PubSub<UsageWindow>
-  private readonly crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>
+  private readonly statuses = new Observers<UsageWindow>({ messages: told, bytes: Infinity })
+  private readonly crowds = new Observed(() => this.lines.parked)
   private readonly events: EventsService
   private readonly bells = new Set<Queue.Enqueue<void>>()
-  private outbox: Array<UsageWindow> = []
+  private readonly outbox: Array<UsageWindow> = []
   private crowd: ReadonlyArray<ParkedCalls> = []
 
   static readonly make = (
@@ -39,10 +39,15 @@ export class UsageGate {
     events: EventsService
   ): Effect.Effect<UsageGate, never, Scope.Scope> =>
     Effect.gen(function*() {
-      const statuses = yield* Effect.acquireRelease(PubSub.sliding<UsageWindow>(told), PubSub.shutdown)
-      const crowds = yield* Effect.acquireRelease(PubSub.sliding<ReadonlyArray<ParkedCalls>>(told), PubSub.shutdown)
       const memory = yield* UsageMemory.make(store)
-      const gate = new UsageGate(memory, statuses, crowds, events)
+      const gate = yield* Effect.acquireRelease(
+        Effect.sync(() => new UsageGate(memory, events)),
+        (gate) =>
+          Effect.sync(() => {
+            gate.statuses.end()
+            gate.crowds.end()
+          })
+      )
       yield* gate.changing((now, jitter) => {
         for (const window of memory.remembered) gate.known.learn(window, Infinity, jitter)
         // What has passed since then is no news.
@@ -51,16 +56,9 @@ export class UsageGate {
       return gate
     })
 
-  private constructor(
-    memory: UsageMemory.UsageMemory,
-    statuses: PubSub.PubSub<UsageWindow>,
-    crowds: PubSub.PubSub<ReadonlyArray<ParkedCalls>>,
-    events: EventsService
-  ) {
+  private constructor(memory: UsageMemory.UsageMemory, events: EventsService) {
     this.events = events
     this.memory = memory
-    this.statuses = statuses
-    this.crowds = crowds
   }
 
   /** Nothing is in the way of this call, and nobody is before it: then it need not wait even for a moment. */
@@ -128,7 +126,7 @@ export class UsageGate {
 
   /** Resets come by themselves only where somebody listens for them. */
   readonly changes: Stream.Stream<UsageWindow> = Stream.unwrapScoped(Effect.gen(this, function*() {
-    const statuses = yield* PubSub.subscribe(this.statuses)
+    const observer = yield* this.statuses.subscribe
     const bell = yield* Queue.sliding<void>(1)
     yield* Effect.acquireRelease(
       Effect.sync(() => this.bells.add(bell)),
@@ -139,15 +137,10 @@ export class UsageGate {
       (millis) => Effect.raceFirst(Queue.take(bell), sleep(millis))
     )
     yield* Effect.forkScoped(Effect.forever(next))
-    return Stream.fromQueue(statuses)
+    return observer.stream
   }))
 
-  readonly parkedChanges: Stream.Stream<ReadonlyArray<ParkedCalls>> = Stream.unwrapScoped(
-    Effect.gen(this, function*() {
-      const crowds = yield* PubSub.subscribe(this.crowds)
-      return Stream.concat(Stream.make(this.lines.parked), Stream.fromQueue(crowds))
-    })
-  )
+  readonly parkedChanges: Stream.Stream<ReadonlyArray<ParkedCalls>> = this.crowds.changes
 
   readonly forget: Effect.Effect<void> = Effect.suspend(() =>
     this.changing((now) => {
@@ -198,19 +191,14 @@ export class UsageGate {
 
   /** Does something now, after what has passed was forgotten, and tells what it has changed. */
   private changing<A>(change: (now: number, jitter: number) => A): Effect.Effect<A> {
-    return Effect.flatMap(Effect.zip(Clock.currentTimeMillis, Random.nextIntBetween(1, maxJitter)), ([now, jitter]) => {
+    return Effect.map(Effect.zip(Clock.currentTimeMillis, Random.nextIntBetween(1, maxJitter)), ([now, jitter]) => {
       this.outbox.push(...this.known.sweep(now))
       const done = change(now, jitter)
-      const statuses = this.outbox
-      this.outbox = []
+      for (const window of this.outbox.splice(0)) this.statuses.tell(window)
       const { parked } = this.lines
-      const crowded = !sameCrowd(this.crowd, parked)
+      if (!sameCrowd(this.crowd, parked)) this.crowds.tell()
       this.crowd = parked
-      if (statuses.length === 0 && !crowded) return Effect.succeed(done)
-      return PubSub.publishAll(this.statuses, statuses).pipe(
-        Effect.zipRight(crowded ? PubSub.publish(this.crowds, parked) : Effect.void),
-        Effect.as(done)
-      )
+      return done
     })
   }
 }
