@@ -20,6 +20,7 @@ import {
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { restoredOutcome, storedError, storedResult } from "./batchStored.js"
+import { withoutIdentity } from "./identity.js"
 import { commits as commitsTo } from "./reopening.js"
 import type { Actor } from "./sessionActor.js"
 
@@ -118,7 +119,12 @@ export const make = ({ actor, ask, batchId, repository, settings, startedAt }: D
       )
 
     const resumed = Effect.suspend(() =>
-      ask(task, settings.continuePrompt ?? goOn, { ...withoutIdentity(options), resume: sessionId }, see)
+      ask(
+        task,
+        settings.continuePrompt ?? goOn,
+        { ...withoutIdentity(options), title: undefined, resume: sessionId },
+        see
+      )
     ).pipe(
       Effect.catchTag("SessionNotFoundError", (error) => {
         if (committed && settings.whenSessionIsGone !== "rerun") return Effect.fail(error)
@@ -223,12 +229,6 @@ const goOn = "You were cut off before you were done. Go on from where you stoppe
 /** Ours, so that it is known before the CLI says it; that of a session which goes on is the CLI's to say. */
 const newSession = ({ continueSession, forkSession, resume, sessionId }: ClaudeOptions): string =>
   sessionId ?? (forkSession !== true && (continueSession === true || resume !== undefined) ? "" : crypto.randomUUID())
-
-/** What said which session it is to be. */
-const withoutIdentity = (options: ClaudeOptions): ClaudeOptions => {
-  const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, title, ...rest } = options
-  return rest
-}
 
 const endOf = (
   outcome: BatchOutcome,

@@ -8,6 +8,7 @@ import type { Message } from "../Message.js"
 import { type Holder, SessionHolder } from "../SessionHolder.js"
 import { SessionRepository, type SessionRepositoryService } from "../SessionRepository.js"
 import * as HeldLease from "./heldLease.js"
+import { sessionOf } from "./identity.js"
 import { patient } from "./patience.js"
 import { Recording } from "./recording.js"
 import * as SessionActor from "./sessionActor.js"
@@ -97,7 +98,6 @@ export const make = (
       draft: yield* Draft,
       now: () => clock.unsafeCurrentTimeMillis()
     })
-    const sessionId = options.sessionId ?? (options.forkSession === true ? "" : options.resume ?? "")
-    yield* recording.open(sessionId)
+    yield* recording.open(sessionOf(options))
     return recording
   })

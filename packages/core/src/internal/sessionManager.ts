@@ -96,24 +96,22 @@ export const make = (
       filter: SessionFilter & { readonly updatedBefore: number },
       use: (record: SessionRecord) => Effect.Effect<A, SessionStoreError>
     ) =>
-      Effect.flatMap(
-        everySession(repository, filter),
-        Effect.reduce(
-          [] as ReadonlyArray<string>,
-          (swept, record) => Effect.map(sweepOne(filter, use)(record), (ids) => [...swept, ...ids])
-        )
-      )
+      Effect.flatMap(everySession(repository, filter), (all) =>
+        Effect.map(Effect.forEach(all, sweepOne(filter, use)), (swept) => swept.flat()))
 
     const remove = (sessionId: string) =>
       Effect.tap(repository.delete(sessionId), (deleted) => {
-        if (deleted) events.tell({ _tag: "SessionDeleted", sessionId })
+        if (deleted) {
+          events.tell({ _tag: "SessionDeleted", sessionId })
+        }
       })
 
     const close = (sessionId: string) =>
       Effect.flatMap(
         live.find(sessionId),
         Option.match({
-          onNone: () => Effect.succeedNone,
+          onNone: () =>
+            Effect.succeedNone,
           onSome: (session) => Effect.asSome(session.close)
         })
       )
@@ -187,17 +185,16 @@ const checked = (
       })
     )
 
-const everySession = (repository: SessionRepositoryService, filter: SessionFilter) => {
-  const from = (
-    after: string | undefined,
-    before: ReadonlyArray<SessionRecord>
-  ): Effect.Effect<ReadonlyArray<SessionRecord>, SessionStoreError> =>
-    Effect.flatMap(repository.list({ ...filter, after }), ({ next, sessions }) => {
-      const all = [...before, ...sessions]
-      return next === undefined ? Effect.succeed(all) : from(next, all)
-    })
-  return from(undefined, [])
-}
+const everySession = (repository: SessionRepositoryService, filter: SessionFilter) =>
+  Effect.gen(function*() {
+    const all: Array<SessionRecord> = []
+    for (let after: string | undefined;;) {
+      const page = yield* repository.list({ ...filter, after })
+      all.push(...page.sessions)
+      if (page.next === undefined) return all
+      after = page.next
+    }
+  })
 
 const optionsOf = ({ cwd, model, options }: SessionRecord): Effect.Effect<QueryOptions, InvalidOptionsError> =>
   Effect.map(fromRecord(options), (known) => merge(known, { model, cwd: cwd === "" ? undefined : cwd }))

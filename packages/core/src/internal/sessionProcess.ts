@@ -14,6 +14,7 @@ import type { Deadline } from "../Deadline.js"
 import type { Wait } from "../Policy.js"
 import { type Adopted, type Connect, sessionPlan } from "./connection.js"
 import type { Host } from "./host.js"
+import { sessionOf, withoutIdentity } from "./identity.js"
 import { Line } from "./line.js"
 import * as Live from "./live.js"
 import type { Recorder } from "./recorder.js"
@@ -95,7 +96,7 @@ export class SessionProcess {
     this.work = work
     this.now = now
     this.adopted = adopted
-    this.sessionId = options.sessionId ?? (options.forkSession === true ? "" : options.resume ?? "")
+    this.sessionId = sessionOf(options)
     this.established = options.resume !== undefined && options.forkSession !== true
   }
 
@@ -273,21 +274,12 @@ export class SessionProcess {
   }
 
   private startOptions(resumes: boolean): QueryOptions {
-    const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, ...rest } =
-      this.parts.options
-    const options = { ...rest, ...this.changes }
-    if (resumes) return { ...options, resume: this.sessionId }
+    const { changes, parts: { options } } = this
+    if (resumes) return { ...withoutIdentity(options), ...changes, resume: this.sessionId }
     // Nothing was said since: 2.1.197 keeps nothing of it, and does not let its id be taken again.
-    if (this.moved) return { ...options, sessionId: crypto.randomUUID() }
-    return {
-      ...options,
-      ...(continueSession === undefined ? {} : { continueSession }),
-      ...(forkSession === undefined ? {} : { forkSession }),
-      ...(resume === undefined ? {} : { resume }),
-      ...(resumeDropsTurn === undefined ? {} : { resumeDropsTurn }),
-      ...(resumeSessionAt === undefined ? {} : { resumeSessionAt }),
-      ...(sessionId === undefined ? {} : { sessionId })
-    }
+    return this.moved
+      ? { ...withoutIdentity(options), ...changes, sessionId: crypto.randomUUID() }
+      : { ...options, ...changes }
   }
 
   private named(live: Live.Live, id: string): Effect.Effect<void> {
