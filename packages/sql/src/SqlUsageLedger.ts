@@ -7,7 +7,13 @@
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import { checked, inputError, tidyTags, wellFormed } from "@ccflow/core/SessionRecord"
 import { checkFilter, dayIn, PageLimit, quarterMs, type UsageFilter, UsageKey } from "@ccflow/core/UsageFilter"
-import { type UsageGroup, UsageLedger, type UsageLedgerService, type UsageSum } from "@ccflow/core/UsageLedger"
+import {
+  type UsageEntry,
+  type UsageGroup,
+  UsageLedger,
+  type UsageLedgerService,
+  type UsageSum
+} from "@ccflow/core/UsageLedger"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Arr from "effect/Array"
@@ -19,9 +25,8 @@ import * as Num from "effect/Number"
 import * as Rec from "effect/Record"
 import * as Schema from "effect/Schema"
 import { opened } from "./internal/migrations.js"
-import { given, longestInsert, readPage, type Whole } from "./internal/rows.js"
+import { given, longestInsert, readPage, tagsOf, type Whole } from "./internal/rows.js"
 import type { Store } from "./internal/store.js"
-import { type EntryRow, readEntry, readSum, rowOf, type SumRow } from "./internal/usageRows.js"
 
 /** The ledger over the client in the context. Fails with `NewerVersion` before it changes anything. */
 export const make: Effect.Effect<UsageLedgerService, SessionStoreError, SqlClient> = Effect.suspend(() =>
@@ -40,11 +45,11 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
   const tags = sql`(SELECT ${allTags} FROM ccflow_usage_tags t WHERE t.entry_id = u.entry_id)`
 
   const sums = sql`count(*) AS entries, count(*) - count(u.cost_usd) AS unpriced,
-    count(*) - count(u.input_tokens) AS uncounted, sum(u.input_tokens) AS input_tokens,
-    sum(u.output_tokens) AS output_tokens, sum(u.cache_read_input_tokens) AS cache_read_input_tokens,
-    sum(u.cache_creation_input_tokens) AS cache_creation_input_tokens,
-    sum(u.web_search_requests) AS web_search_requests, sum(u.cost_usd) AS cost_usd,
-    sum(CASE WHEN u.basis = 'estimated' THEN u.cost_usd END) AS estimated_usd, sum(u.list_usd) AS list_usd`
+    count(*) - count(u.input_tokens) AS uncounted, sum(u.input_tokens) AS "inputTokens",
+    sum(u.output_tokens) AS "outputTokens", sum(u.cache_read_input_tokens) AS "cacheReadInputTokens",
+    sum(u.cache_creation_input_tokens) AS "cacheCreationInputTokens",
+    sum(u.web_search_requests) AS "webSearchRequests", sum(u.cost_usd) AS "costUsd",
+    sum(CASE WHEN u.basis = 'estimated' THEN u.cost_usd END) AS "estimatedUsd", sum(u.list_usd) AS "listUsd"`
 
   const conditions = ({ batchId, model, sessionId, since, tag, until }: UsageFilter): ReadonlyArray<Fragment> => [
     sql`1 = 1`,
@@ -83,7 +88,7 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
           >
       ),
       (rows) =>
-        rows.map((row): UsageGroup => ({ key: row.key, ...readSum(row) }))
+        rows.map(({ key, ...sum }): UsageGroup => ({ key, ...readSum(sum) }))
           .sort(key === "batch" ? byKey : byCost)
     )
 
@@ -133,7 +138,7 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
           } AS quarter, ${sums}
             FROM ${found(filter)} GROUP BY 1 ORDER BY 1`
         )
-        return daysOf(rows.map((row) => [Number(row.quarter), readSum(row)]), day)
+        return daysOf(rows.map(({ quarter, ...sum }) => [Number(quarter), readSum(sum)]), day)
       }),
 
     entries: ({ after, limit = 100, ...filter } = {}) =>
@@ -159,6 +164,11 @@ const booked = (entries: Parameters<UsageLedgerService["book"]>[0]) => {
   const all = entries.map((entry) => ({ row: rowOf(entry), tags: tidyTags(entry.tags) }))
   return Arr.dedupeWith(all, (one, other) => one.row.entry_id === other.row.entry_id)
 }
+
+type SumRow = Readonly<Record<keyof UsageSum, Whole | null>>
+
+/** A sum of nothing is NULL. */
+const readSum = (row: SumRow): UsageSum => Rec.map(row, (value) => Number(value ?? 0))
 
 /** Sums of quarters of an hour, in their order, as sums of a time zone's days. */
 const daysOf = (
@@ -188,3 +198,69 @@ const readCursor = (after: string) =>
     Encoding.decodeBase64UrlString(after).pipe(Either.flatMap(Schema.decodeUnknownEither(Cursor))),
     () => inputError("entries", "after is not the next of a page")
   )
+
+/** What is NULL nobody has told. */
+interface EntryRow {
+  readonly entry_id: string
+  readonly used_at: Whole
+  readonly basis: UsageEntry["basis"]
+  readonly model: string
+  readonly input_tokens: number | null
+  readonly output_tokens: number | null
+  readonly cache_read_input_tokens: number | null
+  readonly cache_creation_input_tokens: number | null
+  readonly web_search_requests: number | null
+  readonly cost_usd: number | null
+  readonly list_usd: number | null
+  readonly session_id: string
+  readonly call_id: string
+  readonly turn_id: string | null
+  readonly batch_id: string | null
+  readonly api_key_source: string
+  /** A JSON array. */
+  readonly tags: string
+}
+
+const rowOf = (entry: UsageEntry) => ({
+  entry_id: wellFormed(entry.entryId),
+  used_at: Math.trunc(entry.at),
+  basis: entry.basis,
+  model: wellFormed(entry.model),
+  input_tokens: told(entry.usage?.inputTokens),
+  output_tokens: told(entry.usage?.outputTokens),
+  cache_read_input_tokens: told(entry.usage?.cacheReadInputTokens),
+  cache_creation_input_tokens: told(entry.usage?.cacheCreationInputTokens),
+  web_search_requests: told(entry.usage?.webSearchRequests),
+  cost_usd: told(entry.costUsd),
+  list_usd: told(entry.listUsd),
+  session_id: wellFormed(entry.sessionId),
+  call_id: wellFormed(entry.callId),
+  turn_id: entry.turnId === undefined ? null : wellFormed(entry.turnId),
+  batch_id: entry.batchId === undefined ? null : wellFormed(entry.batchId),
+  api_key_source: wellFormed(entry.apiKeySource)
+})
+
+const readEntry = (row: EntryRow): UsageEntry => ({
+  entryId: row.entry_id,
+  at: Number(row.used_at),
+  basis: row.basis,
+  model: row.model,
+  usage: row.input_tokens === null ? undefined : {
+    inputTokens: row.input_tokens,
+    outputTokens: row.output_tokens ?? 0,
+    cacheReadInputTokens: row.cache_read_input_tokens ?? 0,
+    cacheCreationInputTokens: row.cache_creation_input_tokens ?? 0,
+    webSearchRequests: row.web_search_requests ?? 0
+  },
+  costUsd: row.cost_usd ?? undefined,
+  listUsd: row.list_usd ?? undefined,
+  sessionId: row.session_id,
+  callId: row.call_id,
+  turnId: row.turn_id ?? undefined,
+  batchId: row.batch_id ?? undefined,
+  tags: tagsOf(row.tags),
+  apiKeySource: row.api_key_source
+})
+
+/** What is no number is not known. */
+const told = (value: number | undefined): number | null => value !== undefined && Number.isFinite(value) ? value : null

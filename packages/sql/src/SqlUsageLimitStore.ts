@@ -15,8 +15,13 @@ export const make: Effect.Effect<UsageLimitStore["Type"], SessionStoreError, Sql
   opened,
   ({ run, sql }) => ({
     load: Effect.map(
-      run("loadUsage", sql<WindowRow>`SELECT * FROM ccflow_usage_windows ORDER BY account, limit_name`),
-      (rows) => rows.map(readWindow)
+      run(
+        "loadUsage",
+        sql<WindowRow>`SELECT account, limit_name AS "limit", status, resets_at AS "resetsAt", utilization, overage,
+          seen_at AS "seenAt" FROM ccflow_usage_windows ORDER BY account, limit_name`
+      ),
+      (rows) =>
+        rows.map((row): UsageWindow => ({ ...row, overage: Number(row.overage) === 1, seenAt: Number(row.seenAt) }))
     ),
     save: ({ account, limit, overage, resetsAt, seenAt, status, utilization }) =>
       Effect.asVoid(run(
@@ -37,22 +42,7 @@ export const layer: Layer.Layer<UsageLimitStore, SessionStoreError, SqlClient> =
 // internal
 // ---------------------------------------------------------------------------
 
-interface WindowRow {
-  readonly account: string
-  readonly limit_name: string
-  readonly status: string
-  readonly resets_at: number | null
-  readonly utilization: number | null
+interface WindowRow extends Omit<UsageWindow, "overage" | "seenAt"> {
   readonly overage: Whole
-  readonly seen_at: Whole
+  readonly seenAt: Whole
 }
-
-const readWindow = (row: WindowRow): UsageWindow => ({
-  account: row.account,
-  limit: row.limit_name,
-  status: row.status,
-  resetsAt: row.resets_at,
-  utilization: row.utilization,
-  overage: Number(row.overage) === 1,
-  seenAt: Number(row.seen_at)
-})

@@ -11,10 +11,12 @@ import type { Store } from "./store.js"
 export const make = (
   { changed, run, sql }: Store
 ): Pick<SessionRepositoryService, "acquireLease" | "renewLease" | "releaseLease" | "lease"> => {
+  const columns = sql.literal(`session_id AS "sessionId", holder, expires_at AS "expiresAt"`)
+
   const current = (sessionId: string) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.map(
-        sql<LeaseRow>`SELECT * FROM ccflow_leases WHERE session_id = ${sessionId} AND expires_at > ${now}`,
+        sql<LeaseRow>`SELECT ${columns} FROM ccflow_leases WHERE session_id = ${sessionId} AND expires_at > ${now}`,
         (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
       ))
 
@@ -26,7 +28,7 @@ export const make = (
         ON CONFLICT (session_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
         WHERE ccflow_leases.expires_at <= ${now}
           OR ccflow_leases.holder = ${from}
-        RETURNING *`,
+        RETURNING ${columns}`,
       (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
     )
 
@@ -76,14 +78,8 @@ export const make = (
 // internal
 // ---------------------------------------------------------------------------
 
-interface LeaseRow {
-  readonly session_id: string
-  readonly holder: string
-  readonly expires_at: Whole
+interface LeaseRow extends Omit<Lease, "expiresAt"> {
+  readonly expiresAt: Whole
 }
 
-const readLease = ({ expires_at: expiresAt, holder, session_id: sessionId }: LeaseRow): Lease => ({
-  sessionId,
-  holder,
-  expiresAt: Number(expiresAt)
-})
+const readLease = (row: LeaseRow): Lease => ({ ...row, expiresAt: Number(row.expiresAt) })

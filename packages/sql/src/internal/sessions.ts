@@ -59,20 +59,19 @@ export const make = (
 
   const position = ({ after, descending, orderBy }: Listing): ReadonlyArray<Fragment> => {
     if (after === undefined) return []
-    const key = sql`(${columns(orderBy)}, s.session_id)`
+    const key = sql`(${columns[orderBy]}, s.session_id)`
     const value = sql`(${after.value}, ${after.sessionId})`
     return [descending ? sql`${key} < ${value}` : sql`${key} > ${value}`]
   }
 
   // The only columns that a listing can be ordered by.
-  const ordered = {
+  const columns = {
     updatedAt: sql`s.updated_at`,
     createdAt: sql`s.created_at`,
     turnCount: sql`s.turn_count`,
     costUsd: sql`s.cost_usd`,
     title: sql`s.title_folded`
   }
-  const columns = (orderBy: Listing["orderBy"]) => ordered[orderBy]
 
   return {
     save: (session) =>
@@ -145,7 +144,7 @@ export const make = (
           "list",
           sql<SessionRow>`SELECT s.*, ${tags} AS tags FROM ccflow_sessions s
             WHERE ${sql.and([...conditions(listing), ...position(listing)])}
-            ORDER BY ${columns(listing.orderBy)} ${direction}, s.session_id ${direction}
+            ORDER BY ${columns[listing.orderBy]} ${direction}, s.session_id ${direction}
             LIMIT ${listing.limit + 1}`
         )
         const [sessions, more] = yield* readPage("list", readSession, rows, listing.limit, (last) =>
