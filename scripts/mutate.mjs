@@ -13,7 +13,7 @@ const checkout = join(cache, "checkout")
 const concerns = {
   Outcome: {
     sources: ["Outcome", "internal/startupFailure"],
-    tests: ["Outcome", "OutcomeLaws"]
+    tests: ["Outcome", "OutcomeLaws", "StartupFailure"]
   },
   CircuitBreaker: {
     sources: ["CircuitBreaker", "internal/circuits"],
@@ -29,7 +29,10 @@ const concerns = {
       "MessageParser",
       ...["lines", "byteBuffer", "translator", "conversation", "thread", "guard"].map((name) => `internal/${name}`)
     ],
-    tests: ["MessageParser", "MessageParserConversation", "MessageParserProperties", "guard", "thread", "lineSplitter"]
+    tests: [
+      ...["", "Conversation", "Fields", "Properties"].map((part) => `MessageParser${part}`),
+      ...["guard", "thread", "lineSplitter"]
+    ]
   },
   UsageLedger: {
     sources: ["UsageLedger", "internal/account", "internal/books", "internal/usageDelta", "internal/ledgerMemory"],

@@ -499,10 +499,11 @@ describe("an error says in its detail", () => {
       "the CLI refused its value"
     )
     assert.strictEqual(
-      refusal("Error: Invalid MCP configuration:\n  MCP config file not found: /a.b \n"),
+      refusal("Error: Invalid MCP configuration:\n\n  MCP config file not found: /a.b \n"),
       "MCP config file not found: /a.b"
     )
-    assert.strictEqual(refusal("Error: Invalid --agents configuration:\n  no JSON.\n"), "no JSON")
+    assert.strictEqual(refusal("Error: Invalid --agents configuration:\n\n no JSON.\n"), "no JSON")
+    assert.strictEqual(refusal("Error: Invalid session ID. Give a UUID."), "Invalid session ID. Give a UUID")
     assert.strictEqual(refusal("Error: --json-schema is no schema.\n"), "the CLI says: is no schema")
     assert.strictEqual(
       refusal("Configuration error in /home/a/.claude.json: no JSON\nmore"),
