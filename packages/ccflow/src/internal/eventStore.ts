@@ -3,8 +3,7 @@ import * as EventLog from "@ccflow/core/EventLog"
 import type { Events } from "@ccflow/core/Events"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type File, Kept, once } from "./kept.js"
-import { missing } from "./store.js"
+import { type File, Kept, lazily } from "./kept.js"
 
 /** What becomes of the calls, kept in the client's file; where there is none nobody listens. @internal */
 export const layer: Layer.Layer<never, never, Kept | Events> = Layer.unwrapEffect(
@@ -16,15 +15,8 @@ export const layer: Layer.Layer<never, never, Kept | Events> = Layer.unwrapEffec
 const logIn = (file: Effect.Effect<File, SessionStoreError>): Layer.Layer<EventLog.EventLog> =>
   Layer.scoped(
     EventLog.EventLog,
-    Effect.gen(function*() {
-      const module = Effect.tryPromise({ try: () => import("./openEventLog.js"), catch: missing })
-      const log = yield* once(
-        Effect.flatMap(Effect.zip(module, file), ([{ openEventLog }, file]) => openEventLog(file))
-      )
-      return {
-        append: (events) => Effect.flatMap(log, ({ append }) => append(events)),
-        read: (filter) => Effect.flatMap(log, ({ read }) => read(filter)),
-        forget: (retention) => Effect.flatMap(log, ({ forget }) => forget(retention))
-      }
-    })
+    Effect.map(
+      lazily(() => import("./openEventLog.js"), file, ({ openEventLog }, file) => openEventLog(file)),
+      (log) => Effect.serviceFunctions(log)
+    )
   )

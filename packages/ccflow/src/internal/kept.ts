@@ -30,10 +30,9 @@ export const nowhere: Kept["Type"] = { file: undefined, sessions: undefined }
 /** In this file. */
 export const inFile = (path: Effect.Effect<string, SessionStoreError>) =>
   Effect.gen(function*() {
-    const module = Effect.tryPromise({ try: () => import("./openFile.js"), catch: missing })
-    const file = yield* once(Effect.flatMap(Effect.zip(module, path), ([{ openFile }, path]) => openFile(path)))
-    const sessions = Effect.flatMap(Effect.zip(module, file), ([{ sessionsIn }, file]) => sessionsIn(file))
-    return { file, sessions: yield* once(sessions) }
+    const file = yield* lazily(() => import("./openFile.js"), path, ({ openFile }, path) => openFile(path))
+    const sessions = yield* lazily(() => import("./openFile.js"), file, ({ sessionsIn }, file) => sessionsIn(file))
+    return { file, sessions }
   })
 
 /** In the file that this names; nowhere where it is empty. */
@@ -48,6 +47,17 @@ export const layer = (path: Config.Config<string>): Layer.Layer<Kept> =>
 
 /** In this user's own file, where conversations are kept. */
 export const layerUser: Layer.Layer<Kept> = Layer.scoped(Kept, inFile(userPath))
+
+/** Opens something by a module that is loaded for it, in what is there by then; both at the first use. */
+export const lazily = <Module, In, A, E, R>(
+  load: () => Promise<Module>,
+  place: Effect.Effect<In, SessionStoreError>,
+  open: (module: Module, place: In) => Effect.Effect<A, E, R>
+) =>
+  once(Effect.flatMap(
+    Effect.zip(Effect.tryPromise({ try: load, catch: missing }), place),
+    ([module, place]) => open(module, place)
+  ))
 
 /**
  * Opens something for as long as this scope lasts, at the first use. Whoever has asked first may leave: the others get

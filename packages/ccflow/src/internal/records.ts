@@ -8,8 +8,7 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Kept, once } from "./kept.js"
-import { missing } from "./store.js"
+import { Kept, lazily } from "./kept.js"
 
 /** A client's session records, opened. */
 export interface Opened {
@@ -40,19 +39,22 @@ export const layer = (options: SessionManagerOptions): Layer.Layer<Records, neve
     Effect.gen(function*() {
       const claude = yield* Claude
       const { file, sessions } = yield* Kept
-      const records = Effect.tryPromise({ try: () => import("./openRecords.js"), catch: missing })
-      const batches = Effect.tryPromise({ try: () => import("./openBatches.js"), catch: missing })
       return {
-        open: sessions === undefined ? Effect.succeed(undefined) : yield* once(
-          Effect.flatMap(Effect.zip(records, sessions), ([{ openRecords }, sessions]) => openRecords(sessions, options))
-            .pipe(Effect.provideService(Claude, claude))
+        open: sessions === undefined ? nothing : yield* lazily(
+          () => import("./openRecords.js"),
+          sessions,
+          ({ openRecords }, sessions) => Effect.provideService(openRecords(sessions, options), Claude, claude)
         ),
         batches: file === undefined
-          ? Effect.succeed(undefined)
-          : yield* once(Effect.flatMap(Effect.zip(batches, file), ([{ batchesIn }, file]) => batchesIn(file)))
+          ? nothing
+          : yield* lazily(() => import("./openBatches.js"), file, ({ batchesIn }, file) => batchesIn(file))
       }
     })
   )
 
 /** What the environment says. An empty variable says nothing. */
 export const pathConfig: Config.Config<string> = Config.withDefault(Config.string("CCFLOW_SESSION_STORAGE_PATH"), "")
+
+// ---------------------------------------------------------------------------
+
+const nothing = Effect.succeed(undefined)

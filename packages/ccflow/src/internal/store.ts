@@ -65,21 +65,21 @@ export const all = (
   repository: SessionRepositoryService,
   filter: SessionFilter
 ): Stream.Stream<SessionRecord, SessionStoreError> =>
-  pages(undefined, (after: string | undefined) =>
-    Effect.map(
-      repository.list({ ...filter, after }),
-      ({ next, sessions }) => ({ items: sessions, next })
-    ))
+  Stream.paginateChunkEffect(
+    undefined,
+    (after: string | undefined) =>
+      Effect.map(repository.list({ ...filter, after }), ({ next, sessions }) => pageOf(sessions, next))
+  )
 
 /** Every turn of a session, in order. @internal */
 export const turns = (
   repository: SessionRepositoryService,
   sessionId: string
 ): Stream.Stream<TurnRecord, SessionStoreError> =>
-  pages(
+  Stream.paginateChunkEffect(
     undefined,
     (after: number | undefined) =>
-      Effect.map(repository.turns(sessionId, { after }), ({ next, turns }) => ({ items: turns, next }))
+      Effect.map(repository.turns(sessionId, { after }), ({ next, turns }) => pageOf(turns, next))
   )
 
 /** Every message that is kept of a turn, in order. @internal */
@@ -87,24 +87,16 @@ export const messages = (
   repository: SessionRepositoryService,
   turnId: string
 ): Stream.Stream<unknown, SessionStoreError> =>
-  pages(
+  Stream.paginateChunkEffect(
     undefined,
     (after: number | undefined) =>
-      Effect.map(repository.messages(turnId, { after }), ({ messages, next }) => ({ items: messages, next }))
+      Effect.map(repository.messages(turnId, { after }), ({ messages, next }) => pageOf(messages, next))
   )
 
 // ---------------------------------------------------------------------------
 
-const pages = <A, Next>(
-  first: Next | undefined,
-  page: (
-    after: Next | undefined
-  ) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly next: Next | undefined }, SessionStoreError>
-): Stream.Stream<A, SessionStoreError> =>
-  Stream.paginateChunkEffect(
-    first,
-    (after) => Effect.map(page(after), ({ items, next }) => [Chunk.fromIterable(items), Option.fromNullable(next)])
-  )
+const pageOf = <A, Next>(items: ReadonlyArray<A>, next: Next | undefined) =>
+  [Chunk.fromIterable(items), Option.fromNullable(next)] as const
 
 /** @internal */
 export function missing(error: unknown): SessionStoreError {

@@ -3,8 +3,7 @@ import * as Ledger from "@ccflow/core/UsageLedger"
 import { UsageLimitStore } from "@ccflow/core/UsageLimit"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Kept, once } from "./kept.js"
-import { missing } from "./store.js"
+import { Kept, lazily } from "./kept.js"
 
 /** The subscription's windows in the client's file; where there is none nothing is remembered. @internal */
 export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
@@ -12,9 +11,7 @@ export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
   Effect.gen(function*() {
     const { file } = yield* Kept
     if (file === undefined) return { load: Effect.succeed([]), save: () => Effect.void }
-    const store = yield* once(
-      Effect.flatMap(Effect.zip(modules, file), ([{ openUsage }, file]) => openUsage(file))
-    )
+    const store = yield* lazily(modules, file, ({ openUsage }, file) => openUsage(file))
     return {
       load: Effect.flatMap(store, ({ load }) => load),
       save: (window) => Effect.flatMap(store, ({ save }) => save(window))
@@ -30,9 +27,7 @@ export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
       : Layer.scoped(
         UsageLedger,
         Effect.gen(function*() {
-          const ledger = yield* once(
-            Effect.flatMap(Effect.zip(modules, file), ([{ openLedger }, file]) => openLedger(file))
-          )
+          const ledger = yield* lazily(modules, file, ({ openLedger }, file) => openLedger(file))
           return {
             book: (entries) => Effect.flatMap(ledger, ({ book }) => book(entries)),
             total: (filter) => Effect.flatMap(ledger, ({ total }) => total(filter)),
@@ -45,4 +40,4 @@ export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
 
 // ---------------------------------------------------------------------------
 
-const modules = Effect.tryPromise({ try: () => import("./openUsage.js"), catch: missing })
+const modules = () => import("./openUsage.js")
