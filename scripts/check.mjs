@@ -1,5 +1,5 @@
 // Everything about the sources that is not a test: barrels, types, Effect's diagnostics, import rules, links,
-// format. The API's pages take as long as all of it: `.ci/run` looks at them.
+// format. The API's pages take as long as all of it: `npm run docs -- --check` looks at them.
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { echoBrain } from "../test/support/EchoBrain.js"
 import { startMessagesApi } from "../test/support/MessagesApi.js"
-import { realCli, sandboxEnvironment, sandboxHome } from "../test/support/RealCli.js"
+import { realCli, recordedVersions, sandboxEnvironment, sandboxHome } from "../test/support/RealCli.js"
 
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
@@ -28,7 +28,7 @@ const ownCli = async (): Promise<Place | undefined> => {
 /** The real CLI in a home of its own, with nothing of the host's environment and no address but the loopback one. */
 const standIn = async (): Promise<Place> => {
   say("No logged-in claude found: this answers with a stand-in for the model, on this machine alone.")
-  const cli = await realCli("2.1.330")
+  const cli = await realCli(recordedVersions[0])
   if (cli._tag === "missing") {
     say(`The real CLI cannot be fetched (${cli.reason}); going on with fake-claude.`)
     const cliPath = fileURLToPath(new URL("../packages/testing/bin/fake-claude.mjs", import.meta.url))

@@ -1,4 +1,5 @@
 /** What JSON values look like: each path with the types seen there. */
+import { isRecord } from "effect/Predicate"
 
 /** By path: the types, and `?` where it is not in all of what could hold it. Sorted. */
 export type Fields = Readonly<Record<string, string>>
@@ -28,14 +29,11 @@ const at = (nodes: Map<string, Node>, key: string): Node => {
   return found
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const typeOf = (value: unknown): string => value === null ? "null" : Array.isArray(value) ? "array" : typeof value
 
 /** Items that name their type, as content blocks do, are told apart by it. */
 const itemKey = (item: unknown): string => {
-  const type = isObject(item) ? item["type"] : undefined
+  const type = isRecord(item) ? item["type"] : undefined
   return typeof type === "string" && isName(type) ? type : ""
 }
 
@@ -45,7 +43,7 @@ const add = (into: Node, value: unknown, name: string): void => {
   if (opaque.has(name)) return
   if (Array.isArray(value)) {
     for (const item of value) add(at(into.items, itemKey(item)), item, "")
-  } else if (isObject(value)) {
+  } else if (isRecord(value)) {
     into.objects += 1
     // A key that is no name is a datum, such as a model or a path; however many there are, it is one field.
     const isField = (key: string) => isName(key) && !keyed.has(name)

@@ -1,4 +1,5 @@
 /** Which control requests a version answers, found out by asking: each with a body that changes nothing outside the sandbox. */
+import { isRecord } from "effect/Predicate"
 import { text } from "../../test/support/MessagesApi.js"
 import { type Conversation, drive, type Frame, type Scenario } from "../record/drive.js"
 import { type Fields, fieldsOf, sorted } from "./fields.js"
@@ -106,9 +107,6 @@ interface Answer {
   readonly id: string
   readonly says: Fields | string
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null
 
 const answerIn = (frame: { readonly response?: unknown }): Answer | undefined => {
   const { response } = frame

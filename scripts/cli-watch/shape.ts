@@ -1,4 +1,5 @@
 /** The shape of a version of the CLI: all that a new version can change under us, small enough to be committed. */
+import { isRecord } from "effect/Predicate"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -34,17 +35,15 @@ export interface RecordedRun {
 
 type Json = Readonly<Record<string, unknown>>
 
-const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null
-
 const field = (value: unknown, ...path: ReadonlyArray<string>): unknown =>
-  path.reduce<unknown>((held, key) => isJson(held) ? held[key] : undefined, value)
+  path.reduce<unknown>((held, key) => isRecord(held) ? held[key] : undefined, value)
 
 /** A line that is not JSON, or no object, is noise: it has no shape. */
 export const parseLine = (line: string): Json | undefined => {
   if (!line.startsWith("{")) return undefined
   try {
     const value: unknown = JSON.parse(line)
-    return isJson(value) ? value : undefined
+    return isRecord(value) ? value : undefined
   } catch {
     return undefined
   }

@@ -1,3 +1,4 @@
+import { isRecord } from "effect/Predicate"
 import {
   blocks,
   cut,
@@ -70,9 +71,6 @@ const adder = () => (frame: Frame, conversation: Conversation): void => {
   const result = adderSays[String(message["method"])] ?? {}
   reply(conversation, frame, { mcp_response: { jsonrpc: "2.0", id: message["id"] ?? 0, result } })
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null
 
 const numbers = { type: "object", properties: { a: { type: "number" }, b: { type: "number" } }, required: ["a", "b"] }
 
