@@ -244,10 +244,12 @@ describe("a breaker", () => {
       const breaker = yield* make({ failureThreshold: 2 })
       yield* succeeds(breaker)
       yield* TestClock.adjust("1 second")
+      yield* Effect.flip(breaker.protect(key, Effect.fail("mine"), () => false))
       yield* fails(breaker, 2)
+      yield* TestClock.adjust("1 second")
       yield* refusal(breaker)
       assert.deepStrictEqual(yield* breaker.stats, {
-        calls: 3,
+        calls: 4,
         successes: 1,
         failures: 2,
         rejections: 1,
@@ -461,6 +463,7 @@ describe("what counts", () => {
     api(500, "api_error"),
     api(503, "x"),
     api(null, "connection_failed"),
+    client(500, "x"),
     client(502, "x"),
     client(null, "connection_failed")
   ]
@@ -477,6 +480,7 @@ describe("what counts", () => {
     api(null, "max_output_tokens"),
     api(500, "billing_error"),
     client(400, "x"),
+    client(499, "x"),
     client(null, "unsupported_option"),
     new ApiRateLimitError({ status: 429, type: "x", detail: "", retryAfter: null, hint: "" }),
     new AuthenticationError({ status: 401, ...about }),

@@ -19,6 +19,25 @@ import {
   text
 } from "./attempts.js"
 
+const whole = (model: string): Message => ({
+  _tag: "Assistant",
+  sessionId: "s",
+  messageId: "m",
+  model,
+  content: [],
+  stopReason: null,
+  usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+  aborted: false
+})
+const fromUser = (how: { readonly synthetic?: boolean; readonly replay?: boolean }): Message => ({
+  _tag: "User",
+  sessionId: "s",
+  content: "hi",
+  synthetic: false,
+  replay: false,
+  ...how
+})
+
 /** So many times more, without a wait. */
 const times = (retries: number, log: Array<string> = []): Again => {
   let left = retries
@@ -86,6 +105,8 @@ describe("a run that is made again", () => {
     const [what, said] of [
       ["an answer", text("hi")],
       ["a result", result("hi")],
+      ["an answer's end", whole("opus")],
+      ["what the user has said", fromUser({})],
       ["a tool", { _tag: "ToolUse", sessionId: "s", messageId: "m", id: "t", tool: "Bash", input: {} }],
       ["what is not known", { _tag: "Unknown", sessionId: "s", reason: "kind", type: "new", raw: {} }]
     ] as ReadonlyArray<readonly [string, Message]>
@@ -181,19 +202,40 @@ describe("a run that is made again", () => {
     Effect.gen(function*() {
       const said: Message = { ...text("API Error: 529"), uuid: "u" }
       const batch: ReadonlyArray<Message> = [status("a"), said, { ...problem("API Error: 529"), uuid: "u" }]
-      const whole: Message = {
-        _tag: "Assistant",
-        sessionId: "s",
-        messageId: "m",
-        model: "<synthetic>",
-        content: [],
-        stopReason: null,
-        usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
-        aborted: false
-      }
-      const run = running([{ batches: [batch, [whole, stop, result("", true)]], end: overloaded }, good])
+      const run = running([{ batches: [batch, [whole("<synthetic>"), stop, result("", true)]], end: overloaded }, good])
       const { messages } = yield* drain(reopening(run.open, times(1)))
       assert.deepStrictEqual(messages, [status("a"), status("b"), text("hi"), stop, result("hi")])
+    }))
+
+  it.effect("is not committed by an API error that is said in several blocks", () =>
+    Effect.gen(function*() {
+      const block = (content: string): Message => ({ ...text(content), uuid: "u" })
+      const error: Message = { ...problem("API Error: 529"), uuid: "u" }
+      const run = running([{ batches: [[block("API Error: "), block("529"), error]], end: overloaded }, good])
+      const { messages } = yield* drain(reopening(run.open, times(1)))
+      assert.deepStrictEqual(messages, [status("b"), text("hi"), stop, result("hi")])
+    }))
+
+  for (const how of [{ replay: true }, { synthetic: true }]) {
+    it.effect(`is not committed by a prompt that the CLI repeats or makes itself: ${Object.keys(how)}`, () =>
+      Effect.gen(function*() {
+        const run = running([{ batches: [[fromUser(how)]], end: overloaded }, good])
+        const { messages } = yield* drain(reopening(run.open, times(1)))
+        assert.deepStrictEqual(messages, [fromUser(how), status("b"), text("hi"), stop, result("hi")])
+      }))
+  }
+
+  it.effect("asks once about each failure, also where its words are told before it", () =>
+    Effect.gen(function*() {
+      const asked: Array<ClaudeError> = []
+      const again: Again = (error) =>
+        Effect.sync(() => {
+          asked.push(error)
+          return asked.length === 1 ? Effect.fail(refused) : Effect.void
+        })
+      const run = running([failing, good])
+      assert.strictEqual((yield* drain(reopening(run.open, again))).error, refused)
+      assert.deepStrictEqual(asked, [overloaded])
     }))
 
   it.effect("is committed by an answer that an API error cuts off", () =>
@@ -201,6 +243,7 @@ describe("a run that is made again", () => {
       const error: Message = { ...problem("API Error: 529"), uuid: "u" }
       const answers: ReadonlyArray<ReadonlyArray<Message>> = [
         [text("hi"), error],
+        [text("529"), error],
         [text("hi"), { ...text("API Error: 529"), uuid: "u" }, error]
       ]
       for (const answer of answers) {
