@@ -3,6 +3,7 @@
  */
 import { SessionHolder } from "@ccflow/core/SessionHolder"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
@@ -31,11 +32,11 @@ export const layer: Layer.Layer<SessionHolder> = Layer.effect(
 // ---------------------------------------------------------------------------
 
 /** Two machines, or two containers, can have one name; a pid means something within one of them, and until it restarts. */
-const machine = (): string => {
-  try {
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8)
-    return `:${boot}:${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? ""}`
-  } catch {
-    return ""
-  }
-}
+const machine = (): string =>
+  Either.getOrElse(
+    Either.try(() => {
+      const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8)
+      return `:${boot}:${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? ""}`
+    }),
+    () => ""
+  )

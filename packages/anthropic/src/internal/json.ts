@@ -1,13 +1,8 @@
+import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 
 /** What the API sends, read with care: what is not as it should be is not there. */
-export const parse = (json: string): unknown => {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return undefined
-  }
-}
+export const parse = (json: string): unknown => Either.getOrUndefined(Either.try((): unknown => JSON.parse(json)))
 
 export const isRecord = (value: unknown): value is Record<string, unknown> => Predicate.isRecord(value)
 

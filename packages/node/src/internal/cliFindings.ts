@@ -137,7 +137,7 @@ const candidates = (
     const link = linkOf(path)
     if (link === undefined) return []
     const located = locate({ command: path, cwd }, undefined)
-    const real = realOf(path)
+    const real = Either.getOrUndefined(Either.try(() => realpathSync(path)))
     const broken = real === undefined
       ? `a link to ${link === "" ? "nothing" : link}, which is not there`
       : Either.isLeft(located)
@@ -148,18 +148,5 @@ const candidates = (
 }
 
 /** Where it leads, "" where it leads nowhere; `undefined` when there is nothing at all. */
-const linkOf = (path: string): string | undefined => {
-  try {
-    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : ""
-  } catch {
-    return undefined
-  }
-}
-
-const realOf = (path: string): string | undefined => {
-  try {
-    return realpathSync(path)
-  } catch {
-    return undefined
-  }
-}
+const linkOf = (path: string): string | undefined =>
+  Either.getOrUndefined(Either.try(() => lstatSync(path).isSymbolicLink() ? readlinkSync(path) : ""))

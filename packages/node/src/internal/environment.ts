@@ -166,10 +166,7 @@ const payerOf = (
 
 /** Without what may be secret in an address. */
 const hostOf = (text: string): string => {
-  try {
-    const url = new URL(text)
-    return `${url.protocol}//${url.host}`
-  } catch {
-    return "something that is no address"
-  }
+  if (!URL.canParse(text)) return "something that is no address"
+  const { host, protocol } = new URL(text)
+  return `${protocol}//${host}`
 }

@@ -91,22 +91,10 @@ const programs = new Map<string, string>()
 const mostPrograms = 64
 
 /** `undefined` for whatever cannot be looked at, such as a name that holds NUL or is too long. */
-const statOf = (path: string): Stats | undefined => {
-  try {
-    return statSync(path, { throwIfNoEntry: false })
-  } catch {
-    return undefined
-  }
-}
+const statOf = (path: string): Stats | undefined =>
+  Either.getOrUndefined(Either.try(() => statSync(path, { throwIfNoEntry: false })))
 
-const isExecutable = (file: string): boolean => {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+const isExecutable = (file: string): boolean => Either.isRight(Either.try(() => accessSync(file, constants.X_OK)))
 
 /** As much as the kernel looks at. */
 const headOf = (file: string): Buffer | undefined => {

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { readFileSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 
@@ -35,11 +36,8 @@ export const memoryOf = (pid: number): Effect.Effect<number | undefined> =>
 // ---------------------------------------------------------------------------
 
 /** The state and what follows it. Before it is the name, which may hold anything, in parentheses. */
-const fieldsOf = (pid: number): ReadonlyArray<string> | undefined => {
-  try {
+const fieldsOf = (pid: number): ReadonlyArray<string> | undefined =>
+  Either.getOrUndefined(Either.try(() => {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  } catch {
-    return undefined
-  }
-}
+  }))

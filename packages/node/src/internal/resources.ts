@@ -1,3 +1,4 @@
+import * as Either from "effect/Either"
 import { accessSync, constants, readFileSync, statSync } from "node:fs"
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
@@ -19,7 +20,7 @@ export const limitsFinding = (
   { cores, limits, memory }: Machine,
   maxConcurrent: number | undefined
 ): Finding => {
-  const lines = textOf(limits)
+  const lines = Either.getOrElse(Either.try(() => readFileSync(limits, "utf8")), () => "")
   const files = limitOf(lines, "Max open files")
   const processes = limitOf(lines, "Max processes")
   const facts = [
@@ -80,14 +81,6 @@ const existing = (path: string): string => {
   for (let folder = path;; folder = dirname(folder)) {
     const found = statSync(folder, { throwIfNoEntry: false })
     if (found?.isDirectory() === true || folder === dirname(folder)) return folder
-  }
-}
-
-const textOf = (path: string): string => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
   }
 }
 
