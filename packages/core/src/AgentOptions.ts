@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import { type OutputSchema, toJsonSchema } from "./internal/outputSchema.js"
+import { Amount, Count } from "./internal/policyOptions.js"
 import { complaintOf } from "./internal/schemaIssue.js"
 import { isJson } from "./internal/translation.js"
 
@@ -45,8 +46,6 @@ const Name = Value.pipe(Schema.filter((text) => !text.startsWith("-") || "must n
 const Names = Schema.Array(Name).annotations({ description: "a list of texts" })
 const Uuid = Schema.UUID.annotations({ description: "a UUID" })
 const Skill = Name.pipe(Schema.filter((name) => !/[\s(),]/.test(name) || "must not hold spaces, commas or brackets"))
-const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number above 0" })
-const Amount = Schema.Number.pipe(Schema.positive(), Schema.finite()).annotations({ description: "a number above 0" })
 const Flag = Schema.Boolean.annotations({ description: "true or false" })
 const open = { key: Schema.String, value: Schema.Unknown }
 const Data = Schema.Record(open).annotations({ description: "an object" })

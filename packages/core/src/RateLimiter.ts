@@ -19,7 +19,7 @@ import { saying } from "./internal/currentCall.js"
 import { Gate } from "./internal/gate.js"
 import { type Asking, evenly, inWindow, type Meter } from "./internal/meter.js"
 import { Observed } from "./internal/observed.js"
-import { Callback, checked, Count, Time, TimeAboveZero } from "./internal/policyOptions.js"
+import { Amount, Callback, checked, Count, Time, TimeAboveZero } from "./internal/policyOptions.js"
 import { around } from "./internal/streamed.js"
 import { counted, estimate } from "./internal/tokens.js"
 import { patiently } from "./internal/waiting.js"
@@ -298,16 +298,12 @@ const remotely = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Option.Optio
     )
   )
 
-const AboveZero = Schema.Number.pipe(Schema.finite(), Schema.positive()).annotations({
-  description: "a number above 0"
-})
-
 const Options = Schema.Struct({
-  requestsPerMinute: Schema.optional(AboveZero),
+  requestsPerMinute: Schema.optional(Amount),
   burst: Schema.optional(Count),
   algorithm: Schema.optional(Schema.Literal("token-bucket", "sliding-window")),
   requestsPerWindow: Schema.optional(Schema.Struct({ requests: Count, window: TimeAboveZero })),
-  tokensPerMinute: Schema.optional(AboveZero),
+  tokensPerMinute: Schema.optional(Amount),
   maxConcurrent: Schema.optional(Count),
   maxWait: Schema.optional(Time),
   key: Schema.optional(Callback)

@@ -27,6 +27,11 @@ export const Count = Schema.Int.pipe(Schema.positive()).annotations({ descriptio
 export const CountFromZero = Schema.Int.pipe(Schema.nonNegative()).annotations({ description: "a whole number" })
 
 /** @internal */
+export const Amount = Schema.Number.pipe(Schema.positive(), Schema.finite()).annotations({
+  description: "a number above 0"
+})
+
+/** @internal */
 export const Callback = Schema.declare(Predicate.isFunction, { description: "a function" })
 
 /**
