@@ -4,9 +4,8 @@ import { HealthCheck, type HealthStatus, type Problem } from "@ccflow/core/Healt
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { lstatSync, readlinkSync, realpathSync } from "node:fs"
-import { join, resolve } from "node:path"
 import { failed, type Finding, ok, skipped, together, warning } from "./checkResult.js"
-import { locate } from "./executable.js"
+import { filesOf, locate } from "./executable.js"
 import type { Machine } from "./machine.js"
 import { liveFinding } from "./mcpServers.js"
 
@@ -14,19 +13,19 @@ type Target = Required<Pick<QueryOptions, "cliPath" | "cwd" | "env">>
 
 /** All that the command stands for, and which of them is used. @internal */
 export const candidatesFinding = (
-  { cwd, env, platform }: Machine,
+  machine: Machine,
   target: Target
 ): Effect.Effect<Finding, never, HealthCheck> =>
   Effect.gen(function*() {
     const { check } = yield* HealthCheck
     const command = target.cliPath ?? "claude"
-    if (platform === "win32") {
+    if (machine.platform === "win32") {
       const { cliFound, problems } = yield* check({ ...target, login: false })
       return together(problems.map(findingOf), cliFound ? ok(command) : failed(command, install))
     }
-    const all = candidates(command, cwd, env["PATH"])
+    const all = candidates(command, machine)
     if (all.length === 0) {
-      const where = command.includes("/") ? "" : `: it is in no folder of PATH (${env["PATH"] ?? ""})`
+      const where = command.includes("/") ? "" : `: it is in no folder of PATH (${machine.env["PATH"] ?? ""})`
       return failed(`there is no ${command}${where}`, install)
     }
     const tell = (candidate: Candidate): Effect.Effect<Told> =>
@@ -125,15 +124,8 @@ const candidateFinding = (each: Told, all: ReadonlyArray<Told>): Finding => {
 }
 
 /** All that a command could stand for, in the order in which they are looked for. */
-const candidates = (
-  command: string,
-  cwd: string,
-  path: string | undefined
-): ReadonlyArray<Candidate> => {
-  const paths = command.includes("/")
-    ? [resolve(cwd, command)]
-    : (path ?? "/bin:/usr/bin").split(":").map((folder) => resolve(cwd, join(folder, command)))
-  return [...new Set(paths)].flatMap((path) => {
+const candidates = (command: string, { cwd, env }: Machine): ReadonlyArray<Candidate> =>
+  [...new Set(filesOf(command, cwd, env["PATH"]))].flatMap((path) => {
     const link = linkOf(path)
     if (link === undefined) return []
     const located = locate({ command: path, cwd }, undefined)
@@ -145,7 +137,6 @@ const candidates = (
       : undefined
     return [{ path, real: real ?? path, broken }]
   })
-}
 
 /** Where it leads, "" where it leads nowhere; `undefined` when there is nothing at all. */
 const linkOf = (path: string): string | undefined =>

@@ -20,8 +20,7 @@ export const locate = (
   if (process.platform === "win32") return Either.right(command)
   if (command === "") return Either.left(notFound(command))
   let refusal: Refusal | undefined
-  for (const folder of command.includes("/") ? [""] : (path ?? systemPath).split(":")) {
-    const file = resolve(cwd, join(folder, command))
+  for (const file of filesOf(command, cwd, path)) {
     const found = refusalOf(file, cwd, 0)
     if (found === undefined) return Either.right(file)
     if (found !== missing) refusal ??= found
@@ -30,6 +29,10 @@ export const locate = (
     refusal === undefined ? notFound(command) : new CliSpawnError({ command, ...refusal })
   )
 }
+
+/** What a command could stand for, in the order in which it is looked for. @internal */
+export const filesOf = (command: string, cwd: string, path: string | undefined): ReadonlyArray<string> =>
+  (command.includes("/") ? [""] : (path ?? systemPath).split(":")).map((folder) => resolve(cwd, join(folder, command)))
 
 /** @internal */
 export const notFound = (command: string): CliNotFoundError =>
