@@ -14,12 +14,14 @@ import {
   graceSum,
   invocation,
   layer,
+  linux,
   listeners,
   lives,
   nextTurn,
   open,
   opened,
   pidIn,
+  processesWith,
   readAll,
   readUntil,
   shell,
@@ -206,6 +208,7 @@ describe("closing the scope of a process", () => {
       }
       assert.isAbove(pids.length, 0)
       for (const pid of pids) assert.isFalse(lives(pid))
+      if (linux) assert.deepStrictEqual(processesWith(command), [])
     }).pipe(Effect.provide(layer)))
 
   it.scopedLive("is over for all of many in the time of one", () =>
