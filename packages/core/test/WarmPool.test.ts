@@ -6,8 +6,8 @@ import * as Policies from "@ccflow/core/Policies"
 import * as Session from "@ccflow/core/Session"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Scope, TestClock } from "effect"
-import { identities, layerOf, processes, sending, settle, subtypes } from "./sessions.js"
+import { Context, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import { follow, identities, layerOf, processes, sending, settle, subtypes } from "./sessions.js"
 
 const echo = { respond: (prompt: string) => FakeCli.answer(`to ${prompt}`) }
 
@@ -48,6 +48,18 @@ describe("processes that are kept warm", () => {
       assert.deepStrictEqual(yield* processes, { started: 2, running: 1 })
       assert.deepStrictEqual(yield* subtypes(0), ["initialize"])
     }).pipe(Effect.provide(layerOf(echo, { warm: 1 }))))
+
+  it.scoped("are gone with the query that they serve, also when it is left in the middle", () =>
+    Effect.gen(function*() {
+      yield* settle
+      const query = yield* follow(Claude.query("a"))
+      assert.deepStrictEqual(query.tags(), ["Init"])
+      const leaving = yield* Effect.fork(Fiber.interrupt(query.fiber))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(leaving)
+      const { started } = yield* FakeCli.FakeCli
+      assert.deepStrictEqual((yield* started).map(({ running }) => running), [false, true])
+    }).pipe(Effect.provide(layerOf({ turns: [[FakeCli.init(), FakeCli.hang]] }, { warm: 1 }))))
 
   it.scoped("are not for those who want other options", () =>
     Effect.gen(function*() {
