@@ -1,8 +1,10 @@
+import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import * as Events from "@ccflow/core/Events"
 import type { UsageEntry } from "@ccflow/core/UsageLedger"
 import * as UsageLedger from "@ccflow/core/UsageLedger"
 import { suite } from "@ccflow/testing/UsageLedgerSuite"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc } from "effect"
+import { Effect, FastCheck as fc, Layer, Logger } from "effect"
 import { MemoryLedger } from "../src/internal/ledgerMemory.js"
 
 const day = Date.UTC(2026, 10, 22)
@@ -63,7 +65,120 @@ describe("a ledger in memory", () => {
       const { entries, unpriced } = yield* ledger.total()
       assert.deepStrictEqual([entries, unpriced], [20_000, 4_000])
       assert.isAtMost(Reflect.get(ledger, "folded").size, 4)
+      assert.strictEqual(Reflect.get(ledger, "booked").size, 1000)
     }))
+
+  it.effect("keeps as many whole as it may, and the quarter of an hour of those before", () =>
+    Effect.gen(function*() {
+      const ledger = new MemoryLedger(2)
+      yield* ledger.book([entryOf(7), entryOf(8)])
+      assert.strictEqual((yield* ledger.entries()).entries.length, 2)
+      yield* ledger.book([entryOf(20)])
+      assert.deepStrictEqual((yield* ledger.entries()).entries.map(({ entryId }) => entryId), ["8", "20"])
+      assert.strictEqual((yield* ledger.total({ since: day, until: day + 1 })).entries, 1)
+      assert.strictEqual((yield* ledger.total({ since: day + 1 })).entries, 2)
+    }))
+
+  it.effect("keeps the first of two entries that are the same", () =>
+    Effect.gen(function*() {
+      const ledger = new MemoryLedger()
+      yield* ledger.book([entryOf(1, { costUsd: 1 })])
+      yield* ledger.book([entryOf(1, { costUsd: 2 })])
+      assert.strictEqual((yield* ledger.total()).costUsd, 1)
+    }))
+})
+
+describe("what one has used without the CLI", () => {
+  /** A store that takes what it is given, or breaks, and what it was asked. */
+  const storing = () => {
+    const asked: Array<ReadonlyArray<string>> = []
+    const memory = new MemoryLedger()
+    const how = { fails: Effect.void as Effect.Effect<void, SessionStoreError> }
+    const service: UsageLedger.UsageLedgerService = {
+      book: (entries) =>
+        Effect.suspend(() => {
+          asked.push(entries.map(({ entryId }) => entryId))
+          return Effect.zipRight(how.fails, memory.book(entries))
+        }),
+      total: memory.total,
+      by: memory.by,
+      entries: memory.entries
+    }
+    return { asked, how, layer: Layer.succeed(UsageLedger.UsageLedger, service) }
+  }
+  const full = Effect.fail(
+    new SessionStoreError({ operation: "book", reason: "DiskFull", detail: "of a secret", hint: "" })
+  )
+
+  it.scoped("is booked, and told: its tokens and its cost, where they are known", () => {
+    const { asked, layer } = storing()
+    return Effect.gen(function*() {
+      const { observe } = yield* Events.Events
+      const seen: Array<Events.Event> = []
+      yield* observe((event) => seen.push(event))
+      const book = yield* UsageLedger.booking
+      yield* book([])
+      yield* book([
+        entryOf(1),
+        entryOf(2, { callId: "", basis: "estimated", usage: undefined }),
+        entryOf(3, { costUsd: undefined })
+      ])
+      assert.deepStrictEqual(asked, [["1", "2", "3"]])
+      const about = (index: number) => ({ sessionId: `session ${index}`, model: `model ${index % 2}` })
+      const tokens = {
+        _tag: "TokensUsed",
+        callId: "call",
+        estimated: false,
+        inputTokens: 1,
+        outputTokens: 2,
+        cacheReadInputTokens: 3,
+        cacheCreationInputTokens: 4,
+        totalTokens: 10
+      }
+      assert.deepStrictEqual(seen.map(({ at: _, ...event }) => event) as ReadonlyArray<unknown>, [
+        { ...tokens, ...about(1) },
+        { _tag: "CostIncurred", callId: "call", estimated: false, costUsd: 0.25, ...about(1) },
+        { _tag: "CostIncurred", estimated: true, costUsd: 0.25, ...about(2) },
+        { ...tokens, ...about(3) }
+      ])
+    }).pipe(Effect.provide(Layer.mergeAll(Events.layer, layer)))
+  })
+
+  it.effect("is nobody's to take where a program has no ledger", () =>
+    Effect.gen(function*() {
+      const book = yield* UsageLedger.booking
+      yield* book([entryOf(1)])
+      assert.isUndefined(yield* UsageLedger.current)
+    }))
+
+  it.effect("is owed by a store that fails up to 10,000 entries, the newest, and each new trouble is said once", () => {
+    const { asked, how, layer } = storing()
+    const said: Array<string> = []
+    const listening = Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ message }) => void said.push(String(message)))
+    )
+    return Effect.gen(function*() {
+      const book = yield* UsageLedger.booking
+      how.fails = full
+      yield* book([entryOf(0)])
+      yield* book([entryOf(1)])
+      assert.deepStrictEqual(said, [
+        "The usage ledger did not take 1 entries: DiskFull. They are kept, and tried again with the next."
+      ])
+      how.fails = Effect.die("a secret")
+      yield* book(Array.from({ length: 10_001 }, (_, index) => entryOf(2 + index)))
+      assert.deepStrictEqual(said.slice(1), [
+        "The usage ledger did not take 10003 entries: it broke. The oldest 3 are lost."
+      ])
+      how.fails = Effect.void
+      yield* book([entryOf(10_003)])
+      assert.deepStrictEqual(asked.at(-1), Array.from({ length: 10_001 }, (_, index) => `${index + 3}`))
+      how.fails = full
+      yield* book([entryOf(10_004)])
+      assert.strictEqual(said.length, 3)
+    }).pipe(Effect.provide(Layer.merge(layer, listening)))
+  })
 })
 
 describe("a purpose", () => {
@@ -72,4 +187,10 @@ describe("a purpose", () => {
       assert.deepStrictEqual((yield* UsageLedger.purposeOf(["c", "a"])).tags, ["a", "b", "c"])
       assert.deepStrictEqual((yield* UsageLedger.CurrentPurpose).batchId, "7")
     }).pipe(UsageLedger.withTags("b"), UsageLedger.withBatch("7"), UsageLedger.withTags("a", "b")))
+  it.effect("is nobody's where none is around, and is not taken away by a batch without an id", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* UsageLedger.purposeOf(), { tags: [], batchId: undefined })
+      const within = UsageLedger.purposeOf().pipe(UsageLedger.withBatch(undefined), UsageLedger.withBatch("7"))
+      assert.deepStrictEqual(yield* within, { tags: [], batchId: "7" })
+    }))
 })

@@ -1,8 +1,9 @@
+import { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as Events from "@ccflow/core/Events"
 import * as Message from "@ccflow/core/Message"
 import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Pricing from "@ccflow/core/Pricing"
-import type { UsageEntry } from "@ccflow/core/UsageLedger"
+import type { UsageEntry, UsageLedgerService } from "@ccflow/core/UsageLedger"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import { Account } from "../src/internal/account.js"
@@ -41,6 +42,213 @@ describe("an account", () => {
     const account = new Account(new Bookkeeper(new MemoryLedger(), Events.noop, Pricing.make(Pricing.table)), () => 0)
     const messages = f.parse(f.init, f.assistant("m", [f.says("said")]), f.user("x"))
     assert.isUndefined(account.look(messages))
+  })
+})
+
+const accounting = (ledger: UsageLedgerService | undefined = new MemoryLedger(), events = Events.noop) => {
+  const account = new Account(new Bookkeeper(ledger, events, Pricing.make(Pricing.table)), () => 0)
+  const parser = MessageParser.make()
+  return {
+    account,
+    /** One read of the process's output. */
+    read: (...frames: ReadonlyArray<f.Frame>) =>
+      Effect.runSync(account.look(parser.push([f.bytes(frames)])) ?? Effect.void),
+    close: () => Effect.runSync(account.close(parser.unfinished?.())),
+    entries: () => ledger === undefined ? [] : Effect.runSync(ledger.entries({ limit: 1000 })).entries
+  }
+}
+
+/** A message of so many tokens. */
+const says = (id: string, input: number, model = "a", more: f.Frame = {}) =>
+  f.assistant(id, [f.says(id)], {
+    message: { id, model, content: [f.says(id)], usage: { input_tokens: input, output_tokens: 1 } },
+    ...more
+  })
+
+describe("what a process is charged with", () => {
+  it("has who pays, as the process said it at its start", () => {
+    const { entries, read } = accounting()
+    read({ ...f.init, apiKeySource: "none" }, f.result("", { uuid: "r" }))
+    assert.deepStrictEqual(entries().map(({ apiKeySource, sessionId }) => [apiKeySource, sessionId]), [[
+      "none",
+      f.session
+    ]])
+  })
+
+  it("is every result of a read", () => {
+    const { entries, read } = accounting()
+    read(
+      f.result("", { uuid: "1" }),
+      f.result("", { uuid: "2", total_cost_usd: 1 }),
+      f.result("", { total_cost_usd: 3 })
+    )
+    assert.deepStrictEqual(entries().map(({ costUsd }) => costUsd).sort(), [0.25, 0.75, 2])
+  })
+
+  it("is not asked for where nobody wants to know", () => {
+    const { account } = accounting(undefined)
+    const idle = new Account(new Bookkeeper(undefined, Events.noop, Pricing.make(Pricing.table)), () => 0)
+    assert.isDefined(account)
+    assert.isUndefined(idle.look(f.parse(f.result(""))))
+  })
+
+  it("is its only model's where the CLI names none, and nobody's where there are several or none", () => {
+    const modelOf = (...said: ReadonlyArray<f.Frame>) => {
+      const { entries, read } = accounting()
+      read(...said, f.result("", { uuid: "r", modelUsage: undefined }))
+      return entries().map(({ entryId, model }) => [entryId, model])
+    }
+    assert.deepStrictEqual(modelOf(says("m1", 1), says("m2", 1)), [["r/", "a"]])
+    assert.deepStrictEqual(modelOf(says("m1", 1), says("m2", 1, "b")), [["r/", ""]])
+    assert.deepStrictEqual(modelOf(), [["r/", ""]])
+  })
+
+  it("is not a subagent's message that was told in full only after a result had counted it", () => {
+    const sub = { parent_tool_use_id: "toolu_agent" }
+    const { close, entries, read } = accounting()
+    read(f.starts("s1", sub), f.delta("begun", 0, sub))
+    read(f.result("", { uuid: "r" }), says("s1", 7, "a", sub), says("s2", 8, "a", sub))
+    close()
+    assert.deepStrictEqual(
+      entries().map(({ basis, entryId, usage }) => [basis, entryId, usage?.inputTokens]),
+      [["estimated", `${f.session}/s2/a`, 8], ["reported", "r/", 25]]
+    )
+  })
+
+  it("is what was cut, for the session in which it was last heard", () => {
+    const { account, close, entries, read } = accounting()
+    read(says("m1", 5))
+    account.look([{ ...f.parse(says("m2", 6)).filter(Message.is("Assistant"))[0]!, sessionId: "" }])
+    read(f.starts("m3"))
+    close()
+    assert.deepStrictEqual(
+      entries().map(({ entryId, sessionId }) => [entryId, sessionId]),
+      [["/m2/a", ""], [`${f.session}/m1/a`, f.session], [`${f.session}/m3/claude-opus-5-5`, f.session]]
+    )
+  })
+
+  it("is listed by the length of the prompts, also of a model with a suffix, where all have one price", () => {
+    const haiku = "claude-haiku-5-5"
+    const listed = (model: string, ...prompts: ReadonlyArray<number>) => {
+      const { entries, read } = accounting()
+      const usage = { inputTokens: 300_000, outputTokens: 0, costUSD: 1 }
+      read(
+        ...prompts.map((tokens, n) => says(`m${n}`, tokens, haiku)),
+        f.result("", { modelUsage: { [model]: usage } })
+      )
+      return entries()[0]?.listUsd?.toFixed(6)
+    }
+    for (const model of [haiku, `${haiku}[1m]`]) {
+      assert.strictEqual(listed(model, 90_000, 80_000), "0.030000")
+      assert.strictEqual(listed(model, 110_000, 120_000), "0.150000")
+      assert.isUndefined(listed(model, 90_000, 110_000))
+    }
+  })
+})
+
+describe("a process that goes on with a session", () => {
+  const full = {
+    inputTokens: 100,
+    outputTokens: 50,
+    cacheReadInputTokens: 200,
+    cacheCreationInputTokens: 300,
+    webSearchRequests: 4,
+    costUSD: 1
+  }
+  const plus = (more: Partial<typeof full>) =>
+    Object.fromEntries(Object.entries(full).map(([name, value]) => [name, value + (Reflect.get(more, name) ?? 0)]))
+  const turn = (
+    uuid: string,
+    modelUsage: Readonly<Record<string, object>>,
+    said: ReadonlyArray<f.Frame>
+  ) => [...said, f.result("", { uuid, modelUsage })]
+  const first = turn("r1", { a: full }, [])
+
+  /** What the second process of a session is booked for. */
+  const booked = (
+    modelUsage: Readonly<Record<string, object>>,
+    said: ReadonlyArray<f.Frame>,
+    ledger: UsageLedgerService = new MemoryLedger(),
+    before: ReadonlyArray<f.Frame> = first
+  ) => {
+    accounting(ledger).read(...before)
+    const { entries, read } = accounting(ledger)
+    read(...turn("r2", modelUsage, said))
+    return Object.fromEntries(
+      entries().filter(({ entryId }) => entryId.startsWith("r2")).map(({ costUsd, model, usage }) => [
+        model,
+        { ...usage, costUSD: costUsd }
+      ])
+    )
+  }
+
+  it("is charged for the difference in each figure, and for no model that it has not used", () => {
+    const own = {
+      inputTokens: 30,
+      outputTokens: 5,
+      cacheReadInputTokens: 6,
+      cacheCreationInputTokens: 7,
+      webSearchRequests: 1,
+      costUSD: 0.5
+    }
+    assert.deepStrictEqual(booked({ a: plus(own) }, [says("m", 43)]), { a: own })
+    assert.deepStrictEqual(booked({ a: full, b: own }, [says("m", 43, "b")]), { b: own })
+  })
+
+  it("is charged for all where its figures are not those that are booked, and more", () => {
+    const input = { inputTokens: 30, outputTokens: 1 }
+    const whole = (usage: object, ...said: ReadonlyArray<f.Frame>) =>
+      assert.deepStrictEqual(booked({ a: usage }, said), { a: usage })
+    // Nothing that its messages show, or no more than they show.
+    whole(plus(input))
+    whole(plus(input), says("m", 630))
+    // Fewer tokens out, or less money, than is booked.
+    whole(plus({ ...input, outputTokens: -1 }), says("m", 30))
+    whole(plus({ ...input, costUSD: -0.5 }), says("m", 30))
+    // More than a hundredth beside what its messages show.
+    whole(plus({ inputTokens: 37 }), says("m", 30))
+    whole(plus({ inputTokens: 23 }), says("m", 30))
+    assert.deepStrictEqual(booked({ b: plus(input) }, [says("m", 30, "b")]), { b: plus(input) })
+    assert.deepStrictEqual(booked({ a: plus(input) }, [says("m", 30)], new MemoryLedger(), []), { a: plus(input) })
+  })
+
+  it("is charged for the difference up to a hundredth beside what its messages show, with figures that stay", () => {
+    for (const inputTokens of [36, 30, 24]) {
+      const { a } = booked({ a: plus({ inputTokens }) }, [says("m", 30)])
+      assert.deepInclude(a, { inputTokens, outputTokens: 0, costUSD: 0 })
+    }
+  })
+
+  it("is charged for all by a ledger that cannot say what is booked, and told all without one", () => {
+    const memory = new MemoryLedger()
+    const blind: UsageLedgerService = {
+      book: memory.book,
+      total: memory.total,
+      entries: memory.entries,
+      by: () => Effect.fail(new SessionStoreError({ operation: "by", reason: "Other", detail: "", hint: "" }))
+    }
+    assert.deepStrictEqual(booked({ a: plus({ inputTokens: 30 }) }, [says("m", 30)], blind), {
+      a: plus({ inputTokens: 30 })
+    })
+    const told: Array<number> = []
+    const events: Events.EventsService = {
+      ...Events.noop,
+      silent: () => false,
+      tell: (event) => void (event._tag === "TokensUsed" && told.push(event.inputTokens))
+    }
+    const account = new Account(new Bookkeeper(undefined, events, Pricing.make(Pricing.table)), () => 0)
+    const messages = f.parse(...turn("r2", { a: plus({ inputTokens: 30 }) }, [says("m", 30)]))
+    Effect.runSync(account.look(messages) ?? Effect.void)
+    assert.deepStrictEqual(told, [130])
+  })
+
+  it("is charged for the difference at its first result alone", () => {
+    const { entries, read } = accounting()
+    read(...turn("r1", { a: { inputTokens: 100, costUSD: 1 } }, [says("m1", 100)]))
+    read({ type: "conversation_reset", session_id: f.session })
+    const figures = { modelUsage: { a: { inputTokens: 130, costUSD: 2 } }, usage: { input_tokens: 130 } }
+    read(says("m2", 30), f.result("", { uuid: "r2", ...figures }))
+    assert.deepStrictEqual(entries().map(({ usage }) => usage?.inputTokens), [100, 130])
   })
 })
 
@@ -178,6 +386,50 @@ describe("a turn's share of cumulative figures", () => {
     assert.deepStrictEqual(results([first, more]).map(({ costUsd }) => costUsd), [12.5, 2.5])
   })
 
+  const figures = {
+    inputTokens: 10,
+    outputTokens: 10,
+    cacheReadInputTokens: 10,
+    cacheCreationInputTokens: 10,
+    webSearchRequests: 10,
+    costUSD: 10
+  }
+  /** What the second of two results adds. */
+  const second = (before: Readonly<Record<string, object>>, now: Readonly<Record<string, object>>) =>
+    results([f.result("", { uuid: "1", modelUsage: before }), f.result("", { uuid: "2", modelUsage: now })])[1]
+
+  it("starts again where any one figure falls, or a model is gone, and goes on where each is the same or more", () => {
+    const more = Object.fromEntries(Object.keys(figures).map((name) => [name, 20]))
+    for (const name of Object.keys(figures)) {
+      const fell = { ...more, [name]: 9 }
+      assert.deepStrictEqual(shown(second({ a: figures }, { a: fell })?.turnUsage), { a: fell }, name)
+    }
+    assert.deepStrictEqual(shown(second({ a: figures }, { a: more })?.turnUsage), { a: figures })
+    assert.deepStrictEqual(second({ a: figures }, { a: figures })?.turnUsage, {})
+    assert.deepStrictEqual(shown(second({ a: figures, b: figures }, { a: more })?.turnUsage), { a: more })
+    assert.deepStrictEqual(shown(second({ a: figures }, { a: figures, b: more })?.turnUsage), { b: more })
+  })
+
+  it("has every model of which anything at all was used, with what the CLI knows of it", () => {
+    const used = { costUSD: 0, contextWindow: 200_000 }
+    for (const name of Object.keys(figures)) {
+      const [result] = results([f.result("", { modelUsage: { a: { ...used, [name]: 1 }, b: used } })])
+      assert.deepStrictEqual(Object.keys(result?.turnUsage ?? {}), ["a"], name)
+      assert.strictEqual(result?.turnUsage?.["a"]?.contextWindow, 200_000)
+    }
+  })
+
+  it("has what was kept for an hour as a difference, where there is one", () => {
+    const hour = (cacheCreationEphemeral1hInputTokens?: number) => ({ ...figures, cacheCreationEphemeral1hInputTokens })
+    const told = (before: object, now: object) =>
+      second({ a: before }, { a: { ...now, inputTokens: 11 } })?.turnUsage?.["a"]
+    assert.strictEqual(told(hour(5), hour(8))?.cacheCreationHourInputTokens, 3)
+    assert.strictEqual(told(hour(), hour(8))?.cacheCreationHourInputTokens, 8)
+    for (const now of [told(hour(5), hour(5)), told(hour(), hour())]) {
+      assert.notProperty(now, "cacheCreationHourInputTokens")
+    }
+  })
+
   it("is not known where nothing is said, and its cost where only the cost is said", () => {
     const share = (fields: f.Frame) =>
       results([
@@ -187,6 +439,13 @@ describe("a turn's share of cumulative figures", () => {
         .map(({ costUsd, turnUsage, unpriced }) => [turnUsage && Object.keys(turnUsage), costUsd, unpriced]).at(-1)
     const nothing = { usage: {}, modelUsage: undefined, total_cost_usd: undefined }
     assert.deepStrictEqual(share(nothing), [undefined, 0, [""]])
+    for (const usage of [undefined, null]) assert.deepStrictEqual(share({ ...nothing, usage }), [undefined, 0, [""]])
+    assert.deepStrictEqual(share({ ...nothing, total_cost_usd: 1 }), [undefined, 0, [""]])
+    assert.deepStrictEqual(share({ ...nothing, usage: { input_tokens: 5 }, total_cost_usd: 1 }), [[""], 0, undefined])
+    assert.deepStrictEqual(share({ ...nothing, usage: { output_tokens: 5 } }), [[""], 0, [""]])
+    assert.deepStrictEqual(share({ ...nothing, usage: { input_tokens: 0 }, total_cost_usd: 3 }), [[""], 2, undefined])
+    assert.deepStrictEqual(share({ ...nothing, usage: { input_tokens: 0 } }), [[], 0, undefined])
+    assert.deepStrictEqual(share({ ...nothing, total_cost_usd: 0.5 }), [undefined, 0.5, undefined])
     assert.deepStrictEqual(share({ ...nothing, total_cost_usd: 3 }), [undefined, 2, undefined])
     assert.deepStrictEqual(share({ ...nothing, usage: { input_tokens: 5 } }), [[""], 0, [""]])
     assert.deepStrictEqual(share({ ...nothing, usage: { input_tokens: 5 }, total_cost_usd: 3 }), [[""], 2, undefined])
