@@ -215,6 +215,16 @@ describe("many sessions at once", () => {
   const resources = () => process.getActiveResourcesInfo().filter((name) => /Process|Pipe/.test(name)).length
   const listeners = () => process.eventNames().map((name) => `${String(name)} ${process.listenerCount(name)}`).sort()
 
+  const turns = 10
+  /** In bytes a turn. */
+  const leak = 256
+  /**
+   * What a round leaves for the collector comes and goes: what is lost lifts the lowest of three. Where that is not clear
+   * after some rounds, it is after many: a leak is the same in each.
+   */
+  const grownBy = (held: ReadonlyArray<number>) =>
+    (Math.min(...held.slice(-3)) - Math.min(...held.slice(2, 5))) / ((held.length - 5) * 8 * turns)
+
   it("mix nothing up, and leave no process, listener or handle; turns leave no memory", () =>
     Effect.gen(function*() {
       const before = { resources: resources(), listeners: listeners() }
@@ -231,10 +241,11 @@ describe("many sessions at once", () => {
           },
           Effect.gen(function*() {
             const sessions = yield* Effect.replicateEffect(Session.make(), 8)
-            for (let round = 0; round < 8; round++) {
+            const rounds = () => held.length < 8 || (held.length < 24 && grownBy(held) >= leak)
+            for (let round = 0; rounds(); round++) {
               yield* Effect.forEach(sessions, (session, index) =>
                 Effect.gen(function*() {
-                  for (let turn = 0; turn < 10; turn++) {
+                  for (let turn = 0; turn < turns; turn++) {
                     const prompt = `who ${index} ${round} ${turn}`
                     const result = yield* Session.result(session, prompt)
                     assert.strictEqual(result.result, `${yield* session.id} ${prompt}`)
@@ -249,11 +260,10 @@ describe("many sessions at once", () => {
           })
         )
       )
-      // What a round leaves for the collector comes and goes: what is lost lifts the lowest of three.
-      const lost = Math.min(...held.slice(5)) - Math.min(...held.slice(2, 5))
-      assert.isBelow(lost / (3 * 8 * 10), 256, held.join(" "))
+      assert.isBelow(grownBy(held), leak, held.join(" "))
       yield* soon("everything is let go of", () => resources() <= before.resources)
-      assert.deepStrictEqual(listeners(), before.listeners)
+      // Those for the host's end stay for a moment, since another process may follow.
+      yield* soon("the host's listeners are left", () => listeners().join() === before.listeners.join())
     }).pipe(Effect.ensuring(Effect.sync(() => setFlagsFromString("--opt"))), Effect.runPromise), 120_000)
 })
 
