@@ -3,7 +3,6 @@
  * What an Effect program logs itself becomes such lines, too.
  */
 import * as Cause from "effect/Cause"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -14,11 +13,13 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
-import { InvalidOptionsError } from "./ClaudeError.js"
+import * as Struct from "effect/Struct"
+import type { InvalidOptionsError } from "./ClaudeError.js"
 import { type Event, Events } from "./Events.js"
 import { lineOf, typesAt } from "./internal/eventLines.js"
 import { correlated, traceIdOf } from "./internal/logOptions.js"
 import { isSecretName, redactor } from "./internal/redact.js"
+import { oneOf } from "./internal/variable.js"
 
 /** `warning`: what a call waits for, and what is tried again. `info`: how each call ended. `debug`: what it does. */
 export type Level = "none" | "error" | "warning" | "info" | "debug" | "trace"
@@ -40,8 +41,8 @@ export const secretsOf = (env: Readonly<Record<string, string | undefined>>): Re
 
 /** What the environment says: `CCFLOW_LOG_LEVEL` and `CCFLOW_LOG_FORMAT`, in either case. An empty one says nothing. */
 export const fromEnvironment: Effect.Effect<LogOptions, InvalidOptionsError> = Effect.all({
-  level: Effect.suspend(() => variable("CCFLOW_LOG_LEVEL", levels)),
-  format: Effect.suspend(() => variable("CCFLOW_LOG_FORMAT", formats))
+  level: Effect.suspend(() => oneOf("CCFLOW_LOG_LEVEL", Struct.keys(levels))),
+  format: oneOf<Format>("CCFLOW_LOG_FORMAT", ["logfmt", "json"])
 })
 
 /** Lines as text, for those who write them elsewhere. */
@@ -91,32 +92,6 @@ const levels: Readonly<Record<Level, LogLevel.LogLevel>> = {
   trace: LogLevel.Trace
 }
 
-const formats: Readonly<Record<Format, true>> = { logfmt: true, json: true }
-
-const variable = <Name extends string>(
-  name: string,
-  known: Readonly<Record<Name, unknown>>
-): Effect.Effect<Name | undefined, InvalidOptionsError> =>
-  Config.option(Config.nonEmptyString(name)).pipe(
-    Effect.orElseSucceed(Option.none<string>),
-    Effect.flatMap(Option.match({
-      onNone: () => Effect.succeed(undefined),
-      onSome: (text) => {
-        const names = Object.keys(known) as Array<Name>
-        const found = names.find((each) => each === text.trim().toLowerCase())
-        return found === undefined
-          ? Effect.fail(
-            new InvalidOptionsError({
-              field: name,
-              detail: `it must be one of ${names.join(", ")}`,
-              hint: "Correct the variable or remove it from the environment."
-            })
-          )
-          : Effect.succeed(found)
-      }
-    }))
-  )
-
 /** As `Effect.log` where it happens, which is in no fiber where a program's own code has called. */
 const write = (event: Event, otherwise: FiberRefs.FiberRefs): void => {
   const line = lineOf(event)
@@ -146,6 +121,5 @@ const write = (event: Event, otherwise: FiberRefs.FiberRefs): void => {
 }
 
 /** What would steer a terminal. */
-
 const controls = /[\u0000-\u001f\u007f-\u009f]/g
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`

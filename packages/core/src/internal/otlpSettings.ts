@@ -1,10 +1,10 @@
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import type { OtlpOptions } from "../Telemetry.js"
 import type { Sampler } from "./sampling.js"
+import { badVariable, oneOf, variable } from "./variable.js"
 
 /** Where one kind of data goes. */
 export interface Target {
@@ -31,14 +31,16 @@ export const settingsOf = (
   options: OtlpOptions
 ): Effect.Effect<Option.Option<OtlpSettings>, InvalidOptionsError> =>
   Effect.gen(function*() {
-    if ((yield* text("OTEL_SDK_DISABLED"))?.toLowerCase() === "true") return Option.none()
-    const base = options.endpoint ?? (yield* text("OTEL_EXPORTER_OTLP_ENDPOINT")) ?? "http://localhost:4318"
+    if ((yield* variable("OTEL_SDK_DISABLED"))?.toLowerCase() === "true") return Option.none()
+    const base = options.endpoint ?? (yield* variable("OTEL_EXPORTER_OTLP_ENDPOINT")) ?? "http://localhost:4318"
     const headers = yield* secret("OTEL_EXPORTER_OTLP_HEADERS")
     const target = (signal: Signal, delay: string, usual: number) =>
       Effect.gen(function*() {
-        const exporters = (yield* text(`OTEL_${signal}_EXPORTER`)) ?? "otlp"
+        const exporters = (yield* variable(`OTEL_${signal}_EXPORTER`)) ?? "otlp"
         if (!exporters.split(",").some((name) => name.trim() === "otlp")) return undefined
-        const own = options.endpoint === undefined ? yield* text(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) : undefined
+        const own = options.endpoint === undefined
+          ? yield* variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`)
+          : undefined
         const name = own === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : `OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`
         const url = own ?? `${base.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`
         if (!isAddress(url)) {
@@ -52,12 +54,13 @@ export const settingsOf = (
         }
       })
     const protocol = yield* oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", ["http/protobuf", "http/json"])
-    const attributes = pairs((yield* text("OTEL_RESOURCE_ATTRIBUTES")) ?? "")
+    const attributes = pairs((yield* variable("OTEL_RESOURCE_ATTRIBUTES")) ?? "")
     return Option.some({
       protocol: protocol ?? "http/protobuf",
       timeoutMs: yield* number("OTEL_EXPORTER_OTLP_TIMEOUT", 10_000),
       sampler: yield* sampler,
-      serviceName: options.serviceName ?? (yield* text("OTEL_SERVICE_NAME")) ?? attributes["service.name"] ?? "ccflow",
+      serviceName: options.serviceName ?? (yield* variable("OTEL_SERVICE_NAME")) ?? attributes["service.name"] ??
+        "ccflow",
       attributes: { ...attributes, ...options.attributes },
       traces: yield* target("TRACES", "OTEL_BSP_SCHEDULE_DELAY", 5000),
       metrics: yield* target("METRICS", "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
@@ -70,38 +73,19 @@ export const settingsOf = (
 type Signal = "TRACES" | "METRICS" | "LOGS"
 
 const bad = (field: string, detail: string): InvalidOptionsError =>
-  new InvalidOptionsError({
-    field,
-    detail,
-    hint: field.startsWith("OTEL_") ? "Correct the variable or remove it from the environment." : "Correct the option."
-  })
-
-/** An empty variable says nothing. */
-const text = (name: string): Effect.Effect<string | undefined> =>
-  Config.option(Config.nonEmptyString(name)).pipe(
-    Effect.orElseSucceed(Option.none<string>),
-    Effect.map((found) => Option.getOrUndefined(Option.map(found, (value) => value.trim())))
-  )
+  field.startsWith("OTEL_")
+    ? badVariable(field, detail)
+    : new InvalidOptionsError({ field, detail, hint: "Correct the option." })
 
 const secret = (name: string): Effect.Effect<Readonly<Record<string, string>>> =>
-  Effect.map(text(name), (value) => pairs(value ?? ""))
+  Effect.map(variable(name), (value) => pairs(value ?? ""))
 
 const number = (name: string, usual: number): Effect.Effect<number, InvalidOptionsError> =>
-  Effect.flatMap(text(name), (value) => {
+  Effect.flatMap(variable(name), (value) => {
     if (value === undefined) return Effect.succeed(usual)
     return Number(value) > 0 && Number(value) < Infinity
       ? Effect.succeed(Number(value))
       : bad(name, "it must be a number of milliseconds above 0")
-  })
-
-const oneOf = <Name extends string>(
-  name: string,
-  known: ReadonlyArray<Name>
-): Effect.Effect<Name | undefined, InvalidOptionsError> =>
-  Effect.flatMap(text(name), (value) => {
-    if (value === undefined) return Effect.succeed(undefined)
-    const found = known.find((each) => each === value)
-    return found === undefined ? bad(name, `it must be one of ${known.join(", ")}`) : Effect.succeed(found)
   })
 
 const sampler: Effect.Effect<Sampler, InvalidOptionsError> = Effect.gen(function*() {
@@ -113,7 +97,7 @@ const sampler: Effect.Effect<Sampler, InvalidOptionsError> = Effect.gen(function
     "always_off",
     "traceidratio"
   ])) ?? "parentbased_always_on"
-  const ratio = Number((yield* text("OTEL_TRACES_SAMPLER_ARG")) ?? 1)
+  const ratio = Number((yield* variable("OTEL_TRACES_SAMPLER_ARG")) ?? 1)
   if (!(ratio >= 0 && ratio <= 1)) return yield* bad("OTEL_TRACES_SAMPLER_ARG", "it must be a number from 0 to 1")
   return {
     parentBased: name.startsWith("parentbased_"),

@@ -16,7 +16,7 @@ export const sampling = (tracer: Tracer.Tracer, { parentBased, ratio }: Sampler)
     span: (name, parent, context, links, startTime, kind, options) => {
       const span = tracer.span(name, parent, context, links, startTime, kind, options)
       const sampled = parentBased && Option.isSome(parent) ? parent.value.sampled : isWithin(span.traceId, ratio)
-      return sampled ? span : new Unrecorded(span)
+      return sampled ? span : unrecorded(span)
     }
   })
 
@@ -26,37 +26,23 @@ export const sampling = (tracer: Tracer.Tracer, { parentBased, ratio }: Sampler)
 const isWithin = (traceId: string, ratio: number): boolean =>
   ratio >= 1 || (ratio > 0 && BigInt(`0x${traceId.slice(-16)}`) >> 1n < BigInt(Math.round(ratio * 2 ** 53)) << 10n)
 
-/** It is never told of its end, so it is never exported. */
-class Unrecorded implements Tracer.Span {
-  readonly _tag = "Span"
-  readonly name: string
-  readonly spanId: string
-  readonly traceId: string
-  readonly parent: Option.Option<Tracer.AnySpan>
-  readonly context: Tracer.Span["context"]
-  readonly attributes: ReadonlyMap<string, unknown> = new Map()
-  readonly links: ReadonlyArray<Tracer.SpanLink> = []
-  readonly sampled = false
-  readonly kind: Tracer.SpanKind
-  status: Tracer.SpanStatus
-
-  constructor({ context, kind, name, parent, spanId, status, traceId }: Tracer.Span) {
-    this.name = name
-    this.spanId = spanId
-    this.traceId = traceId
-    this.parent = parent
-    this.context = context
-    this.kind = kind
-    this.status = status
+/** The span itself is never told of its end, so it is never exported. */
+const unrecorded = (span: Tracer.Span): Tracer.Span => {
+  let { status } = span
+  return {
+    ...span,
+    _tag: "Span",
+    sampled: false,
+    attributes: new Map(),
+    links: [],
+    get status() {
+      return status
+    },
+    end: (endTime, exit) => {
+      status = { _tag: "Ended", startTime: status.startTime, endTime, exit }
+    },
+    attribute: () => {},
+    event: () => {},
+    addLinks: () => {}
   }
-
-  end(endTime: bigint, exit: Parameters<Tracer.Span["end"]>[1]): void {
-    this.status = { _tag: "Ended", startTime: this.status.startTime, endTime, exit }
-  }
-
-  attribute(): void {}
-
-  event(): void {}
-
-  addLinks(): void {}
 }

@@ -89,8 +89,7 @@ export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<stri
 
 /** @internal */
 export const isNothing = (usage: Usage & Partial<Pick<ModelUsage, "costUsd" | "webSearchRequests">>): boolean =>
-  usage.inputTokens === 0 && usage.outputTokens === 0 && usage.cacheReadInputTokens === 0 &&
-  usage.cacheCreationInputTokens === 0 && (usage.costUsd ?? 0) === 0 && (usage.webSearchRequests ?? 0) === 0
+  figures.every((figure) => (usage[figure] ?? 0) === 0)
 
 /** Tokens of all prompts. @internal */
 export const promptsOf = (all: ReadonlyArray<Usage>): number => all.reduce((sum, usage) => sum + promptTokens(usage), 0)
@@ -114,6 +113,15 @@ export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
 
 // ---------------------------------------------------------------------------
 
+const figures = [
+  "inputTokens",
+  "outputTokens",
+  "cacheReadInputTokens",
+  "cacheCreationInputTokens",
+  "webSearchRequests",
+  "costUsd"
+] as const
+
 /** Cumulative figures never fall: where one does, or a model is gone, they have started again. */
 const added = (
   before: Readonly<Record<string, ModelUsage>>,
@@ -133,11 +141,7 @@ const added = (
     : now
 }
 
-const atLeast = (one: ModelUsage, other: ModelUsage): boolean =>
-  one.inputTokens >= other.inputTokens && one.outputTokens >= other.outputTokens &&
-  one.cacheReadInputTokens >= other.cacheReadInputTokens &&
-  one.cacheCreationInputTokens >= other.cacheCreationInputTokens &&
-  one.webSearchRequests >= other.webSearchRequests && one.costUsd >= other.costUsd
+const atLeast = (one: ModelUsage, other: ModelUsage): boolean => figures.every((figure) => one[figure] >= other[figure])
 
 /** A cost that the CLI had to guess, or did not name, is not known. */
 const shareOf = (
