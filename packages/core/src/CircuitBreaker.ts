@@ -10,13 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { Circuits, noStats, type Ticket, type Verdict } from "./internal/circuits.js"
+import { Observers } from "./internal/observed.js"
 import * as Options from "./internal/policyOptions.js"
 import { around, type Open } from "./internal/streamed.js"
 import * as Policy from "./Policy.js"
@@ -96,33 +96,33 @@ export const make = (
       successThreshold = 2
     } = yield* check(options)
     const circuits = new Circuits({ failureThreshold, successThreshold, resetMs: Duration.toMillis(resetTimeout) })
-    const changes = yield* Effect.acquireRelease(PubSub.sliding<Change>(1024), PubSub.shutdown)
-
-    const now = <A, E>(f: (now: number) => Effect.Effect<A, E>) =>
-      Effect.clockWith((clock) => f(clock.unsafeCurrentTimeMillis()))
+    const changes = new Observers<Change>({ messages: 1024, bytes: Infinity })
+    yield* Effect.addFinalizer(() => Effect.sync(() => changes.end()))
     const events = yield* Events.current
-    const tell = (change: Change | undefined) => {
-      if (change === undefined) return Effect.void
+
+    const now = <A>(f: (now: number) => A) =>
+      Effect.clockWith((clock) => Effect.sync(() => f(clock.unsafeCurrentTimeMillis())))
+    const tell = (change: Change | undefined): void => {
+      if (change === undefined) return
       events.tell(eventOf(change))
-      return PubSub.publish(changes, change)
+      changes.tell(change)
     }
 
     const admit = (key: string): Effect.Effect<Ticket, CircuitBreakerError> =>
-      now((now) => {
-        const admitted = circuits.admit(key, now)
-        return "retryAfter" in admitted
-          ? Effect.fail(
-            new CircuitBreakerError({
-              key,
-              retryAfter: admitted.retryAfter,
-              hint:
-                "The calls before it have failed: see their errors. It lets a call through by itself when its time has come."
-            })
-          )
-          : Effect.as(tell(admitted.change), admitted.ticket)
+      Effect.flatMap(now((now) => circuits.admit(key, now)), (admitted) => {
+        if ("retryAfter" in admitted) {
+          return new CircuitBreakerError({
+            key,
+            retryAfter: admitted.retryAfter,
+            hint:
+              "The calls before it have failed: see their errors. It lets a call through by itself when its time has come."
+          })
+        }
+        tell(admitted.change)
+        return Effect.succeed(admitted.ticket)
       })
 
-    const end = (ticket: Ticket, verdict: Verdict): Effect.Effect<unknown> =>
+    const end = (ticket: Ticket, verdict: Verdict): Effect.Effect<void> =>
       ticket.ended ? Effect.void : now((now) => tell(circuits.end(ticket, verdict, now)))
 
     const verdictOf = (error: ClaudeError): Verdict => counts(error) ? "failed" : "neither"
@@ -156,11 +156,11 @@ export const make = (
               )))
         ),
       keyOf,
-      state: (key) => now((now) => Effect.succeed(circuits.state(key, now))),
-      states: now((now) => Effect.succeed(circuits.states(now))),
-      changes: Stream.fromPubSub(changes),
+      state: (key) => now((now) => circuits.state(key, now)),
+      states: now((now) => circuits.states(now)),
+      changes: changes.stream,
       stats: Effect.sync(() => ({ ...circuits.stats })),
-      reset: (key) => Effect.asVoid(now((now) => tell(circuits.reset(key, now))))
+      reset: (key) => now((now) => tell(circuits.reset(key, now)))
     }
   })
 

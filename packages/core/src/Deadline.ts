@@ -11,11 +11,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "./AgentOptions.js"
 import { type CliTimeoutError, InvalidOptionsError } from "./ClaudeError.js"
 import { CurrentCall, saying } from "./internal/currentCall.js"
+import { Observers } from "./internal/observed.js"
 
 /** For calls that do not say. Each is above zero; `Infinity` is none. */
 export interface DeadlineOptions {
@@ -55,16 +55,16 @@ export const make = (
   Effect.gen(function*() {
     const wrong = wrongIn(options)
     if (wrong !== undefined) return yield* wrong
-    const events = yield* PubSub.sliding<CliTimeoutError>(256)
+    const changes = new Observers<CliTimeoutError>({ messages: 256, bytes: Infinity })
     return {
       limits: (call) => limitsOf(call, options, defaults),
       expired: (error) =>
-        Effect.flatMap(CurrentCall, (call) => {
+        Effect.map(CurrentCall, ({ events, id }) => {
           const { phase, timeoutMs } = error
-          call.events.tell({ _tag: "TimedOut", ...saying(call.id), phase, timeoutMs })
-          return Effect.asVoid(PubSub.publish(events, error))
+          events.tell({ _tag: "TimedOut", ...saying(id), phase, timeoutMs })
+          changes.tell(error)
         }),
-      changes: Stream.fromPubSub(events)
+      changes: changes.stream
     }
   })
 

@@ -9,7 +9,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
-import * as PubSub from "effect/PubSub"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
@@ -18,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CCFlowError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
+import { Observers } from "./internal/observed.js"
 import * as Options from "./internal/policyOptions.js"
 import { type Again, reopening } from "./internal/reopening.js"
 import { around } from "./internal/streamed.js"
@@ -65,7 +65,8 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
   Effect.gen(function*() {
     const { retryable = isTransient, schedule, ...backoff } = yield* checkRetry(options)
     const timing = schedule === undefined ? backoffOf(backoff) : orAsTold(schedule)
-    const changes = yield* Effect.acquireRelease(PubSub.sliding<Retrying>(1024), PubSub.shutdown)
+    const changes = new Observers<Retrying>({ messages: 1024, bytes: Infinity })
+    yield* Effect.addFinalizer(() => Effect.sync(() => changes.end()))
     const events = yield* Events.current
 
     const again = ({ id: callId, target, wait }: Policy.Call): Again => {
@@ -81,16 +82,14 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
           attempt++
           const delayMs = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
           events.tell({ _tag: "Retrying", callId, attempt, delayMs, error })
-          return Effect.zipRight(
-            PubSub.publish(changes, { target, attempt, delayMs, error }),
-            wait(Effect.sleep(delayMs))
-          )
+          changes.tell({ target, attempt, delayMs, error })
+          return wait(Effect.sleep(delayMs))
         })
     }
 
     return {
       around: (call) => around((open) => Effect.suspend(() => reopening(open, again(call)))),
-      changes: Stream.fromPubSub(changes)
+      changes: changes.stream
     }
   })
 
