@@ -105,6 +105,7 @@ describe("a process that has left the group of its CLI and holds its output", ()
         const gone = yield* pidIn(file)
         assert.isAbove(descriptors(), before)
         yield* close
+        yield* nextTurn
         yield* eventually("its descriptors are given back", () => descriptors() <= before)
         assert.isTrue(lives(gone))
         process.kill(gone)
