@@ -198,7 +198,7 @@ describe("a process that goes on with a session", () => {
   it("is charged for all where its figures are not those that are booked, and more", () => {
     const input = { inputTokens: 30, outputTokens: 1 }
     const whole = (usage: object, ...said: ReadonlyArray<f.Frame>) =>
-      assert.deepStrictEqual(booked({ a: usage }, said), { a: usage })
+      assert.deepStrictEqual<unknown>(booked({ a: usage }, said), { a: usage })
     // Nothing that its messages show, or no more than they show.
     whole(plus(input))
     whole(plus(input), says("m", 630))
@@ -208,8 +208,10 @@ describe("a process that goes on with a session", () => {
     // More than a hundredth beside what its messages show.
     whole(plus({ inputTokens: 37 }), says("m", 30))
     whole(plus({ inputTokens: 23 }), says("m", 30))
-    assert.deepStrictEqual(booked({ b: plus(input) }, [says("m", 30, "b")]), { b: plus(input) })
-    assert.deepStrictEqual(booked({ a: plus(input) }, [says("m", 30)], new MemoryLedger(), []), { a: plus(input) })
+    assert.deepStrictEqual<unknown>(booked({ b: plus(input) }, [says("m", 30, "b")]), { b: plus(input) })
+    assert.deepStrictEqual<unknown>(booked({ a: plus(input) }, [says("m", 30)], new MemoryLedger(), []), {
+      a: plus(input)
+    })
   })
 
   it("is charged for the difference up to a hundredth beside what its messages show, with figures that stay", () => {
@@ -227,7 +229,7 @@ describe("a process that goes on with a session", () => {
       entries: memory.entries,
       by: () => Effect.fail(new SessionStoreError({ operation: "by", reason: "Other", detail: "", hint: "" }))
     }
-    assert.deepStrictEqual(booked({ a: plus({ inputTokens: 30 }) }, [says("m", 30)], blind), {
+    assert.deepStrictEqual<unknown>(booked({ a: plus({ inputTokens: 30 }) }, [says("m", 30)], blind), {
       a: plus({ inputTokens: 30 })
     })
     const told: Array<number> = []
@@ -402,12 +404,12 @@ describe("a turn's share of cumulative figures", () => {
     const more = Object.fromEntries(Object.keys(figures).map((name) => [name, 20]))
     for (const name of Object.keys(figures)) {
       const fell = { ...more, [name]: 9 }
-      assert.deepStrictEqual(shown(second({ a: figures }, { a: fell })?.turnUsage), { a: fell }, name)
+      assert.deepStrictEqual<unknown>(shown(second({ a: figures }, { a: fell })?.turnUsage), { a: fell }, name)
     }
     assert.deepStrictEqual(shown(second({ a: figures }, { a: more })?.turnUsage), { a: figures })
     assert.deepStrictEqual(second({ a: figures }, { a: figures })?.turnUsage, {})
-    assert.deepStrictEqual(shown(second({ a: figures, b: figures }, { a: more })?.turnUsage), { a: more })
-    assert.deepStrictEqual(shown(second({ a: figures }, { a: figures, b: more })?.turnUsage), { b: more })
+    assert.deepStrictEqual<unknown>(shown(second({ a: figures, b: figures }, { a: more })?.turnUsage), { a: more })
+    assert.deepStrictEqual<unknown>(shown(second({ a: figures }, { a: figures, b: more })?.turnUsage), { b: more })
   })
 
   it("has every model of which anything at all was used, with what the CLI knows of it", () => {
