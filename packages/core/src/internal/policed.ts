@@ -73,10 +73,14 @@ export class Policed {
       const going: Going = { interrupted: Deferred.unsafeMake<void>(FiberId.none), waits: false }
       const call = { id, prompt, options, target: targetOf(options), wait: this.wait(going, turn.interruptWhen) }
       const stream = this.policies.around(call)(streamed(attempt))
-      const read = Effect.flatMap(
-        pullOf(stream),
-        (pull) => Effect.forever(Effect.map(pull, (batch) => inbox.offer(batch)))
-      )
+      const read = Effect.flatMap(pullOf(stream), (pull) => {
+        // `Effect.forever` would give way to all other fibers after each batch.
+        const all: Effect.Effect<never, End> = Effect.flatMap(pull, (batch) => {
+          inbox.offer(batch)
+          return all
+        })
+        return all
+      })
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.zipRight(
           Effect.map(restore(this.line.enter), () => {
