@@ -5,12 +5,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { decode, merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
-import type { ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
+import { type ClaudeError, type InvalidOptionsError, StructuredOutputError } from "./ClaudeError.js"
 import { CliProcess } from "./CliProcess.js"
 import { type Claim, Concurrency, CurrentClaim } from "./Concurrency.js"
 import { Deadline } from "./Deadline.js"
@@ -245,13 +245,17 @@ export const result = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<R
 export const text = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<string, ClaudeError, Claude> =>
   Effect.map(result(prompt, options), (answer) => answer.result)
 
-/** An answer in the shape of a schema, decoded. */
+/** An answer in the shape of a schema, decoded. A turn that was interrupted before it gave one has failed here. */
 export const structured = <A, I>(
   prompt: Prompt,
   schema: Schema.Schema<A, I>,
   options?: ClaudeOptions
 ): Effect.Effect<A, ClaudeError, Claude> =>
-  Effect.map(result(prompt, { ...options, outputSchema: schema }), (answer) => answer.structuredOutput as A)
+  Effect.flatMap(
+    result(prompt, { ...options, outputSchema: schema }),
+    ({ sessionId, structuredOutput }) =>
+      Schema.is(schema)(structuredOutput) ? Effect.succeed(structuredOutput) : Effect.fail(notGiven(sessionId))
+  )
 
 // ---------------------------------------------------------------------------
 // internal
@@ -265,3 +269,11 @@ const withoutIdentity = (options: SessionOptions): SessionOptions => {
   const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, title, ...rest } = options
   return rest
 }
+
+const notGiven = (sessionId: string) =>
+  new StructuredOutputError({
+    reason: "NeverGiven",
+    detail: "the turn was interrupted before it was given",
+    facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId, frames: 0 },
+    hint: "Ask again, and let it end."
+  })

@@ -137,6 +137,18 @@ describe("the answer", () => {
       FakeCli.result({ structured_output: { at: "2026-01-01T00:00:00.000Z" } })
     ]]))))
 
+  it.effect("structured output that an interrupt came before is a failure, and not nothing", () =>
+    Effect.gen(function*() {
+      const stop = yield* Deferred.make<void>()
+      const interruptWhen = Deferred.await(stop)
+      const fiber = yield* Effect.fork(
+        Effect.flip(Claude.structured("x", Schema.Struct({ at: Schema.Date }), { interruptWhen }))
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Deferred.succeed(stop, undefined)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "StructuredOutputError")
+    }).pipe(Effect.provide(FakeClaude.layer([[FakeCli.init(), FakeCli.text("half"), FakeCli.hang]]))))
+
   it.effect("survives a CLI that has changed what it says beside it", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("x"), "4")
