@@ -19,6 +19,18 @@ type First = () => Promise<unknown>
 /** What a program does between the start and the first prompt. The CLI goes on warming up after it has answered. */
 const rest = 500
 
+/** Not in a `for await`: who leaves one waits until the process has gone. */
+const firstOf = async <Message>(
+  messages: AsyncIterable<Message>,
+  wanted: (message: Message) => boolean
+): Promise<void> => {
+  const iterator = messages[Symbol.asyncIterator]()
+  for (;;) {
+    const next = await iterator.next()
+    if (next.done === true || wanted(next.value)) return
+  }
+}
+
 const rawWarm = async (): Promise<First> => {
   const child = spawn(cli, args, { stdio: "pipe" })
   let seen = (_: string): void => {}
@@ -52,7 +64,10 @@ const pooled = async () => {
 }
 
 const variants: Record<Parameters["variant"], () => Promise<First>> = {
-  rawCold: async () => () => rawQuery(cli, prompt, () => {}),
+  rawCold: async () => () =>
+    new Promise((resolve, reject) => {
+      rawQuery(cli, prompt, (line) => line.type === "result" ? resolve(line) : undefined).catch(reject)
+    }),
   rawWarm,
   cold: async () => {
     const own = await client()
@@ -70,25 +85,18 @@ const variants: Record<Parameters["variant"], () => Promise<First>> = {
   },
   poolQuery: async () => {
     const own = await pooled()
-    return async () => {
-      for await (const message of own.query(prompt)) if (message._tag === "Result") return
-    }
+    return () => firstOf(own.query(prompt), ({ _tag }) => _tag === "Result")
   },
   sdkCold: async () => {
     const { query } = await loadSdk()
-    return async () => {
-      for await (const { type } of query({ prompt, options: { pathToClaudeCodeExecutable: cli } })) {
-        if (type === "result") return
-      }
-    }
+    return () =>
+      firstOf(query({ prompt, options: { pathToClaudeCodeExecutable: cli } }), ({ type }) => type === "result")
   },
   sdkStartup: async () => {
     const { startup } = await loadSdk()
     const warm = await startup({ options: { pathToClaudeCodeExecutable: cli } })
     await sleep(rest)
-    return async () => {
-      for await (const { type } of warm.query(prompt)) if (type === "result") return
-    }
+    return () => firstOf(warm.query(prompt), ({ type }) => type === "result")
   }
 }
 
