@@ -11,7 +11,8 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { decode, merge, type QueryOptions } from "./AgentOptions.js"
-import { InvalidOptionsError } from "./ClaudeError.js"
+import type { InvalidOptionsError } from "./ClaudeError.js"
+import { badVariable } from "./internal/variable.js"
 
 /** The options that every query starts from. */
 export class ClaudeConfig extends Context.Tag("@ccflow/core/ClaudeConfig")<ClaudeConfig, {
@@ -66,9 +67,6 @@ export const layer: Layer.Layer<ClaudeConfig, InvalidOptionsError> = layerWith({
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
-
-const badVariable = (field: string, detail: string): InvalidOptionsError =>
-  new InvalidOptionsError({ field, detail, hint: "Correct the variable or remove it from the environment." })
 
 const variableOf = (option: string): string =>
   Object.entries(variables).find(([name]) => name === option)?.[1] ?? option

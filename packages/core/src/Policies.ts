@@ -1,15 +1,14 @@
 /**
  * All policies of a `Claude` in one place: which there are, in which order, and how a client asks for them.
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Budget from "./Budget.js"
 import * as CircuitBreaker from "./CircuitBreaker.js"
-import { InvalidOptionsError } from "./ClaudeError.js"
+import type { InvalidOptionsError } from "./ClaudeError.js"
 import * as Concurrency from "./Concurrency.js"
 import * as Deadline from "./Deadline.js"
+import { badVariable, variable } from "./internal/variable.js"
 import { noop, type Policy } from "./Policy.js"
 import * as RateLimiter from "./RateLimiter.js"
 import * as Retry from "./Retry.js"
@@ -114,27 +113,16 @@ export const make: Effect.Effect<Policy, never, Around> = Effect.map(
 
 const isNoop = ({ around }: Policy): boolean => around === noop.around
 
-/** An empty variable says nothing. */
-const variable = (name: string, wanted: string, accepts: (value: number) => boolean) =>
-  Config.option(Config.nonEmptyString(name)).pipe(
-    Effect.mapError(() => badVariable(name, wanted)),
-    Effect.flatMap(Option.match({
-      onNone: () => Effect.succeed(undefined),
-      onSome: (text) => accepts(Number(text)) ? Effect.succeed(Number(text)) : Effect.fail(badVariable(name, wanted))
-    }))
-  )
-
-const badVariable = (name: string, wanted: string): InvalidOptionsError =>
-  new InvalidOptionsError({
-    field: name,
-    detail: `it must be ${wanted}`,
-    hint: "Correct the variable or remove it from the environment."
+const number = (name: string, wanted: string, accepts: (value: number) => boolean) =>
+  Effect.flatMap(variable(name), (text) => {
+    if (text === undefined) return Effect.succeed(undefined)
+    return accepts(Number(text)) ? Effect.succeed(Number(text)) : badVariable(name, `it must be ${wanted}`)
   })
 
-const aboveZero = (name: string) => variable(name, "a number above 0", (value) => value > 0 && value < Infinity)
+const aboveZero = (name: string) => number(name, "a number above 0", (value) => value > 0 && value < Infinity)
 
 const fromEnvironment = Effect.all({
-  maxConcurrent: variable(
+  maxConcurrent: number(
     "CCFLOW_MAX_CONCURRENT",
     "a whole number above 0",
     (value) => Number.isInteger(value) && value > 0
