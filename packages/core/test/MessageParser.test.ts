@@ -115,6 +115,16 @@ describe("a frame of each kind that the CLI is known to print", () => {
     assert.deepStrictEqual(messages, [])
   })
 
+  it("of the control protocol is given once", () => {
+    const withdrawn = (id: string) => ({ type: "control_cancel_request", request_id: id })
+    const parser = f.parser()
+    for (const id of ["r1", "r2"]) {
+      parser.push([f.bytes([withdrawn(id)])])
+      assert.deepStrictEqual<unknown>(parser.takeControl(), [withdrawn(id)])
+      assert.deepStrictEqual(parser.takeControl(), [])
+    }
+  })
+
   it("keep_alive is nothing", () => assert.deepStrictEqual(f.parse({ type: "keep_alive" }), []))
 })
 
@@ -142,6 +152,15 @@ describe("what the CLI may print tomorrow", () => {
       assert.deepStrictEqual(more, [])
       assert.strictEqual(message?._tag, "UnknownSystem")
       assert.deepStrictEqual<unknown>(message, { ...message, subtype, raw: frame, sessionId: f.session })
+    }
+  )
+
+  it.each([[{ type: "system" }, "system"], [{ type: "system", subtype: 7 }, "system"], [{ type: 7 }, ""], [{}, ""]])(
+    "a kind that is not told as text is none that is known: %o",
+    (frame, type) => {
+      const [message, ...more] = f.parse(frame)
+      assert.deepStrictEqual(more, [])
+      assert.deepInclude({ ...message }, { _tag: "Unknown", reason: "kind", type, raw: frame })
     }
   )
 
@@ -220,6 +239,21 @@ describe("lines that are no frames", () => {
     assert.deepStrictEqual(counts, { bytes: counts.bytes, frames: 1, noise: 5, damaged: 0 })
   })
 
+  it("do not hide a frame that stands behind white space or a mark of byte order", () => {
+    for (const before of ["  ", "\t", "\ufeff", "\ufeff "]) {
+      const { counts, messages } = f.parseBytes([f.bytes([`${before}${JSON.stringify(f.init)} \r`, "", f.result("4")])])
+      assert.deepStrictEqual(f.tags(messages), ["Init", "Stop", "Result"])
+      assert.strictEqual(counts.noise, 0)
+    }
+  })
+
+  it("hide nothing where they are empty and begin a read, also after text beyond ASCII", () => {
+    const reads = [f.bytes([f.init, "noise — 😀"]), f.bytes(["", f.init]), f.bytes(["", "", f.result("4")])]
+    const { counts, messages } = f.parseBytes(reads)
+    assert.deepStrictEqual(f.tags(messages), ["Init", "Init", "Stop", "Result"])
+    assert.strictEqual(counts.bytes, reads.reduce((sum, { length }) => sum + length, 0))
+  })
+
   it("a broken frame arrives as malformed with its text, and those after it are read", () => {
     const { counts, messages } = f.parseBytes([f.bytes([f.init, "{\"type\":\"result\",", f.result("4")])])
     assert.deepStrictEqual(f.tags(messages), ["Init", "Unknown", "Stop", "Result"])
@@ -243,6 +277,17 @@ describe("lines that are no frames", () => {
         assert.deepStrictEqual([damaged?.reason, damaged?.bytes], ["oversized", big.length])
         assert.strictEqual(damaged?.raw, big.slice(0, 1024))
       }
+    }
+  })
+
+  it("an oversized line has one head, however it is cut into reads and whatever stands before it", () => {
+    const big = JSON.stringify(f.result("x".repeat(5000)))
+    const all = f.bytes(["", big, f.result("4")])
+    for (const size of [700, 1500, 3000, all.length]) {
+      const reads = Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))
+      const { messages } = f.parseBytes(reads, { maxLineBytes: 2000 })
+      assert.deepStrictEqual(f.tags(messages), ["Unknown", "Stop", "Result"], `${size}`)
+      assert.deepInclude({ ...only(messages, "Unknown")[0] }, { raw: big.slice(0, 1024), bytes: big.length })
     }
   })
 

@@ -423,3 +423,73 @@ describe("every message", () => {
     ])
   })
 })
+
+describe("a block", () => {
+  it("of a kind that is not known is told as nothing that it may look like", () => {
+    const odd = ["text", "thinking", "id", "name"].map((field) => ({ type: "hologram", [field]: "x" }))
+    const empty = [{ type: "text", text: null }, { type: "thinking", thinking: null }]
+    const messages = f.parse(f.assistant("m1", [...odd, ...empty]), f.stops())
+    assert.deepStrictEqual(f.tags(messages), ["Assistant"])
+    const [given] = only(f.parse(f.gives("t", [f.says("a"), { type: "hologram", text: "b" }])), "ToolResult")
+    assert.strictEqual(given?.content, "a")
+  })
+
+  it("of thinking is taken back by its number, and the one before it stays", () => {
+    const messages = f.parse(
+      f.starts("m1"),
+      f.thinkingDelta("kept"),
+      f.thinkingDelta("lost", 1),
+      f.abandons("m1", 1),
+      f.assistant("m1", [f.thinks("kept")])
+    )
+    assert.deepStrictEqual(only(messages, "Thinking").map(({ content, retract }) => [content, retract]), [
+      ["kept", undefined],
+      ["lost", undefined],
+      ["", 4]
+    ])
+  })
+})
+
+describe("what the user says", () => {
+  it("ends the message before it, unless it is an echo", () => {
+    const told = (fields: f.Frame) =>
+      f.parse(f.assistant("m1", [f.says("a")]), f.user("go on", fields), f.system("status"), f.result(""))
+    const said = told({})
+    assert.deepStrictEqual(f.tags(said), ["Text", "Assistant", "User", "Status", "Stop", "Result"])
+    assert.deepInclude({ ...only(said, "User")[0] }, { blocks: undefined, synthetic: false, replay: false })
+    const echoed = told({ isReplay: true })
+    assert.deepStrictEqual(f.tags(echoed), ["Text", "User", "Status", "Assistant", "Stop", "Result"])
+  })
+})
+
+describe("a subagent", () => {
+  const line = f.assistant("s1", [f.says("found")], sub)
+  const told = (subtype: string, fields: f.Frame) =>
+    f.tags(f.parse(line, f.system(subtype, { task_id: "t", ...fields }), f.system("status")))
+
+  it("is done when its task is told to have ended, and not before", () => {
+    const its = { tool_use_id: "toolu_agent" }
+    assert.deepStrictEqual(told("task_notification", its), ["Text", "Assistant", "Task", "Status"])
+    for (const [subtype, fields] of [["task_progress", its], ["task_notification", {}]] as const) {
+      assert.deepStrictEqual(told(subtype, fields), ["Text", "Task", "Status", "Assistant"])
+    }
+  })
+
+  it("whose end is never told is held to have ended when a thousand others have begun after it", () => {
+    const parser = f.parser()
+    const line = (n: number) => f.assistant(`m${n}`, [f.says("x")], { parent_tool_use_id: `p${n}` })
+    const ended = (from: number, to: number) =>
+      only(parser.push([f.bytes(Array.from({ length: to - from }, (_, n) => line(from + n)))]), "Assistant")
+        .map(({ parentToolUseId }) => parentToolUseId)
+    assert.deepStrictEqual(ended(0, 1000), [])
+    assert.deepStrictEqual(ended(1000, 1002), ["p0", "p1"])
+  })
+})
+
+describe("the end of a message's stream", () => {
+  it("may say how much was used, and not why it has ended", () => {
+    const ends = { type: "stream_event", event: { type: "message_delta", delta: null, usage: { output_tokens: 40 } } }
+    const [message] = only(f.parse(f.starts("m1"), f.assistant("m1", [f.says("a")]), ends, f.stops()), "Assistant")
+    assert.deepStrictEqual([message?.usage.outputTokens, message?.stopReason], [40, null])
+  })
+})
