@@ -1,4 +1,5 @@
 // What the processes of one run know of each other, over a folder: their numbers, the names of ids, who plays what.
+import { Claims } from "#cassette/Deck"
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 
@@ -8,16 +9,13 @@ const uuidLength = 36
 /** Alone where no folder is given. */
 export const openRun = (folder) => folder === "" ? alone() : shared(folder)
 
-const alone = () => {
-  const taken = new Set()
-  return {
-    locked: (action) => action(),
-    number: () => 1,
-    ids: new Map(),
-    claims: { claim: (number) => !taken.has(number) && taken.add(number).has(number), taken: (n) => taken.has(n) },
-    complain: () => {}
-  }
-}
+const alone = () => ({
+  locked: (action) => action(),
+  number: () => 1,
+  ids: new Map(),
+  claims: new Claims(),
+  complain: () => {}
+})
 
 const shared = (folder) => {
   const at = (name) => join(folder, name)
