@@ -447,6 +447,7 @@ describe("a block", () => {
       ["lost", undefined],
       ["", 4]
     ])
+    assert.deepStrictEqual(only(messages, "Text"), [])
   })
 })
 
@@ -491,5 +492,98 @@ describe("the end of a message's stream", () => {
     const ends = { type: "stream_event", event: { type: "message_delta", delta: null, usage: { output_tokens: 40 } } }
     const [message] = only(f.parse(f.starts("m1"), f.assistant("m1", [f.says("a")]), ends, f.stops()), "Assistant")
     assert.deepStrictEqual([message?.usage.outputTokens, message?.stopReason], [40, null])
+  })
+})
+
+describe("a line that confirms what deltas have said", () => {
+  /** Kind, text, whether it is a part, and what it takes back. */
+  const told = (...frames: ReadonlyArray<f.Frame>) =>
+    f.parse(f.starts("m1"), ...frames).flatMap((message) =>
+      message._tag === "Text" || message._tag === "Thinking"
+        ? [[message._tag, message.content, message.delta, message.retract ?? 0]]
+        : []
+    )
+
+  it("tells only what they have not", () => {
+    assert.deepStrictEqual(told(f.delta("one two"), f.assistant("m1", [f.says("one two thr")])), [
+      ["Text", "one two", true, 0],
+      ["Text", " thr", true, 0]
+    ])
+  })
+
+  it("tells a block of which they have said nothing, whole, and leaves those of the other kind", () => {
+    for (const nothing of [[], [f.delta("", 1)]]) {
+      assert.deepStrictEqual(
+        told(f.thinkingDelta("Hm"), ...nothing, f.assistant("m1", [f.says("42")]), f.assistant("m1", [f.thinks("Hm")])),
+        [["Thinking", "Hm", true, 0], ["Text", "42", false, 0]]
+      )
+    }
+    assert.deepStrictEqual(
+      told(
+        f.thinkingDelta("Hm"),
+        f.delta("42", 1),
+        f.assistant("m1", [f.says("42")]),
+        f.assistant("m1", [f.thinks("Hm")])
+      ),
+      [["Thinking", "Hm", true, 0], ["Text", "42", true, 0]]
+    )
+  })
+
+  it("corrects its own kind alone", () => {
+    const [, , , corrected] = f.parse(
+      f.starts("m1"),
+      f.thinkingDelta("Hm"),
+      f.delta("Colour", 1),
+      f.assistant("m1", [f.says("Color")], { uuid: "u" }),
+      f.assistant("m1", [f.thinks("Hm")])
+    )
+    assert.deepInclude({ ...corrected }, { _tag: "Text", content: "Color", delta: false, uuid: "u" })
+    assert.deepStrictEqual(
+      told(
+        f.thinkingDelta("Hm"),
+        f.delta("Colour", 1),
+        f.assistant("m1", [f.says("Color")]),
+        f.assistant("m1", [f.thinks("Hm")])
+      ),
+      [["Thinking", "Hm", true, 0], ["Text", "Colour", true, 0], ["Text", "", true, 6], ["Text", "Color", false, 0]]
+    )
+  })
+
+  it("takes back the blocks behind it where it says more of its own: they are told again by their lines", () => {
+    assert.deepStrictEqual(
+      told(f.delta("On"), f.delta("Tw", 1), f.assistant("m1", [f.says("One")]), f.assistant("m1", [f.says("Two")])),
+      [["Text", "On", true, 0], ["Text", "Tw", true, 0], ["Text", "", true, 4], ["Text", "One", false, 0], [
+        "Text",
+        "Two",
+        false,
+        0
+      ]]
+    )
+  })
+
+  it("of another message takes back what was begun before it tells anything, also where it begins alike", () => {
+    assert.deepStrictEqual(told(f.delta("Ri"), f.assistant("m2", [f.says("Right.")])), [
+      ["Text", "Ri", true, 0],
+      ["Text", "", true, 2],
+      ["Text", "Right.", false, 0]
+    ])
+    const tags = f.tags(f.parse(f.starts("m1"), f.delta("Ri"), f.assistant("m2", [f.uses("t", "Bash")])))
+    assert.deepStrictEqual(tags, ["Text", "Text", "ToolUse", "Assistant"])
+  })
+})
+
+describe("a message that is streamed", () => {
+  const streamed = [f.starts("m1"), f.delta("a"), f.assistant("m1", [f.says("a")])]
+
+  it("is complete when its stream stops, and not when the user speaks in between", () => {
+    const stopped = f.parse(...streamed, f.stops(), f.system("status"))
+    assert.deepStrictEqual(f.tags(stopped), ["Text", "Assistant", "Status"])
+    const spoken = f.parse(...streamed, f.user("x"), f.stops(), f.system("status"))
+    assert.deepStrictEqual(f.tags(spoken), ["Text", "User", "Assistant", "Status"])
+  })
+
+  it("keeps the reason of its stop when it is told again without one", () => {
+    const messages = f.parse(...streamed, f.ends("end_turn", 1), f.ends(null, 2), f.stops())
+    assert.strictEqual(only(messages, "Assistant")[0]?.stopReason, "end_turn")
   })
 })
