@@ -1,5 +1,6 @@
 // `npm run mutate [-- Retry Outcome]`: breaks the modules that decide, one small change after the other, and names the
 // changes that no test notices. Stryker does it, in a checkout of what is committed: the workspace needs neither.
+// Two changes are tried at once, or as many as MUTATE_CONCURRENCY says.
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
