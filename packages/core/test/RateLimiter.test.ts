@@ -118,6 +118,14 @@ describe("a token bucket", () => {
       assert.strictEqual((yield* failure({ key: "0", maxWait: 0 })).retryAfter, 60_000)
     }).pipe(limited({ requestsPerMinute: 1 })))
 
+  it.effect("keeps what a key has under way, however many others come", () =>
+    Effect.gen(function*() {
+      yield* starting(1, { key: "mine" })
+      for (let other = 0; other < 200; other++) yield* (yield* starting(1, { key: `${other}` })).calls[0]!.end
+      assert.strictEqual((yield* failure({ key: "mine", maxWait: 0 })).limit, "1 calls at once")
+      assert.deepStrictEqual(yield* state, { waiting: 0, active: 1 })
+    }).pipe(limited({ maxConcurrent: 1 })))
+
   it.effect("counts each key for itself", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* starting(1, { key: "a" })).starts.length, 1)

@@ -77,19 +77,36 @@ describe("queries under a rate", () => {
       assert.deepStrictEqual(all.map(({ ended }) => ended()), [true, true])
     }).pipe(limited({ requestsPerWindow: { requests: 1, window: "1 hour" } }, echo)))
 
+  const callOf = (account: string): Policy.Call => ({
+    id: "",
+    prompt: "",
+    options: {},
+    target: { cli: "", account, model: "" },
+    wait: (effect) => effect
+  })
+
   it.scoped("stay as they are where nothing is limited", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.RateLimiter
       const stream = Stream.never
-      const call: Policy.Call = {
-        id: "",
-        prompt: "",
-        options: {},
-        target: { cli: "", account: "", model: "" },
-        wait: (effect) => effect
-      }
-      assert.strictEqual(limiter.around(call)(stream), stream)
+      assert.strictEqual(limiter.around(callOf(""))(stream), stream)
     }).pipe(limited({ maxWait: "1 second" }, echo)))
+
+  it.scoped("are counted by their account", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      const begun: Array<string> = []
+      for (const account of ["a", "b", "a"]) {
+        const stream = limiter.around(callOf(account))(
+          Stream.drain(Stream.fromEffect(Effect.sync(() => begun.push(account))))
+        )
+        yield* Effect.forkScoped(Stream.runDrain(stream))
+        yield* settle
+      }
+      assert.deepStrictEqual(begun, ["a", "b"])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(begun, ["a", "b", "a"])
+    }).pipe(limited({ requestsPerMinute: 1 }, echo)))
 
   it.scoped("end at once when they are interrupted while they wait, and give their place to the next", () =>
     Effect.gen(function*() {
