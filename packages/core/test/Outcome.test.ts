@@ -512,6 +512,15 @@ describe("an error says in its detail", () => {
   })
 })
 
+describe("a wrapper that has not found the CLI", () => {
+  it("is told with the command that it was to start, by any path", () => {
+    const command = (argv: ReadonlyArray<string>, stderrTail: string) =>
+      errorFor({ facts: factsOf({ argv, stderrTail, exitCode: 127, frames: 0 }) })["command"]
+    assert.strictEqual(command(["/opt/claude-2", "-p"], "zsh: command not found: /opt/claude-2"), "/opt/claude-2")
+    assert.strictEqual(command([], "sh: 1: claude: not found"), "claude")
+  })
+})
+
 describe("an error's hint is for", () => {
   const api = (status: number | undefined, more: Partial<Result> = {}) =>
     hintOf({ result: { ...bad, apiErrorStatus: status, ...more } })

@@ -26,6 +26,7 @@ import {
   Fiber,
   Random,
   Schedule,
+  Scope,
   Stream,
   TestClock
 } from "effect"
@@ -214,6 +215,17 @@ describe("a retry", () => {
       yield* Effect.fork(Effect.exit(Stream.runDrain(stream)))
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(run.opened(), 1501)
+    }))
+
+  it.effect("is told no more when its layer is gone", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { changes } = yield* Scope.extend(Retry.make(), scope)
+      const fiber = yield* Effect.fork(Stream.runDrain(changes))
+      yield* TestClock.adjust(0)
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust(0)
+      assert.isNotNull(fiber.unsafePoll())
     }))
 
   it.effect("is not there in a noop", () =>

@@ -146,6 +146,13 @@ describe("a run that is made again", () => {
       }
     }))
 
+  it.effect("fails with why it did not open, when that was the last time", () =>
+    Effect.gen(function*() {
+      const run = running([{ refuses: crashed }])
+      assert.strictEqual((yield* drain(reopening(run.open, times(1)))).error, crashed)
+      assert.strictEqual(run.opened(), 2)
+    }))
+
   it.effect("is over when it is interrupted while it waits, and nothing is left of it", () =>
     Effect.gen(function*() {
       const run = running([failing, good])

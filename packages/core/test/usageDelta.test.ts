@@ -118,8 +118,8 @@ describe("what a process is charged with", () => {
   it("is what was cut, for the session in which it was last heard", () => {
     const { account, close, entries, read } = accounting()
     read(says("m1", 5))
-    account.look([{ ...f.parse(says("m2", 6)).filter(Message.is("Assistant"))[0]!, sessionId: "" }])
     read(f.starts("m3"))
+    account.look([{ ...f.parse(says("m2", 6)).filter(Message.is("Assistant"))[0]!, sessionId: "" }])
     close()
     assert.deepStrictEqual(
       entries().map(({ entryId, sessionId }) => [entryId, sessionId]),
