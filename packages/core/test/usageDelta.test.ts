@@ -69,10 +69,10 @@ describe("what a process is charged with", () => {
   it("has who pays, as the process said it at its start", () => {
     const { entries, read } = accounting()
     read({ ...f.init, apiKeySource: "none" }, f.result("", { uuid: "r" }))
-    assert.deepStrictEqual(entries().map(({ apiKeySource, sessionId }) => [apiKeySource, sessionId]), [[
-      "none",
-      f.session
-    ]])
+    assert.deepStrictEqual(
+      entries().map(({ apiKeySource, sessionId, tags }) => [apiKeySource, sessionId, tags]),
+      [["none", f.session, []]]
+    )
   })
 
   it("is every result of a read", () => {
