@@ -227,6 +227,13 @@ describe("tokens", () => {
       assert.deepStrictEqual(starts, ["0@30", "1@60"])
     }).pipe(limited({ tokensPerMinute: 1000 })))
 
+  it.effect("of those who wait before it are in what the last of them is told", () =>
+    Effect.gen(function*() {
+      yield* starting(1, { tokens: 1000 })
+      yield* starting(1, { tokens: 500 })
+      assert.strictEqual((yield* failure({ tokens: 500, maxWait: "1 second" })).retryAfter, 60_000)
+    }).pipe(limited({ tokensPerMinute: 1000 })))
+
   it.effect("of one call may be more than a minute's: it goes when all are there, and the next waits for it", () =>
     Effect.gen(function*() {
       yield* starting(1, { tokens: 100 })
@@ -384,6 +391,16 @@ describe("hosts that share a store", () => {
       yield* TestClock.adjust("10 minutes")
       const times = [...one.starts, ...other.starts].map((start) => Number(start.split("@")[1]))
       assert.deepStrictEqual(times.toSorted((a, b) => a - b), [0, 0, 0, 60, 60, 60, 120, 120])
+    }).pipe(Effect.provide(layerStoreMemory)))
+
+  it.scoped("refuse who would wait too long for what the others took, and take nothing for it", () =>
+    Effect.gen(function*() {
+      const layer = RateLimiter.layerWith({ requestsPerMinute: 1, maxWait: "10 seconds" })
+      const [one, other] = [yield* Layer.build(layer), yield* Layer.build(Layer.fresh(layer))]
+      assert.strictEqual((yield* Effect.provide(starting(1), one)).starts.length, 1)
+      assert.strictEqual((yield* Effect.provide(failure(), other))._tag, "RateLimitExceededError")
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Effect.provide(starting(1, { maxWait: 0 }), other)).starts.length, 1)
     }).pipe(Effect.provide(layerStoreMemory)))
 
   it.scoped("limit by themselves when it fails, and when it does not answer", () =>
