@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import { assert, describe, it } from "vitest"
 import { type Edited, empty, inserted, layout, press } from "../packages/ccflow/src/internal/editor.js"
-import { optionsFirst } from "../packages/ccflow/src/internal/optionsFirst.js"
+import { optionsFirst } from "../packages/ccflow/src/internal/running.js"
 import { oneLine } from "../packages/ccflow/src/internal/safe.js"
 import { render, room } from "../packages/ccflow/src/internal/table.js"
 import { sinceOf } from "../packages/ccflow/src/internal/time.js"
@@ -126,8 +126,15 @@ describe("a table", () => {
 })
 
 describe("options", () => {
-  const known = { valued: ["-m", "--model"], bare: ["--json"] }
-  const sorted = (...args: ReadonlyArray<string>) => Effect.runSync(optionsFirst(args, known))
+  const valued = new Map([
+    ["-m", "text"],
+    ["--model", "text"],
+    ["--limit", "integer"],
+    ["--share", "float"],
+    ["--kind", "json | md"]
+  ])
+  const sorted = (...args: ReadonlyArray<string>) =>
+    Effect.runSync(optionsFirst(args, { valued, bare: ["--json"], words: true }, "ccflow x"))
 
   it("stand on either side of the words, with their values", () => {
     assert.deepStrictEqual(sorted("what", "--model", "opus", "is", "--json", "-m=x"), [
@@ -145,6 +152,23 @@ describe("options", () => {
 
   it("that nobody knows are refused by name", () => {
     assert.throws(() => sorted("--modle=opus"), /--modle/)
+  })
+
+  it("whose value is none are refused by name and value, which the parser does not say", () => {
+    assert.throws(() => sorted("--limit", "many"), /--limit: "many" is no whole number/)
+    assert.throws(() => sorted("--limit=1.5"), /--limit: "1.5" is no whole number/)
+    assert.throws(() => sorted("--share="), /--share: "" is no number/)
+    assert.throws(() => sorted("--kind", "xml"), /--kind: "xml" is none of json, md/)
+    const right = ["--limit", "-1", "--share=0.5", "--kind", "md", "-m=json | md"]
+    assert.deepStrictEqual(sorted(...right), right)
+  })
+
+  it("are all that there is, where a command takes no words", () => {
+    const refused = Effect.flip(
+      optionsFirst(["--json", "word"], { valued, bare: ["--json"], words: false }, "ccflow x")
+    )
+    const { field, hint } = Effect.runSync(refused)
+    assert.deepStrictEqual([field, hint], ["word", "See ccflow x --help."])
   })
 })
 

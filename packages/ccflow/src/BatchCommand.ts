@@ -4,7 +4,7 @@
  */
 import * as Batch from "@ccflow/core/Batch"
 import { BatchRepository } from "@ccflow/core/BatchRepository"
-import { type ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type ClaudeError, type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -13,7 +13,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Input from "./internal/batchInput.js"
@@ -22,6 +21,8 @@ import * as Source from "./internal/batchSource.js"
 import * as Tally from "./internal/batchTally.js"
 import * as View from "./internal/batchView.js"
 import * as CommandClaude from "./internal/commandClaude.js"
+import * as Flags from "./internal/flags.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { openBatches } from "./internal/openBatches.js"
 import * as Options from "./internal/options.js"
 import type { BatchRecords } from "./internal/records.js"
@@ -29,9 +30,6 @@ import { running } from "./internal/running.js"
 import * as Store from "./internal/store.js"
 import { Told } from "./internal/told.js"
 import * as Terminal from "./Terminal.js"
-
-const text = (name: string, description: string) =>
-  CliOptions.text(name).pipe(CliOptions.withDescription(description), CliOptions.optional)
 
 const { json: _, ...asking } = Options.asking
 
@@ -41,40 +39,26 @@ const options = {
     CliOptions.withDescription("Prompts at once."),
     CliOptions.withDefault(4)
   ),
-  output: CliOptions.text("output").pipe(
-    CliOptions.withAlias("o"),
-    CliOptions.withDescription("The file for the results, one line of JSON for each. Left out, they go to stdout."),
-    CliOptions.optional
+  output: Flags.optional(
+    CliOptions.text("output").pipe(CliOptions.withAlias("o")),
+    "The file for the results, one line of JSON for each. Left out, they go to stdout."
   ),
-  resume: CliOptions.boolean("resume").pipe(
-    CliOptions.withDescription("Goes on with an output: what is completed there is not asked again.")
+  resume: Flags.flag("resume", "Goes on with an output: what is completed there is not asked again."),
+  force: Flags.flag("force", "Overwrites an output that is there."),
+  format: Flags.optional(
+    CliOptions.choice("format", Input.formats),
+    "What the input is. Left out, what its name ends with; txt for a pipe."
   ),
-  force: CliOptions.boolean("force").pipe(CliOptions.withDescription("Overwrites an output that is there.")),
-  format: CliOptions.choice("format", Input.formats).pipe(
-    CliOptions.withDescription("What the input is. Left out, what its name ends with; txt for a pipe."),
-    CliOptions.optional
-  ),
-  promptColumn: text("prompt-column", "Of CSV: where the prompts are. Left out: prompt, or the only column."),
-  keyColumn: text("key-column", "Of CSV: a name for each prompt. Left out: key, where there is such a column."),
-  template: text("template", "Of CSV: the prompt, with {{column}} for what a row has there."),
-  maxBudgetUsd: CliOptions.float("max-budget-usd").pipe(
-    CliOptions.withDescription("For all prompts together, in USD: once it is spent nothing more begins."),
-    CliOptions.optional
+  promptColumn: Flags.text("prompt-column", "Of CSV: where the prompts are. Left out: prompt, or the only column."),
+  keyColumn: Flags.text("key-column", "Of CSV: a name for each prompt. Left out: key, where there is such a column."),
+  template: Flags.text("template", "Of CSV: the prompt, with {{column}} for what a row has there."),
+  maxBudgetUsd: Flags.optional(
+    CliOptions.float("max-budget-usd"),
+    "For all prompts together, in USD: once it is spent nothing more begins."
   )
 }
 
-interface Given extends Omit<Options.Asking, "json"> {
-  readonly file: string
-  readonly concurrency: number
-  readonly output: Option.Option<string>
-  readonly resume: boolean
-  readonly force: boolean
-  readonly format: Option.Option<Input.Format>
-  readonly promptColumn: Option.Option<string>
-  readonly keyColumn: Option.Option<string>
-  readonly template: Option.Option<string>
-  readonly maxBudgetUsd: Option.Option<number>
-}
+type Given = Command.Command.ParseConfig<typeof options & typeof asking> & { readonly file: string }
 
 const batch = (given: Given) =>
   Effect.scoped(Effect.gen(function*() {
@@ -156,20 +140,18 @@ const failure = (index: number, { message, tag }: { readonly tag: string; readon
 const checked = ({ concurrency, maxBudgetUsd }: Given): Effect.Effect<void, InvalidOptionsError> =>
   concurrency < 1
     ? Effect.fail(badConcurrency)
-    : Option.isSome(maxBudgetUsd) && !(maxBudgetUsd.value > 0)
+    : maxBudgetUsd !== undefined && !(maxBudgetUsd > 0)
     ? Effect.fail(badBudget)
     : Effect.void
 
-const sourceOf = ({ file, ...given }: Given): Effect.Effect<Source.Source, InvalidOptionsError> => {
+const sourceOf = (
+  { file, keyColumn, promptColumn, template, ...given }: Given
+): Effect.Effect<Source.Source, InvalidOptionsError> => {
   const piped = file === "-"
-  const format = Option.getOrUndefined(given.format) ?? (piped ? "txt" : Input.formatOf(file))
+  const format = given.format ?? (piped ? "txt" : Input.formatOf(file))
   if (format === undefined) return Effect.fail(unknownFormat(file))
   if (piped && process.stdin.isTTY === true) return Effect.fail(nobody)
-  const csv = {
-    promptColumn: Option.getOrUndefined(given.promptColumn),
-    keyColumn: Option.getOrUndefined(given.keyColumn),
-    template: Option.getOrUndefined(given.template)
-  }
+  const csv = { promptColumn, keyColumn, template }
   if (format !== "csv" && Object.values(csv).some((value) => value !== undefined)) return Effect.fail(notCsv)
   return Effect.succeed(Source.make(piped ? undefined : file, { format, ...csv }))
 }
@@ -180,7 +162,7 @@ const outputOf = (
   terminal: Terminal.Terminal["Type"]
 ): Effect.Effect<Output.Output, ClaudeError, Scope.Scope> => {
   if (resume && force) return Effect.fail(resumeOrForce)
-  if (Option.isSome(output)) return Output.open(output.value, resume ? "resume" : force ? "overwrite" : "refuse", path)
+  if (output !== undefined) return Output.open(output, resume ? "resume" : force ? "overwrite" : "refuse", path)
   if (resume) return Effect.fail(nothingToResume)
   return Effect.succeed(Output.of((line) => terminal.say(line)))
 }
@@ -216,58 +198,38 @@ const budgetOf = (
   { maxBudgetUsd }: Given,
   spentUsd: number
 ): Effect.Effect<number | undefined, InvalidOptionsError> => {
-  if (Option.isNone(maxBudgetUsd)) return Effect.succeed(undefined)
-  return maxBudgetUsd.value > spentUsd
-    ? Effect.succeed(maxBudgetUsd.value - spentUsd)
-    : Effect.fail(spent(maxBudgetUsd.value, spentUsd))
+  if (maxBudgetUsd === undefined) return Effect.succeed(undefined)
+  return maxBudgetUsd > spentUsd
+    ? Effect.succeed(maxBudgetUsd - spentUsd)
+    : Effect.fail(spent(maxBudgetUsd, spentUsd))
 }
 
-const badConcurrency = new InvalidOptionsError({
-  field: "--concurrency",
-  detail: "it must be a whole number above 0",
-  hint: "Left out it is 4."
-})
+const badConcurrency = invalidOption("--concurrency", "it must be a whole number above 0", "Left out it is 4.")
 
-const badBudget = new InvalidOptionsError({
-  field: "--max-budget-usd",
-  detail: "it must be a number above 0",
-  hint: "Left out there is none."
-})
+const badBudget = invalidOption("--max-budget-usd", "it must be a number above 0", "Left out there is none.")
 
 const unknownFormat = (file: string) =>
-  new InvalidOptionsError({
-    field: "file",
-    detail: `what is in ${file} cannot be told by its name`,
-    hint: "Give --format txt, jsonl or csv."
-  })
+  invalidOption("file", `what is in ${file} cannot be told by its name`, "Give --format txt, jsonl or csv.")
 
-const nobody = new InvalidOptionsError({
-  field: "file",
-  detail: "nothing is piped in",
-  hint: "Name a file, or pipe the prompts in."
-})
+const nobody = invalidOption("file", "nothing is piped in", "Name a file, or pipe the prompts in.")
 
-const notCsv = new InvalidOptionsError({
-  field: "--prompt-column",
-  detail: "only CSV has columns",
-  hint: "--prompt-column, --key-column and --template are for CSV; --format csv says that it is one."
-})
+const notCsv = invalidOption(
+  "--prompt-column",
+  "only CSV has columns",
+  "--prompt-column, --key-column and --template are for CSV; --format csv says that it is one."
+)
 
-const resumeOrForce = new InvalidOptionsError({
-  field: "--force",
-  detail: "it contradicts --resume",
-  hint: "--resume goes on with an output, --force begins anew."
-})
+const resumeOrForce = invalidOption(
+  "--force",
+  "it contradicts --resume",
+  "--resume goes on with an output, --force begins anew."
+)
 
-const nothingToResume = new InvalidOptionsError({
-  field: "--resume",
-  detail: "there is no --output to go on with",
-  hint: "Name the output of the batch."
-})
+const nothingToResume = invalidOption("--resume", "there is no --output to go on with", "Name the output of the batch.")
 
 const spent = (budget: number, spentUsd: number) =>
-  new InvalidOptionsError({
-    field: "--max-budget-usd",
-    detail: `of ${budget} USD ${Number(spentUsd.toFixed(4))} are spent already`,
-    hint: "Allow more, or begin anew with another output."
-  })
+  invalidOption(
+    "--max-budget-usd",
+    `of ${budget} USD ${Number(spentUsd.toFixed(4))} are spent already`,
+    "Allow more, or begin anew with another output."
+  )

@@ -11,7 +11,6 @@ import { promptText, type SessionRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
 import * as Command from "@effect/cli/Command"
-import * as CliOptions from "@effect/cli/Options"
 import * as PlatformTerminal from "@effect/platform/Terminal"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -24,6 +23,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Chat from "./internal/chat.js"
 import * as CommandClaude from "./internal/commandClaude.js"
+import * as Flags from "./internal/flags.js"
 import * as History from "./internal/history.js"
 import * as Options from "./internal/options.js"
 import { running } from "./internal/running.js"
@@ -38,7 +38,7 @@ export const services = Layer.merge(CommandClaude.layerKept, NodeSessionHolder.l
 
 /** What a conversation begins with. */
 export interface ChatOptions extends Options.Asking {
-  readonly resume: Option.Option<string>
+  readonly resume: string | undefined
 }
 
 /** A conversation, until whoever has it leaves. */
@@ -47,7 +47,7 @@ export const chat = ({ resume, ...given }: ChatOptions) =>
     const outside = yield* Terminal.Terminal
     const records = yield* Effect.either(Store.open)
     if (Either.isLeft(records)) yield* outside.warn(`This conversation is not kept: ${records.left.message}`)
-    const opening = open(Option.getOrUndefined(resume), Either.isRight(records) ? records.right : undefined)
+    const opening = open(resume, Either.isRight(records) ? records.right : undefined)
     return yield* seated(outside) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, outside)
   })).pipe(Effect.provide(services))
 
@@ -65,10 +65,7 @@ export const resumed = (id: string, prompt: string, given: Options.Asking) =>
 const chatCommand = Command.make(
   "chat",
   {
-    resume: CliOptions.text("resume").pipe(
-      CliOptions.withDescription("The id of a conversation to go on with, or its beginning."),
-      CliOptions.optional
-    ),
+    resume: Flags.text("resume", "The id of a conversation to go on with, or its beginning."),
     ...Options.asking
   },
   chat

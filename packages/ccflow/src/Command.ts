@@ -10,8 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as CommandClaude from "./internal/commandClaude.js"
 import * as Options from "./internal/options.js"
-import { optionsFirst } from "./internal/optionsFirst.js"
-import { version } from "./internal/version.js"
+import { running } from "./internal/running.js"
 import * as Terminal from "./Terminal.js"
 
 const prompt = Args.text({ name: "prompt" }).pipe(
@@ -48,42 +47,37 @@ const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...
  * Runs the command on arguments such as `process.argv`. Options may stand on either side of the prompt. A prompt whose
  * first word is the name of a subcommand goes behind `--`.
  */
-export const run = (argv: ReadonlyArray<string>) => {
-  const [node = "", script = "", ...args] = argv
+export const run = ([node = "", script = "", ...args]: ReadonlyArray<string>) => {
+  const program = [node, script] as const
   const [name, ...rest] = args
   switch (name) {
     case "batch":
-      return Effect.flatMap(Effect.promise(() => import("./BatchCommand.js")), ({ run }) => run([node, script], rest))
+      return loaded(() => import("./BatchCommand.js"), ({ run }) => run(program, rest))
     case "chat":
-      return Effect.flatMap(Effect.promise(() => import("./ChatCommand.js")), ({ run }) => run([node, script], rest))
+      return loaded(() => import("./ChatCommand.js"), ({ run }) => run(program, rest))
     case "sessions":
-      return Effect.flatMap(
-        Effect.promise(() => import("./SessionsCommand.js")),
-        ({ run }) => run([node, script], rest)
-      )
+      return loaded(() => import("./SessionsCommand.js"), ({ run }) => run(program, rest))
     case "doctor":
-      return Effect.flatMap(
-        Effect.promise(() => import("./DoctorCommand.js")),
-        ({ run }) => run([node, script], rest)
-      )
+      return loaded(() => import("./DoctorCommand.js"), ({ run }) => run(program, rest))
     case "usage":
-      return Effect.flatMap(Effect.promise(() => import("./UsageCommand.js")), ({ run }) => run([node, script], rest))
+      return loaded(() => import("./UsageCommand.js"), ({ run }) => run(program, rest))
     case "record":
     case "replay":
-      return Effect.flatMap(
-        Effect.promise(() => import("./RecordCommand.js")),
-        ({ run }) => run(name, [node, script], rest)
-      )
+      return loaded(() => import("./RecordCommand.js"), (command) => command[name](program, rest))
     case "report":
-      return Effect.flatMap(Effect.promise(() => import("./ReportCommand.js")), ({ run }) => run([node, script], rest))
+      return loaded(() => import("./ReportCommand.js"), ({ run }) => run(program, rest))
     case "serve":
-      return Effect.flatMap(Effect.promise(() => import("./ServeCommand.js")), ({ run }) => run([node, script], rest))
+      return loaded(() => import("./ServeCommand.js"), ({ run }) => run(program, rest))
     case "toon":
-      return Effect.flatMap(Effect.promise(() => import("./ToonCommand.js")), ({ run }) => run([node, script], rest))
+      return loaded(() => import("./ToonCommand.js"), ({ run }) => run(program, rest))
     default:
-      return Effect.flatMap(
-        optionsFirst(args, Options.askingKnown),
-        (args) => Command.run(ask, { name: "ccflow", version })([node, script, ...args])
-      )
+      return running("ccflow", ask)(program, args)
   }
 }
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+const loaded = <Module, A, E, R>(load: () => Promise<Module>, run: (module: Module) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Effect.promise(load), run)

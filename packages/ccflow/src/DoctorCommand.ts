@@ -5,14 +5,15 @@ import * as Logs from "@ccflow/core/Logs"
 import * as NodeDoctor from "@ccflow/node/NodeDoctor"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dirname, resolve } from "node:path"
-import { diagnosisOf, shown } from "./internal/diagnosis.js"
+import * as Flags from "./internal/flags.js"
 import { running } from "./internal/running.js"
+import { oneLine } from "./internal/safe.js"
 import * as Store from "./internal/store.js"
 import { knownWindows, storeCheck } from "./internal/storeCheck.js"
+import { padded } from "./internal/width.js"
 import { Terminal } from "./Terminal.js"
 
 /** Other commands do not begin with a level that there is not. */
@@ -25,10 +26,8 @@ const logs = NodeDoctor.check(
 )
 
 const doctor = Command.make("doctor", {
-  json: Options.boolean("json").pipe(Options.withDescription("Print one object: { ok, failed, warnings, checks }.")),
-  live: Options.boolean("live").pipe(
-    Options.withDescription("Start the MCP servers that are configured, to see whether they answer.")
-  )
+  json: Flags.flag("json", "Print one object: { ok, failed, warnings, checks }."),
+  live: Flags.flag("live", "Start the MCP servers that are configured, to see whether they answer.")
 }, ({ json, live }) =>
   Effect.gen(function*() {
     const terminal = yield* Terminal
@@ -54,3 +53,49 @@ const doctor = Command.make("doctor", {
 
 /** Runs it on what stands behind its name. */
 export const run = running("ccflow doctor", doctor)
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+/** What `--json` prints. */
+interface Diagnosis {
+  /** Nothing failed. */
+  readonly ok: boolean
+  readonly failed: number
+  readonly warnings: number
+  readonly checks: ReadonlyArray<NodeDoctor.CheckResult>
+}
+
+const diagnosisOf = (checks: ReadonlyArray<NodeDoctor.CheckResult>): Diagnosis => {
+  const failed = checks.filter(({ status }) => status === "failed").length
+  const warnings = checks.filter(({ status }) => status === "warning").length
+  return { ok: failed === 0, failed, warnings, checks }
+}
+
+/** For people. What was read somewhere is one line after the other, and can steer no terminal. */
+const shown = ({ checks, failed, warnings }: Diagnosis, colour: boolean): string => {
+  const paint = (code: number, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text
+  const width = Math.max(...checks.map(({ name }) => name.length))
+  const indent = " ".repeat(width + 4)
+  const lines = checks.flatMap(({ detail, fix, name, status }) => {
+    const { code, mark } = marks[status]
+    const [first = "", ...more] = detail.split("\n").map(oneLine)
+    return [
+      `${paint(code, mark)} ${padded(name, width)}  ${first}`,
+      ...more.map((line) => `${indent}${line}`),
+      ...(fix === undefined ? [] : fix.split("\n").map((line) => `${indent}${paint(36, "fix:")} ${oneLine(line)}`))
+    ]
+  })
+  const sum = failed + warnings === 0
+    ? "Nothing is wrong."
+    : `${failed} failed, ${warnings} ${warnings === 1 ? "warning" : "warnings"}.`
+  return `${[...lines, "", sum].join("\n")}\n`
+}
+
+const marks: Readonly<Record<NodeDoctor.CheckResult["status"], { readonly mark: string; readonly code: number }>> = {
+  ok: { mark: "✓", code: 32 },
+  warning: { mark: "!", code: 33 },
+  failed: { mark: "✗", code: 31 },
+  skipped: { mark: "-", code: 2 }
+}

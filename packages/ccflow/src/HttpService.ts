@@ -4,7 +4,7 @@
  */
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import { Claude } from "@ccflow/core/Claude"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import { HealthCheck } from "@ccflow/core/HealthCheck"
 import { SessionManager } from "@ccflow/core/SessionManager"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -24,6 +24,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { Api, Authorization } from "./HttpServiceApi.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { Service, told } from "./internal/serveContext.js"
 import * as Desk from "./internal/serveDesk.js"
 import { answerOf, failure, notFound, responseOf } from "./internal/serveErrors.js"
@@ -121,7 +122,7 @@ const serviceOf = ({
   Effect.gen(function*() {
     const loopback = Guard.isLoopback(host)
     if (token === undefined ? !loopback : Redacted.value(token).trim().length < 16) {
-      return yield* bad(
+      return yield* invalidOption(
         "token",
         token === undefined ? `there is none, and others than this machine can reach ${host}` : "it is too short",
         "Give 16 characters or more by CCFLOW_SERVE_TOKEN or --token-file."
@@ -129,19 +130,27 @@ const serviceOf = ({
     }
     const unknown = allow.find((name) => !isGuarded(name))
     if (unknown !== undefined) {
-      return yield* bad("allow", `there is no option ${unknown} to be allowed`, "See QueryOptions for their names.")
+      return yield* invalidOption(
+        "allow",
+        `there is no option ${unknown} to be allowed`,
+        "See QueryOptions for their names."
+      )
     }
     const wrong = corsOrigins.find((origin) => !/^https?:\/\/[^/*\s]+$/.test(origin))
     if (wrong !== undefined) {
-      return yield* bad("corsOrigins", `"${wrong}" is no origin`, "Write it as https://app.example, without a path.")
+      return yield* invalidOption(
+        "corsOrigins",
+        `"${wrong}" is no origin`,
+        "Write it as https://app.example, without a path."
+      )
     }
     const timeLimit = Option.map(Duration.decodeUnknown(requestTimeout), Duration.toMillis)
     if (Option.isNone(timeLimit) || !(timeLimit.value > 0)) {
-      return yield* bad("requestTimeout", "it must be a duration above 0", "Write it as \"10 minutes\".")
+      return yield* invalidOption("requestTimeout", "it must be a duration above 0", "Write it as \"10 minutes\".")
     }
     for (const [name, value] of Object.entries({ maxBatch, maxBody, maxRequests })) {
       if (!(Number.isInteger(value) && value > 0)) {
-        return yield* bad(name, "it must be a whole number above 0", "Leave it out for its default.")
+        return yield* invalidOption(name, "it must be a whole number above 0", "Leave it out for its default.")
       }
     }
     const hosts = [...allowedHosts, ...loopback ? Guard.loopbackHosts : [], host].map((name) => name.toLowerCase())
@@ -161,8 +170,6 @@ const serviceOf = ({
       heartbeat
     }
   })
-
-const bad = (field: string, detail: string, hint: string) => new InvalidOptionsError({ field, detail, hint })
 
 const authorization = Layer.effect(
   Authorization,

@@ -2,19 +2,19 @@
  * `ccflow record`: runs a program, and writes down what it and its CLIs say to each other, as a cassette to test it with.
  * `ccflow replay`: runs it on the cassette.
  */
-import { CliNotFoundError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { CliNotFoundError } from "@ccflow/core/ClaudeError"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import { createRequire } from "node:module"
 import { constants as system, tmpdir } from "node:os"
 import { delimiter, dirname, join, resolve } from "node:path"
-import { optionsFirst } from "./internal/optionsFirst.js"
-import { version } from "./internal/version.js"
+import * as Flags from "./internal/flags.js"
+import { invalidOption } from "./internal/invalidOption.js"
+import { running } from "./internal/running.js"
 import { Terminal } from "./Terminal.js"
 
 const file = Args.text({ name: "file" }).pipe(Args.withDescription("The cassette."))
@@ -23,28 +23,27 @@ const program = Args.text({ name: "program" }).pipe(
   Args.atLeast(1)
 )
 
-const record = Command.make("record", { file, program }, ({ file, program }) => through("record", file, program)).pipe(
-  Command.withDescription(HelpDoc.blocks([
-    HelpDoc.p(
-      "Runs a program and records what it and Claude Code say to each other: ccflow record <file> -- <program> …"
-    ),
-    HelpDoc.p(
-      "Every claude that it starts is recorded: through ccflow, in whatever process, and any other that is looked up on " +
-        "the PATH. The file is begun anew. Secrets, places, e-mails, accounts and ids are not in it; read it before you " +
-        "give it away."
-    ),
-    HelpDoc.p(
-      "To play it: ccflow replay <file> -- <program> …, or CCFLOW_CASSETTE=<file> in the program's environment, or " +
-        "cassetteClient of ccflow/testing in a test. The exit code is the program's."
-    )
-  ]))
-)
+const recordCommand = Command.make("record", { file, program }, ({ file, program }) => through("record", file, program))
+  .pipe(
+    Command.withDescription(HelpDoc.blocks([
+      HelpDoc.p(
+        "Runs a program and records what it and Claude Code say to each other: ccflow record <file> -- <program> …"
+      ),
+      HelpDoc.p(
+        "Every claude that it starts is recorded: through ccflow, in whatever process, and any other that is looked up on " +
+          "the PATH. The file is begun anew. Secrets, places, e-mails, accounts and ids are not in it; read it before you " +
+          "give it away."
+      ),
+      HelpDoc.p(
+        "To play it: ccflow replay <file> -- <program> …, or CCFLOW_CASSETTE=<file> in the program's environment, or " +
+          "cassetteClient of ccflow/testing in a test. The exit code is the program's."
+      )
+    ]))
+  )
 
-const recorded = Options.boolean("recorded-time").pipe(
-  Options.withDescription("Wait as Claude Code did. Without it everything comes at once.")
-)
+const recorded = Flags.flag("recorded-time", "Wait as Claude Code did. Without it everything comes at once.")
 
-const replay = Command.make(
+const replayCommand = Command.make(
   "replay",
   { file, program, recorded },
   ({ file, program, recorded }) => through("replay", file, program, recorded)
@@ -57,15 +56,11 @@ const replay = Command.make(
   ]))
 )
 
-/** Runs one of the two on what stands behind its name. What is behind `--` is the program's. */
-export const run = (name: "record" | "replay", program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    optionsFirst(args, { valued: [], bare: name === "replay" ? ["--recorded-time"] : [] }, `ccflow ${name} --help`),
-    (args) =>
-      name === "record"
-        ? Command.run(record, { name: "ccflow record", version })([...program, ...args])
-        : Command.run(replay, { name: "ccflow replay", version })([...program, ...args])
-  )
+/** Runs it on what stands behind its name. What is behind `--` is the program's. */
+export const record = running("ccflow record", recordCommand)
+
+/** The same. */
+export const replay = running("ccflow replay", replayCommand)
 
 // ---------------------------------------------------------------------------
 // internal
@@ -76,11 +71,11 @@ const through = (mode: "record" | "replay", given: string, [command, ...args]: R
     const terminal = yield* Terminal
     const cassette = resolve(given)
     if (mode === "replay" && !existsSync(cassette)) {
-      return yield* new InvalidOptionsError({
-        field: "file",
-        detail: `there is no cassette ${given}`,
-        hint: `Record it first: ccflow record ${given} -- …`
-      })
+      return yield* invalidOption(
+        "file",
+        `there is no cassette ${given}`,
+        `Record it first: ccflow record ${given} -- …`
+      )
     }
     const stand = standIn()
     const cli = mode === "record" ? yield* realCli : undefined

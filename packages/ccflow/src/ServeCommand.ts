@@ -1,7 +1,8 @@
 /**
  * `ccflow serve`: queries, sessions and batches over HTTP, until it is told to stop.
  */
-import { type PermissionMode, PermissionMode as PermissionModes } from "@ccflow/core/AgentOptions"
+import { PermissionMode } from "@ccflow/core/AgentOptions"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Metrics from "@ccflow/core/Metrics"
 import * as SessionManager from "@ccflow/core/SessionManager"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
@@ -9,31 +10,27 @@ import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as FileSystem from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import { HttpService, layer as httpService } from "./HttpService.js"
+import * as Flags from "./internal/flags.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { running } from "./internal/running.js"
-import { untilStopped } from "./internal/serveSignals.js"
 import * as ServeStore from "./internal/serveStore.js"
-import { tokenOf } from "./internal/serveToken.js"
 import { Terminal } from "./Terminal.js"
 
-const text = (name: string, description: string) =>
-  Options.text(name).pipe(Options.withDescription(description), Options.optional)
-const count = (name: string, description: string) =>
-  Options.integer(name).pipe(Options.withDescription(description), Options.optional)
+const namesIn = (given: ReadonlyArray<string>) =>
+  given.flatMap((names) => names.split(",")).map((name) => name.trim()).filter((name) => name !== "")
+
 const list = (name: string, description: string) =>
-  Options.text(name).pipe(
-    Options.withDescription(description),
-    Options.repeated,
-    Options.map((given) =>
-      given.flatMap((names) => names.split(",")).map((name) => name.trim()).filter((name) => name !== "")
-    )
-  )
+  Options.text(name).pipe(Options.withDescription(description), Options.repeated, Options.map(namesIn))
 
 const options = {
   host: Options.text("host").pipe(
@@ -46,79 +43,69 @@ const options = {
     Options.withFallbackConfig(Config.integer("CCFLOW_SERVE_PORT")),
     Options.withDefault(8080)
   ),
-  tokenFile: text("token-file", "A file with the bearer token that clients must send. CCFLOW_SERVE_TOKEN may hold it."),
+  tokenFile: Flags.text(
+    "token-file",
+    "A file with the bearer token that clients must send. CCFLOW_SERVE_TOKEN may hold it."
+  ),
   allow: list("allow", "Options that requests may have beyond the usual ones, such as cwd or allowedTools."),
   corsOrigin: list("cors-origin", "A web page's origin that may ask, such as https://app.example."),
   allowedHost: list("allowed-host", "Another name that the service may be called by, as behind a proxy."),
-  model: text("model", "The model where a request names none."),
-  tools: text("tools", "The built-in tools there are, with commas between; an empty list leaves none."),
-  permissionMode: Options.choice("permission-mode", PermissionModes.literals).pipe(
-    Options.withDescription("How tools are decided on. Nobody can be asked: what would have to be is denied."),
-    Options.optional
+  model: Flags.text("model", "The model where a request names none."),
+  tools: Flags.text("tools", "The built-in tools there are, with commas between; an empty list leaves none."),
+  permissionMode: Flags.optional(
+    Options.choice("permission-mode", PermissionMode.literals),
+    "How tools are decided on. Nobody can be asked: what would have to be is denied."
   ),
-  cwd: text("cwd", "The folder that Claude Code works in. Left out, this one."),
-  maxTurns: count("max-turns", "The most turns that a request may ask for."),
-  maxBudgetUsd: Options.float("max-budget-usd").pipe(
-    Options.withDescription("The most that a query may cost, in USD."),
-    Options.optional
-  ),
-  maxConcurrent: count("max-concurrent", "CLI processes at once. Left out, as many as the machine can hold."),
-  maxRequests: count("max-requests", "Requests at once; one more is refused with 429. Left out: 32."),
-  maxBody: count("max-body", "Bytes of a request. Left out: 1048576."),
-  requestTimeout: count("request-timeout", "Seconds that a request may take. Left out: 600."),
-  grace: count("grace", "Seconds that requests may go on when the service is told to stop. Left out: 10.")
+  cwd: Flags.text("cwd", "The folder that Claude Code works in. Left out, this one."),
+  maxTurns: Flags.count("max-turns", "The most turns that a request may ask for."),
+  maxBudgetUsd: Flags.optional(Options.float("max-budget-usd"), "The most that a query may cost, in USD."),
+  maxConcurrent: Flags.count("max-concurrent", "CLI processes at once. Left out, as many as the machine can hold."),
+  maxRequests: Flags.count("max-requests", "Requests at once; one more is refused with 429. Left out: 32."),
+  maxBody: Flags.count("max-body", "Bytes of a request. Left out: 1048576."),
+  requestTimeout: Flags.count("request-timeout", "Seconds that a request may take. Left out: 600."),
+  grace: Flags.count("grace", "Seconds that requests may go on when the service is told to stop. Left out: 10.")
 }
 
-interface Given {
-  readonly host: string
-  readonly port: number
-  readonly tokenFile: Option.Option<string>
-  readonly allow: ReadonlyArray<string>
-  readonly corsOrigin: ReadonlyArray<string>
-  readonly allowedHost: ReadonlyArray<string>
-  readonly model: Option.Option<string>
-  readonly tools: Option.Option<string>
-  readonly permissionMode: Option.Option<PermissionMode>
-  readonly cwd: Option.Option<string>
-  readonly maxTurns: Option.Option<number>
-  readonly maxBudgetUsd: Option.Option<number>
-  readonly maxConcurrent: Option.Option<number>
-  readonly maxRequests: Option.Option<number>
-  readonly maxBody: Option.Option<number>
-  readonly requestTimeout: Option.Option<number>
-  readonly grace: Option.Option<number>
-}
-
-const serve = (given: Given) =>
+const serve = ({
+  allowedHost: allowedHosts,
+  corsOrigin: corsOrigins,
+  cwd,
+  grace,
+  maxBudgetUsd,
+  maxConcurrent,
+  maxTurns,
+  model,
+  permissionMode,
+  requestTimeout,
+  tokenFile,
+  tools,
+  ...given
+}: Command.Command.ParseConfig<typeof options>) =>
   Effect.gen(function*() {
     const terminal = yield* Terminal
-    const token = yield* tokenOf(Option.getOrUndefined(given.tokenFile))
+    const token = yield* tokenOf(tokenFile)
     const defaults = {
-      model: Option.getOrUndefined(given.model),
-      tools: Option.getOrUndefined(Option.map(given.tools, (names) => names.split(",").filter((name) => name !== ""))),
-      permissionMode: Option.getOrUndefined(given.permissionMode),
-      cwd: Option.getOrUndefined(given.cwd),
-      maxTurns: Option.getOrUndefined(given.maxTurns),
-      maxBudgetUsd: Option.getOrUndefined(given.maxBudgetUsd)
+      cwd,
+      maxBudgetUsd,
+      maxTurns,
+      model,
+      permissionMode,
+      tools: tools === undefined ? undefined : namesIn([tools])
     }
     const service = httpService({
-      host: given.host,
-      port: given.port,
-      token: token === undefined ? undefined : Redacted.make(token),
-      allow: given.allow,
-      corsOrigins: given.corsOrigin,
-      allowedHosts: given.allowedHost,
+      ...given,
+      allowedHosts,
+      corsOrigins,
       defaults,
-      maxRequests: Option.getOrUndefined(given.maxRequests),
-      maxBody: Option.getOrUndefined(given.maxBody),
-      requestTimeout: Option.getOrUndefined(Option.map(given.requestTimeout, (seconds) => seconds * 1000)),
-      grace: Option.getOrUndefined(Option.map(given.grace, (seconds) => seconds * 1000))
+      token: token === undefined ? undefined : Redacted.make(token),
+      requestTimeout: requestTimeout === undefined ? undefined : Duration.seconds(requestTimeout),
+      grace: grace === undefined ? undefined : Duration.seconds(grace)
     })
     const sessions = Layer.provide(
       SessionManager.layerWith({ maxLive: 32, onFull: "closeIdle" }),
       NodeSessionHolder.layer
     )
-    const claude = NodeClaude.layerWith({ ...defaults, maxConcurrent: Option.getOrUndefined(given.maxConcurrent) })
+    const claude = NodeClaude.layerWith({ ...defaults, maxConcurrent })
     const listening = Layer.merge(service, Metrics.layer).pipe(
       Layer.provide(sessions),
       Layer.provide(Layer.provideMerge(claude, ServeStore.layer))
@@ -142,3 +129,47 @@ const serveCommand = Command.make("serve", options, serve).pipe(
 
 /** Runs it on what stands behind its name. */
 export const run = running("ccflow serve", serveCommand)
+
+// ---------------------------------------------------------------------------
+// internal
+// ---------------------------------------------------------------------------
+
+/** What clients must send: from the file, else from the environment. */
+const tokenOf = (
+  file: string | undefined
+): Effect.Effect<string | undefined, InvalidOptionsError, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    if (file === undefined) {
+      const given = yield* Effect.orDie(Config.withDefault(Config.string("CCFLOW_SERVE_TOKEN"), ""))
+      // The CLI and what it starts have no business with it.
+      delete process.env["CCFLOW_SERVE_TOKEN"]
+      return given.trim() === "" ? undefined : given.trim()
+    }
+    const files = yield* FileSystem.FileSystem
+    const text = yield* Effect.mapError(files.readFileString(file), () => unreadable)
+    return text.trim()
+  })
+
+const unreadable = invalidOption(
+  "--token-file",
+  "the file cannot be read",
+  "Give a file with the token and nothing else, which only you can read."
+)
+
+/**
+ * Runs a service until SIGTERM or SIGINT. Being told to stop is a service's good end: the exit code is 0 once everything
+ * is closed.
+ */
+const untilStopped = <E, R>(
+  start: Effect.Effect<void, E, R | Scope.Scope>
+): Effect.Effect<void, E, Exclude<R, Scope.Scope>> =>
+  Effect.scoped(Effect.zipRight(start, Effect.never)).pipe(
+    Effect.onExit((exit) => Exit.isInterrupted(exit) ? Effect.sync(endWell) : Effect.void)
+  )
+
+/** The program's end takes an interruption for Ctrl-C. */
+const endWell = () => {
+  process.once("exit", () => {
+    process.exitCode = 0
+  })
+}

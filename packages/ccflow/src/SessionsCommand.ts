@@ -1,7 +1,7 @@
 /**
  * `ccflow sessions`: the conversations that are kept, for people as tables, for programs as JSON.
  */
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as SessionManager from "@ccflow/core/SessionManager"
 import { type SessionRecord, SessionStatus, type TurnRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
@@ -10,20 +10,21 @@ import * as Command from "@effect/cli/Command"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import * as Clock from "effect/Clock"
+import * as Usage from "@effect/cli/Usage"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { createInterface } from "node:readline"
 import * as ChatCommand from "./ChatCommand.js"
+import * as Flags from "./internal/flags.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import * as Asking from "./internal/options.js"
-import { type Known, optionsFirst } from "./internal/optionsFirst.js"
 import * as Report from "./internal/report.js"
-import { knownOf } from "./internal/running.js"
+import { knownOf, optionsFirst } from "./internal/running.js"
 import { oneLine } from "./internal/safe.js"
 import * as Store from "./internal/store.js"
-import { sinceOf } from "./internal/time.js"
+import { periodOf } from "./internal/time.js"
 import { version } from "./internal/version.js"
 import { Terminal } from "./Terminal.js"
 
@@ -32,46 +33,28 @@ const id = Args.text({ name: "id" }).pipe(
 )
 
 const list = Command.make("list", {
-  status: Options.choice("status", SessionStatus.literals).pipe(
-    Options.withDescription("Only sessions in this state."),
-    Options.optional
-  ),
-  model: Options.text("model").pipe(
-    Options.withAlias("m"),
-    Options.withDescription("Only sessions with this model."),
-    Options.optional
-  ),
+  status: Flags.optional(Options.choice("status", SessionStatus.literals), "Only sessions in this state."),
+  model: Flags.optional(Options.text("model").pipe(Options.withAlias("m")), "Only sessions with this model."),
   tag: Options.text("tag").pipe(
     Options.withDescription("Only sessions with this tag; repeated: with any of them."),
     Options.repeated
   ),
-  since: Options.text("since").pipe(
-    Options.withDescription("Only sessions that were used since then: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
-    Options.optional
-  ),
-  search: Options.text("search").pipe(
-    Options.withDescription("Only sessions with this text in their title or a prompt."),
-    Options.optional
-  ),
+  since: Flags.text("since", "Only sessions that were used since then: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
+  search: Flags.text("search", "Only sessions with this text in their title or a prompt."),
   limit: Options.integer("limit").pipe(
     Options.withDescription("At most so many, the latest first."),
     Options.withDefault(50)
   ),
-  json: Options.boolean("json").pipe(Options.withDescription("Print every session as one line of JSON."))
-}, ({ json, limit, since, ...given }) =>
+  json: Flags.flag("json", "Print every session as one line of JSON.")
+}, ({ json, limit, since, tag: tags, ...filter }) =>
   Effect.scoped(Effect.gen(function*() {
     if (limit < 1) return yield* badLimit
     const terminal = yield* Terminal
-    const updatedAfter = yield* Option.match(since, {
-      onNone: () => Effect.succeed(undefined),
-      onSome: (text) => Effect.flatMap(Clock.currentTimeMillis, (now) => sinceOf(text, now))
-    })
+    const period = yield* periodOf({ since })
     const sessions = Store.all(yield* Store.open, {
-      status: Option.getOrUndefined(given.status),
-      model: Option.getOrUndefined(given.model),
-      tags: given.tag,
-      updatedAfter,
-      search: Option.getOrUndefined(given.search),
+      ...filter,
+      tags,
+      updatedAfter: period.since,
       limit: Math.min(limit, 1000)
     }).pipe(Stream.take(limit))
     if (json) return yield* Stream.runForEach(sessions, (session) => terminal.say(`${JSON.stringify(session)}\n`))
@@ -83,7 +66,7 @@ const show = Command.make(
   "show",
   {
     id,
-    json: Options.boolean("json").pipe(Options.withDescription("Print one JSON object with the session and its turns."))
+    json: Flags.flag("json", "Print one JSON object with the session and its turns.")
   },
   ({ id, json }) =>
     withSession(
@@ -153,16 +136,14 @@ export const run = (program: readonly [string, string], [name = "--help", ...res
   Effect.gen(function*() {
     const one = Option.map(HashMap.get(Command.getSubcommands(sessions), name), CommandDescriptor.getUsage)
     if (Option.isNone(one) && !name.startsWith("-")) return yield* unknownCommand(name)
-    const help = `ccflow sessions ${Option.isNone(one) ? "" : `${name} `}--help`
-    const args = yield* optionsFirst(rest, Option.match(one, { onNone: () => nothing, onSome: knownOf }), help)
+    const command = `ccflow sessions${Option.isNone(one) ? "" : ` ${name}`}`
+    const args = yield* optionsFirst(rest, knownOf(Option.getOrElse(one, () => Usage.empty)), command)
     return yield* Command.run(sessions, { name: "ccflow sessions", version })([...program, name, ...args])
   })
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
-
-const nothing: Known = { valued: [], bare: [] }
 
 const withSession = <E, R>(
   given: string,
@@ -196,21 +177,13 @@ const reply = (question: string): Effect.Effect<string> =>
     return Effect.sync(() => lines.close())
   })
 
-const unconfirmed = new InvalidOptionsError({
-  field: "--yes",
-  detail: "nobody sits at a terminal to be asked",
-  hint: "Give --yes to delete without a question."
-})
+const unconfirmed = invalidOption(
+  "--yes",
+  "nobody sits at a terminal to be asked",
+  "Give --yes to delete without a question."
+)
 
-const badLimit = new InvalidOptionsError({
-  field: "--limit",
-  detail: "it must be a whole number above 0",
-  hint: "Left out it is 50."
-})
+const badLimit = invalidOption("--limit", "it must be a whole number above 0", "Left out it is 50.")
 
 const unknownCommand = (name: string) =>
-  new InvalidOptionsError({
-    field: `sessions ${oneLine(name)}`,
-    detail: "there is no such command",
-    hint: "See ccflow sessions --help."
-  })
+  invalidOption(`sessions ${oneLine(name)}`, "there is no such command", "See ccflow sessions --help.")

@@ -2,14 +2,16 @@
  * Where the command writes: the answer to stdout, everything else to stderr.
  */
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Logs from "@ccflow/core/Logs"
 import type { Message } from "@ccflow/core/Message"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { text } from "node:stream/consumers"
 import { stripVTControlCharacters } from "node:util"
+import { invalidOption } from "./internal/invalidOption.js"
 import { printable } from "./internal/safe.js"
 
 export class Terminal extends Context.Tag("ccflow/Terminal")<Terminal, {
@@ -131,11 +133,7 @@ let lineLogger: Logger.Logger<unknown, string> | undefined
 
 const plain = (part: unknown): unknown => typeof part === "string" ? stripVTControlCharacters(part) : part
 
-const noPrompt = new InvalidOptionsError({
-  field: "prompt",
-  detail: "there is none",
-  hint: "Write it behind the command, or pipe it in."
-})
+const noPrompt = invalidOption("prompt", "there is none", "Write it behind the command, or pipe it in.")
 
 /** What a person wants to know of the work behind the answer. */
 const notes = (message: Message, note: (text: string) => Effect.Effect<void>): Effect.Effect<void> => {
@@ -173,9 +171,6 @@ const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
     stream.write(text, (error) => resume(error == null ? Effect.void : Effect.interrupt))
   })
 
-const readAll = Effect.promise(async () => {
-  let text = ""
-  process.stdin.setEncoding("utf8")
-  for await (const chunk of process.stdin) text += String(chunk)
-  return text
-}).pipe(Effect.filterOrFail((text) => text.trim() !== "", () => noPrompt))
+const readAll = Effect.promise(() => text(process.stdin)).pipe(
+  Effect.filterOrFail((text) => text.trim() !== "", () => noPrompt)
+)

@@ -1,17 +1,20 @@
 /**
  * `ccflow toon`: how a file of data would be given to the model, as TOON and as JSON, and what that saves. Nobody is asked.
  */
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as ContextEncoder from "@ccflow/core/ContextEncoder"
 import { jsonFault } from "@ccflow/node/JsonFault"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { readFile } from "node:fs/promises"
+import { text as stdin } from "node:stream/consumers"
+import { codeOf } from "./internal/errorCode.js"
+import * as Flags from "./internal/flags.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { running } from "./internal/running.js"
 import * as Table from "./internal/table.js"
 import { Terminal } from "./Terminal.js"
@@ -23,10 +26,8 @@ const file = Args.text({ name: "file" }).pipe(
 
 const toon = Command.make("toon", {
   file,
-  json: Options.boolean("json").pipe(
-    Options.withDescription("Print one object: { format, savedTokens, savedPercent, json, toon }.")
-  ),
-  decode: Options.boolean("decode").pipe(Options.withDescription("The file is TOON: print it as JSON."))
+  json: Flags.flag("json", "Print one object: { format, savedTokens, savedPercent, json, toon }."),
+  decode: Flags.flag("decode", "The file is TOON: print it as JSON.")
 }, ({ decode, file, json }) =>
   Effect.gen(function*() {
     const terminal = yield* Terminal
@@ -107,19 +108,13 @@ const textOf = (path: string): Effect.Effect<string, InvalidOptionsError> =>
   path === "-" && process.stdin.isTTY === true
     ? Effect.fail(bad("there is none", "Name a file of JSON behind the command, or pipe one in."))
     : Effect.tryPromise({
-      try: async () => (path === "-" ? await readStdin() : await readFile(path, "utf8")).replace(/^\uFEFF/, ""),
+      try: async () =>
+        (path === "-" ? await stdin(process.stdin) : await readFile(path, "utf8")).replace(/^\uFEFF/, ""),
       catch: (error) => bad(reasonOf(error), "Name a file that can be read, or - for stdin.")
     })
 
-const readStdin = async (): Promise<string> => {
-  let text = ""
-  process.stdin.setEncoding("utf8")
-  for await (const part of process.stdin) text += String(part)
-  return text
-}
-
 const reasonOf = (error: unknown): string => {
-  const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
+  const code = codeOf(error) || String(error)
   return reasons[code] ?? `it cannot be read: ${code}`
 }
 
@@ -139,4 +134,4 @@ const dataOf = (text: string): Effect.Effect<unknown, InvalidOptionsError> =>
     }
   })
 
-const bad = (detail: string, hint: string) => new InvalidOptionsError({ field: "file", detail, hint })
+const bad = (detail: string, hint: string) => invalidOption("file", detail, hint)

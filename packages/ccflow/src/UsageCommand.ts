@@ -1,60 +1,49 @@
 /**
  * `ccflow usage`: what was used and what it cost, as far as it is kept, for people as a table, for programs as JSON.
  */
-import { InvalidOptionsError, SessionStoreError } from "@ccflow/core/ClaudeError"
-import type { UsageFilter, UsageKey, UsageLedgerService } from "@ccflow/core/UsageLedger"
+import { type InvalidOptionsError, SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { UsageGroup, UsageKey, UsageLedgerService, UsageSum } from "@ccflow/core/UsageLedger"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { stat } from "node:fs/promises"
 import { resolve } from "node:path"
-import { optionsFirst } from "./internal/optionsFirst.js"
-import { knownOf } from "./internal/running.js"
+import { codeOf } from "./internal/errorCode.js"
+import * as Flags from "./internal/flags.js"
+import { invalidOption } from "./internal/invalidOption.js"
+import { running } from "./internal/running.js"
+import { count, dollars } from "./internal/slash.js"
 import * as Store from "./internal/store.js"
-import { sinceOf, untilOf } from "./internal/time.js"
-import { usageTable } from "./internal/usageTable.js"
-import { version } from "./internal/version.js"
+import * as Table from "./internal/table.js"
+import { periodOf } from "./internal/time.js"
 import { Terminal } from "./Terminal.js"
 
-const text = (name: string, description: string) =>
-  Options.text(name).pipe(Options.withDescription(description), Options.optional)
-
 const options = {
-  by: Options.text("by").pipe(
-    Options.withDescription("What the lines are: day (in this machine's time zone), model, session, tag or batch."),
+  by: Options.choice("by", ["day", "model", "session", "tag", "batch"]).pipe(
+    Options.withDescription("What the lines are. A day is one of this machine's time zone."),
     Options.withDefault("day")
   ),
-  since: text("since", "From then on: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
-  until: text("until", "Up to then: a time as above. A day counts whole."),
-  json: Options.boolean("json").pipe(
-    Options.withDescription("Print one object: { storage, by, timeZone, since, until, total, groups }.")
-  ),
-  storage: text("storage", "The file. Left out: that of CCFLOW_SESSION_STORAGE_PATH, or in this user's data folder.")
+  since: Flags.text("since", "From then on: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
+  until: Flags.text("until", "Up to then: a time as above. A day counts whole."),
+  json: Flags.flag("json", "Print one object: { storage, by, timeZone, since, until, total, groups }."),
+  storage: Flags.text(
+    "storage",
+    "The file. Left out: that of CCFLOW_SESSION_STORAGE_PATH, or in this user's data folder."
+  )
 }
 
-interface Given {
-  readonly by: string
-  readonly since: Option.Option<string>
-  readonly until: Option.Option<string>
-  readonly json: boolean
-  readonly storage: Option.Option<string>
-}
-
-const usage = ({ json, since, storage, until, ...given }: Given) =>
+const usage = ({ by, json, since, storage, until }: Command.Command.ParseConfig<typeof options>) =>
   Effect.scoped(Effect.gen(function*() {
     const terminal = yield* Terminal
-    const by = yield* keyOf(given.by)
-    const filter = yield* periodOf(since, until)
+    const filter = yield* periodOf({ since, until })
     const path = yield* pathOf(storage)
     const ledger = yield* open(path)
     const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
     const total = yield* ledger.total(filter)
     const groups = yield* ledger.by(by, { ...filter, timeZone })
-    if (!json) return yield* terminal.say(usageTable(by, groups, total))
+    if (!json) return yield* terminal.say(tableOf(by, groups, total))
     const found = {
       storage: path,
       by,
@@ -75,51 +64,22 @@ const command = Command.make("usage", options, usage).pipe(
 )
 
 /** Runs it on what stands behind its name. */
-export const run = (program: readonly [string, string], args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const given = yield* optionsFirst(args, knownOf(Command.getUsage(command)), "ccflow usage --help")
-    const word = given.indexOf("--")
-    if (word >= 0) return yield* noWords(given[word + 1] ?? "")
-    return yield* Command.run(command, { name: "ccflow usage", version })([...program, ...given])
-  })
+export const run = running("ccflow usage", command)
 
 // ---------------------------------------------------------------------------
 // internal
 // ---------------------------------------------------------------------------
 
-const keys: ReadonlyArray<UsageKey> = ["day", "model", "session", "tag", "batch"]
-
-const keyOf = (given: string): Effect.Effect<UsageKey, InvalidOptionsError> =>
-  Effect.fromNullable(keys.find((key) => key === given)).pipe(Effect.mapError(() =>
-    new InvalidOptionsError({
-      field: "--by",
-      detail: `"${given}" is nothing to sum up by`,
-      hint: `Choose one of ${keys.join(", ")}.`
-    })
-  ))
-
-const periodOf = (
-  since: Option.Option<string>,
-  until: Option.Option<string>
-): Effect.Effect<UsageFilter, InvalidOptionsError> =>
-  Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    const from = yield* Effect.transposeMapOption(since, (text) => sinceOf(text, now))
-    const to = yield* Effect.transposeMapOption(until, (text) => untilOf(text, now))
-    if (Option.isSome(from) && Option.isSome(to) && from.value >= to.value) return yield* backwards
-    return { since: Option.getOrUndefined(from), until: Option.getOrUndefined(to) }
-  })
-
 /** What is only looked at is not made. */
-const pathOf = (given: Option.Option<string>): Effect.Effect<string, InvalidOptionsError | SessionStoreError> =>
+const pathOf = (given: string | undefined): Effect.Effect<string, InvalidOptionsError | SessionStoreError> =>
   Effect.gen(function*() {
-    if (Option.isSome(given) && given.value.trim() === "") return yield* noName
-    const path = resolve((Option.isSome(given) ? given.value : yield* Store.path).trim())
-    const there = yield* Effect.promise(() => stat(path).then(() => true, (error: unknown) => !isAbsent(error)))
+    if (given?.trim() === "") return yield* noName
+    const path = resolve((given ?? (yield* Store.path)).trim())
+    const there = yield* Effect.promise(() =>
+      stat(path).then(() => true, (error: unknown) => codeOf(error) !== "ENOENT")
+    )
     return there ? path : yield* noStore(path)
   })
-
-const isAbsent = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
 
 /** SQLite is loaded here. */
 const open = (path: string): Effect.Effect<UsageLedgerService, SessionStoreError, Scope.Scope> =>
@@ -140,21 +100,63 @@ const noStore = (path: string) =>
     hint: "Give the file that a client has as its storagePath: --storage <path>, or set CCFLOW_SESSION_STORAGE_PATH."
   })
 
-const noName = new InvalidOptionsError({
-  field: "--storage",
-  detail: "it names no file",
-  hint: "Give the path of a file; left out it is that of CCFLOW_SESSION_STORAGE_PATH."
-})
+const noName = invalidOption(
+  "--storage",
+  "it names no file",
+  "Give the path of a file; left out it is that of CCFLOW_SESSION_STORAGE_PATH."
+)
 
-const backwards = new InvalidOptionsError({
-  field: "--until",
-  detail: "it is not after --since",
-  hint: "Give a later time, or leave it out for all until now."
-})
+/** Groups and their total, and below them what of it is no fact. */
+const tableOf = (key: UsageKey, groups: ReadonlyArray<UsageGroup>, total: UsageSum): string => {
+  const partly = total.estimatedUsd > 0
+  const unknown = total.unpriced > 0
+  const row = (name: string, sum: UsageSum): ReadonlyArray<string> => [
+    name,
+    tokens(sum, sum.inputTokens),
+    tokens(sum, sum.outputTokens),
+    tokens(sum, sum.cacheReadInputTokens),
+    tokens(sum, sum.cacheCreationInputTokens),
+    sum.entries > 0 && sum.unpriced === sum.entries ? "unknown" : dollars(sum.costUsd),
+    ...partly ? [sum.estimatedUsd > 0 ? dollars(sum.estimatedUsd) : ""] : [],
+    ...unknown ? [sum.unpriced > 0 ? `+ ${count(sum.unpriced)}` : ""] : []
+  ]
+  const table = Table.render(
+    [
+      { title: key, grows: true },
+      { title: "input", side: "right" },
+      { title: "output", side: "right" },
+      { title: "cache read", side: "right" },
+      { title: "cache write", side: "right" },
+      { title: "cost", side: "right" },
+      ...(partly ? [{ title: "estimated", side: "right" } as const] : []),
+      ...(unknown ? [{ title: "unknown", side: "right" } as const] : [])
+    ],
+    [...groups.map((group) => row(group.key === "" ? nameless[key] : group.key, group)), row("total", total)],
+    Table.room()
+  )
+  const notes = notesOn(key, groups, total)
+  return notes.length === 0 ? table : `${table}\n${notes.map((note) => `${note}\n`).join("")}`
+}
 
-const noWords = (word: string) =>
-  new InvalidOptionsError({
-    field: word,
-    detail: "it belongs to no option",
-    hint: "See ccflow usage --help."
-  })
+const nameless: Readonly<Record<UsageKey, string>> = {
+  day: "",
+  model: "(model unknown)",
+  session: "(no session)",
+  tag: "(no tag)",
+  batch: "(no batch)"
+}
+
+const tokens = ({ entries, uncounted }: UsageSum, sum: number): string =>
+  entries > 0 && uncounted === entries ? "unknown" : count(sum)
+
+const notesOn = (key: UsageKey, groups: ReadonlyArray<UsageGroup>, total: UsageSum): ReadonlyArray<string> => [
+  ...(total.estimatedUsd > 0 ? [`${dollars(total.estimatedUsd)} of it is an estimate, of runs that were cut.`] : []),
+  ...(total.unpriced > 0 ? [`The cost of ${entries(total.unpriced)} is unknown, and in no sum.`] : []),
+  ...(total.uncounted > 0 ? [`The tokens of ${entries(total.uncounted)} are unknown, and in no sum.`] : []),
+  ...(total.listUsd > 0 ? [`By the list of prices, what has one comes to ${dollars(total.listUsd)}.`] : []),
+  ...(key === "tag" && groups.reduce((all, group) => all + group.entries, 0) > total.entries
+    ? ["What has several tags is in the line of each."]
+    : [])
+]
+
+const entries = (number: number): string => `${count(number)} ${number === 1 ? "entry" : "entries"}`

@@ -1,10 +1,10 @@
 import { decode, type QueryOptions } from "@ccflow/core/AgentOptions"
 import type { BatchItem } from "@ccflow/core/Batch"
 import type { Prompt } from "@ccflow/core/Claude"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
 import { CsvError, CsvReader, type CsvRow } from "./batchCsv.js"
+import { invalidOption } from "./invalidOption.js"
 import { oneLine } from "./safe.js"
 import { clipped } from "./width.js"
 
@@ -161,11 +161,11 @@ const columns = (header: CsvRow, { keyColumn, promptColumn, template }: Reading)
   const place = (name: string, option: string) => {
     const at = names.indexOf(name)
     if (at >= 0) return at
-    throw new InvalidOptionsError({
-      field: option,
-      detail: `there is no column "${shown(name)}"`,
-      hint: `The columns are: ${names.map(shown).join(", ")}.`
-    })
+    throw invalidOption(
+      option,
+      `there is no column "${shown(name)}"`,
+      `The columns are: ${names.map(shown).join(", ")}.`
+    )
   }
   const keyAt = keyColumn === undefined ? names.indexOf("key") : place(keyColumn, "--key-column")
   const say = template === undefined
@@ -213,7 +213,7 @@ async function* text(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> 
     try {
       return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true })
     } catch {
-      throw new InvalidOptionsError({ field: "file", detail: "it is not UTF-8", hint: "Save it as UTF-8." })
+      throw invalidOption("file", "it is not UTF-8", "Save it as UTF-8.")
     }
   }
   for await (const chunk of chunks) yield decoded(chunk)
@@ -224,5 +224,4 @@ const hash = (value: unknown): string => createHash("sha256").update(JSON.string
 
 const shown = (text: string): string => clipped(oneLine(text), 60)
 
-const bad = (line: number, detail: string, hint: string) =>
-  new InvalidOptionsError({ field: `line ${line}`, detail, hint })
+const bad = (line: number, detail: string, hint: string) => invalidOption(`line ${line}`, detail, hint)

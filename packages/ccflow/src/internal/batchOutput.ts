@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createReadStream } from "node:fs"
 import { type FileHandle, open as openFile, realpath, stat } from "node:fs/promises"
+import { codeOf } from "./errorCode.js"
+import { invalidOption } from "./invalidOption.js"
 
 /** One line of the output: how a prompt ended. @internal */
 export interface Line {
@@ -201,9 +203,6 @@ const failed = (operation: string, error: unknown) =>
     hint: "Make room for it, or name another file with --output."
   })
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
-
 const reasons: Readonly<Record<string, SessionStoreError["reason"]>> = {
   EACCES: "ReadOnly",
   EPERM: "ReadOnly",
@@ -215,22 +214,14 @@ const reasons: Readonly<Record<string, SessionStoreError["reason"]>> = {
 }
 
 const exists = (path: string) =>
-  new InvalidOptionsError({
-    field: "--output",
-    detail: `${path} is there already`,
-    hint: "--resume runs what is missing in it, --force overwrites it."
-  })
+  invalidOption("--output", `${path} is there already`, "--resume runs what is missing in it, --force overwrites it.")
 
 const isInput = (path: string) =>
-  new InvalidOptionsError({
-    field: "--output",
-    detail: `${path} is the input`,
-    hint: "Name another file: the prompts would be overwritten."
-  })
+  invalidOption("--output", `${path} is the input`, "Name another file: the prompts would be overwritten.")
 
 const notOurs = (path: string, line: number) =>
-  new InvalidOptionsError({
-    field: "--output",
-    detail: `line ${line} of ${path} is no line of a batch's output`,
-    hint: "Name the output of the batch that is to go on, or another file."
-  })
+  invalidOption(
+    "--output",
+    `line ${line} of ${path} is no line of a batch's output`,
+    "Name the output of the batch that is to go on, or another file."
+  )

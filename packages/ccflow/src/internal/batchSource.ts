@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { createReadStream } from "node:fs"
 import * as Input from "./batchInput.js"
+import { invalidOption } from "./invalidOption.js"
 
 /** Where prompts come from. @internal */
 export interface Source {
@@ -45,8 +46,10 @@ export const count = (source: Source): Effect.Effect<number | undefined, Invalid
 // ---------------------------------------------------------------------------
 
 const unreadable = (error: unknown): InvalidOptionsError =>
-  error instanceof InvalidOptionsError ? error : new InvalidOptionsError({
-    field: "file",
-    detail: error instanceof Error ? error.message : String(error),
-    hint: "Name a file that can be read, or - for stdin."
-  })
+  error instanceof InvalidOptionsError
+    ? error
+    : invalidOption(
+      "file",
+      error instanceof Error ? error.message : String(error),
+      "Name a file that can be read, or - for stdin."
+    )

@@ -1,10 +1,12 @@
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpServer from "@effect/platform/HttpServer"
 import type { ServeError } from "@effect/platform/HttpServerError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createServer, type Server } from "node:http"
+import { codeOf } from "./errorCode.js"
+import { invalidOption } from "./invalidOption.js"
 
 /** @internal */
 export interface Listening {
@@ -44,10 +46,10 @@ export const listen = (
 // ---------------------------------------------------------------------------
 
 const unusable = (host: string, port: number, cause: unknown) => {
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "unknown"
-  return new InvalidOptionsError({
-    field: code === "EADDRNOTAVAIL" || code === "ENOTFOUND" ? "--host" : "--port",
-    detail: `it is not possible to listen on ${host}, port ${port} (${code})`,
-    hint: code === "EADDRINUSE" ? "Something else listens there. Choose another port." : "Choose another address."
-  })
+  const code = codeOf(cause) || "unknown"
+  return invalidOption(
+    code === "EADDRNOTAVAIL" || code === "ENOTFOUND" ? "--host" : "--port",
+    `it is not possible to listen on ${host}, port ${port} (${code})`,
+    code === "EADDRINUSE" ? "Something else listens there. Choose another port." : "Choose another address."
+  )
 }

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
+import { isReadonlyRecord } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { optionFields } from "../HttpServiceApi.js"
 import { invalid, ServiceError } from "./serveErrors.js"
@@ -40,7 +41,7 @@ export const read = <A extends object, I>(
   path = ""
 ): Effect.Effect<Asked<A>, ServiceError | ClaudeError> =>
   Effect.gen(function*() {
-    if (!isObject(given)) return yield* invalid(path === "" ? "body" : path, "it must be an object")
+    if (!isReadonlyRecord(given)) return yield* invalid(path === "" ? "body" : path, "it must be an object")
     const usual: Record<string, unknown> = {}
     const extra: Record<string, unknown> = {}
     const takesOptions = Object.hasOwn(schema.fields, "model")
@@ -102,9 +103,6 @@ export const stillAllowed = (
 // ---------------------------------------------------------------------------
 
 const none = { path: [], message: "it is wrong" }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const refused = (name: string) =>
   new ServiceError({

@@ -6,6 +6,7 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { isReadonlyRecord } from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { Api, BatchBody, type BatchEndView, BatchItemBody, QueryBody } from "../HttpServiceApi.js"
 import { answered, begin, either, Service } from "./serveContext.js"
@@ -55,7 +56,7 @@ export const layer = HttpApiBuilder.group(
       const batchOf = (given: unknown) =>
         Effect.gen(function*() {
           const rules = service.rules
-          const { options: shared, prompts, ...rest } = isObject(given)
+          const { options: shared, prompts, ...rest } = isReadonlyRecord(given)
             ? given
             : { prompts: undefined, options: undefined }
           if (!Array.isArray(prompts) || prompts.length === 0) return yield* invalid("prompts", "they must be a list")
@@ -63,14 +64,20 @@ export const layer = HttpApiBuilder.group(
             return yield* invalid("prompts", `they must be ${service.maxBatch} at the most`, "Send them in parts.")
           }
           const { concurrency, maxBudgetUsd } = yield* checked(BatchBody.pick("concurrency", "maxBudgetUsd"), rest)
-          const common = isObject(shared) ? shared : {}
-          if (shared !== undefined && !isObject(shared)) return yield* invalid("options", "they must be an object")
+          const common = isReadonlyRecord(shared) ? shared : {}
+          if (shared !== undefined && !isReadonlyRecord(shared)) {
+            return yield* invalid("options", "they must be an object")
+          }
           const items = yield* Effect.forEach(prompts, (item: unknown, index) =>
             Effect.map(
               read(
                 rules,
                 BatchItemBody,
-                typeof item === "string" ? { ...common, prompt: item } : isObject(item) ? { ...common, ...item } : item,
+                typeof item === "string"
+                  ? { ...common, prompt: item }
+                  : isReadonlyRecord(item)
+                  ? { ...common, ...item }
+                  : item,
                 `prompts.${index}.`
               ),
               ({ body: { key, priority, prompt }, options }): Batch.BatchItem => ({ key, priority, prompt, options })
@@ -104,9 +111,6 @@ export const messages = (stream: Stream.Stream<Message, ClaudeError>) => {
 }
 
 // ---------------------------------------------------------------------------
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const viewOf = ({ costUsd, durationMs, index, key, outcome }: Batch.BatchEnd): Effect.Effect<BatchEndView> =>
   Effect.map(Clock.currentTimeMillis, (now) => {

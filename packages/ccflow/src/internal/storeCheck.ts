@@ -8,6 +8,7 @@ import type * as Either from "effect/Either"
 import type { Stats } from "node:fs"
 import { access, constants, stat } from "node:fs/promises"
 import { dirname } from "node:path"
+import { codeOf } from "./errorCode.js"
 
 /** The file of the sessions that are kept: read, and neither made nor changed. @internal */
 export const storeCheck = (kept: Either.Either<string, SessionStoreError>): NodeDoctor.Check =>
@@ -138,8 +139,6 @@ const reasonOf = (cause: Cause.Cause<unknown>): string => {
 
 const refusalOf = (path: string, mode: number): Promise<string | undefined> =>
   access(path, mode).then(() => undefined, codeOf)
-
-const codeOf = (error: unknown): string => error instanceof Error && "code" in error ? String(error.code) : "unknown"
 
 const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ENOTDIR"
 

@@ -1,5 +1,7 @@
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { invalidOption } from "./invalidOption.js"
 
 /** A day, a moment, or how long ago. In UTC epoch milliseconds. */
 export const sinceOf = (
@@ -10,17 +12,24 @@ export const sinceOf = (
   const [, count = "", unit = ""] = /^(\d+)\s*([mhdw])$/.exec(text.trim()) ?? []
   const at = unit === "" ? dayOf(text.trim()) : now - Number(count) * (units[unit] ?? NaN)
   return Number.isFinite(at) ? Effect.succeed(at) : Effect.fail(
-    new InvalidOptionsError({
-      field: option,
-      detail: `"${text}" is no time`,
-      hint: "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w."
-    })
+    invalidOption(option, `"${text}" is no time`, "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w.")
   )
 }
 
 /** The end of it: of a day that is all of it, its last moment included. */
-export const untilOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> =>
+const untilOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> =>
   Effect.map(sinceOf(text, now, "--until"), (at) => /^\d{4}-\d\d-\d\d$/.test(text.trim()) ? dayAfter(at) : at)
+
+/** From the one on, before the other, as `--since` and `--until` say. */
+export const periodOf = (
+  { since, until }: { readonly since: string | undefined; readonly until?: string | undefined }
+): Effect.Effect<{ readonly since: number | undefined; readonly until: number | undefined }, InvalidOptionsError> =>
+  Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const from = since === undefined ? undefined : yield* sinceOf(since, now)
+    const to = until === undefined ? undefined : yield* untilOf(until, now)
+    return from !== undefined && to !== undefined && from >= to ? yield* backwards : { since: from, until: to }
+  })
 
 /** As the clock on the wall has it. */
 export const local = (epochMillis: number): string => {
@@ -52,3 +61,9 @@ const dayAfter = (at: number): number => {
   const date = new Date(at)
   return date.setDate(date.getDate() + 1)
 }
+
+const backwards = invalidOption(
+  "--until",
+  "it is not after --since",
+  "Give a later time, or leave it out for all until now."
+)

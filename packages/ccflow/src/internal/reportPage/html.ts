@@ -1,4 +1,6 @@
+import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
+import { readFile } from "node:fs/promises"
 import type { ReportData } from "./data.js"
 
 /** The page's own script and style. */
@@ -6,6 +8,13 @@ export interface Assets {
   readonly script: string
   readonly style: string
 }
+
+/** They lie beside the bundle: only who makes a page reads them. */
+export const assets: Effect.Effect<Assets> = Effect.promise(async () => {
+  const read = (name: string) => readFile(new URL(`report-page/${name}`, import.meta.url), "utf8")
+  const [script, style] = await Promise.all([read("script.js"), read("style.css")])
+  return { script, style }
+})
 
 /**
  * One file that needs nothing else: its policy allows this one script and this one style, and no request at all. What was

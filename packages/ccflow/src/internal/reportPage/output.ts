@@ -1,8 +1,10 @@
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Effect from "effect/Effect"
 import { randomUUID } from "node:crypto"
 import { constants } from "node:fs"
 import { copyFile, link, lstat, rename, rm, writeFile } from "node:fs/promises"
+import { codeOf } from "../errorCode.js"
+import { invalidOption } from "../invalidOption.js"
 
 /** Fails where the page would take the place of something. Asked before the work, too. */
 export const free = (path: string): Effect.Effect<void, InvalidOptionsError> =>
@@ -23,7 +25,7 @@ export const write = (path: string, text: string, replace: boolean): Effect.Effe
           await writeFile(beside, text, { flag: "wx", mode: 0o600, flush: true })
           await (replace ? rename(beside, path) : settle(beside, path))
         },
-        catch: (error) => isCode(error, "EEXIST") ? taken(path) : unwritable(path, error)
+        catch: (error) => codeOf(error) === "EEXIST" ? taken(path) : unwritable(path, error)
       }),
     (beside) => Effect.promise(() => rm(beside, { force: true }).catch(() => {}))
   )
@@ -33,23 +35,16 @@ export const write = (path: string, text: string, replace: boolean): Effect.Effe
 /** A link takes the place of nothing. Not every file system has them. */
 const settle = (beside: string, path: string): Promise<void> =>
   link(beside, path).catch((error: unknown) => {
-    if (isCode(error, "EEXIST")) throw error
+    if (codeOf(error) === "EEXIST") throw error
     return copyFile(beside, path, constants.COPYFILE_EXCL)
   })
 
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && "code" in error && error.code === code
-
 const taken = (path: string) =>
-  new InvalidOptionsError({
-    field: "--output",
-    detail: `${path} is there already`,
-    hint: "Name another file, or give --force to replace it."
-  })
+  invalidOption("--output", `${path} is there already`, "Name another file, or give --force to replace it.")
 
 const unwritable = (path: string, error: unknown) =>
-  new InvalidOptionsError({
-    field: "--output",
-    detail: `${path} cannot be written${error instanceof Error && "code" in error ? ` (${String(error.code)})` : ""}`,
-    hint: "Name a file in a folder that is there and that you may write to."
-  })
+  invalidOption(
+    "--output",
+    `${path} cannot be written${codeOf(error) === "" ? "" : ` (${codeOf(error)})`}`,
+    "Name a file in a folder that is there and that you may write to."
+  )

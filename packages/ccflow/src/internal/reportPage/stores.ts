@@ -1,10 +1,11 @@
-import { InvalidOptionsError, type SessionStoreError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError, type SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as EventLog from "@ccflow/core/EventLog"
 import * as SessionRepository from "@ccflow/core/SessionRepository"
 import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { stat } from "node:fs/promises"
+import { invalidOption } from "../invalidOption.js"
 import * as Store from "../store.js"
 
 /** What the page is read from. */
@@ -44,8 +45,4 @@ const modules = Effect.tryPromise({
 })
 
 const noFile = (path: string) =>
-  new InvalidOptionsError({
-    field: "--storage",
-    detail: `there is no file ${path}`,
-    hint: "Name the file that a client's storagePath names."
-  })
+  invalidOption("--storage", `there is no file ${path}`, "Name the file that a client's storagePath names.")
