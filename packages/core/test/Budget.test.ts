@@ -12,6 +12,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, ConfigProvider, Effect, FastCheck as fc, Layer, Stream, TestClock, TestContext } from "effect"
 import { costing, each, layerOf, refusalOf, spentIn, step, steps, warnings } from "./budgets.js"
 import { flag, follow, processes, sending, settle, subtypes } from "./sessions.js"
+import { recorder } from "./spans.js"
 
 const hour = 3_600_000
 const started = Effect.flatMap(FakeCli.FakeCli, (cli) => cli.started)
@@ -101,17 +102,20 @@ describe("a budget of a day", () => {
 })
 
 describe("while it runs", () => {
-  it.scoped("a query is ended with the step that spends the rest, and its CLI is gone when that is told", () =>
-    Effect.gen(function*() {
-      const query = yield* follow(Claude.query("a"))
-      yield* TestClock.adjust("999 millis")
-      assert.isFalse(query.ended())
-      yield* TestClock.adjust("1 millis")
-      yield* settle
-      assert.isTrue(query.ended())
-      assert.propertyVal(yield* refusal(query.result), "spentUsd", 3)
-      assert.deepStrictEqual(yield* processes, { started: 1, running: 0 })
-    }).pipe(Effect.provide(layerOf({ turns: [steps(1, 2, 4, 8)] }, { perDayUsd: 3, timeZone: "UTC" }))))
+  const stopped = Effect.gen(function*() {
+    const query = yield* follow(Claude.query("a"))
+    yield* TestClock.adjust("999 millis")
+    assert.isFalse(query.ended())
+    yield* TestClock.adjust("1 millis")
+    yield* settle
+    assert.isTrue(query.ended())
+    assert.propertyVal(yield* refusal(query.result), "spentUsd", 3)
+    assert.deepStrictEqual(yield* processes, { started: 1, running: 0 })
+  }).pipe(Effect.provide(layerOf({ turns: [steps(1, 2, 4, 8)] }, { perDayUsd: 3, timeZone: "UTC" })))
+
+  it.scoped("a query is ended with the step that spends the rest, and its CLI is gone when that is told", () => stopped)
+
+  it.scoped("a query that is traced is ended with the same step", () => Effect.provide(stopped, recorder().layer))
 
   it.scoped("a query that nobody reads is ended all the same", () =>
     Effect.gen(function*() {

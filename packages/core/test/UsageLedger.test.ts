@@ -1,11 +1,16 @@
+import * as Claude from "@ccflow/core/Claude"
 import { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as Events from "@ccflow/core/Events"
 import type { UsageEntry } from "@ccflow/core/UsageLedger"
 import * as UsageLedger from "@ccflow/core/UsageLedger"
+import * as FakeClaude from "@ccflow/testing/FakeClaude"
+import * as FakeCli from "@ccflow/testing/FakeCli"
 import { suite } from "@ccflow/testing/UsageLedgerSuite"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Layer, Logger } from "effect"
+import { Effect, FastCheck as fc, Fiber, Layer, Logger, Stream, TestClock } from "effect"
 import { MemoryLedger } from "../src/internal/ledgerMemory.js"
+import { step } from "./budgets.js"
+import { processes, settle } from "./sessions.js"
 
 const day = Date.UTC(2026, 10, 22)
 
@@ -179,6 +184,42 @@ describe("what one has used without the CLI", () => {
       assert.strictEqual(said.length, 3)
     }).pipe(Effect.provide(Layer.merge(layer, listening)))
   })
+
+  it.effect("is owed by a store that does not answer, which is waited for 5 seconds", () => {
+    const { asked, how, layer } = storing()
+    return Effect.gen(function*() {
+      const book = yield* UsageLedger.booking
+      how.fails = Effect.never
+      const booking = yield* Effect.fork(Effect.uninterruptible(book([entryOf(0)])))
+      yield* TestClock.adjust("4999 millis")
+      assert.isNull(booking.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(booking)
+      how.fails = Effect.void
+      yield* book([entryOf(1)])
+      assert.deepStrictEqual(asked, [["0"], ["0", "1"]])
+    }).pipe(Effect.provide(Layer.merge(layer, Logger.remove(Logger.defaultLogger))))
+  })
+
+  it.scoped("keeps no process that nobody wants any more, however long the ledger takes", () =>
+    Effect.gen(function*() {
+      const { how, layer } = storing()
+      how.fails = Effect.never
+      yield* Effect.gen(function*() {
+        const query = yield* Effect.fork(Stream.runDrain(Claude.query("a")))
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* processes, { started: 1, running: 1 })
+        const left = yield* Effect.fork(Fiber.interrupt(query))
+        yield* settle
+        assert.deepStrictEqual(yield* processes, { started: 1, running: 0 })
+        assert.isNull(left.unsafePoll())
+        for (let waits = 0; waits < 3; waits++) yield* Effect.zipRight(TestClock.adjust("5 seconds"), settle)
+        yield* Fiber.join(left)
+      }).pipe(Effect.provide(Layer.provideMerge(
+        FakeClaude.layer({ turns: [[FakeCli.init(), step(7), FakeCli.hang]] }),
+        Layer.merge(layer, Logger.remove(Logger.defaultLogger))
+      )))
+    }))
 })
 
 describe("a purpose", () => {

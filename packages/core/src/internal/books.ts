@@ -4,6 +4,7 @@ import type { EventsService } from "../Events.js"
 import type { PricingService } from "../Pricing.js"
 import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
 import { promptTokens } from "./figures.js"
+import { MemoryLedger } from "./ledgerMemory.js"
 
 /**
  * What is booked, on its way to the ledger and to those who listen. Who books never fails for it: what the ledger's
@@ -44,24 +45,27 @@ export class Bookkeeper {
     const { ledger, owed } = this
     if (ledger === undefined || owed.length === 0) return Effect.void
     this.owed = []
-    return Effect.matchCauseEffect(Effect.suspend(() => ledger.book(owed)), {
-      onSuccess: () =>
-        Effect.sync(() => {
-          this.failing = false
-        }),
-      onFailure: (cause) => {
-        const kept = [...owed, ...this.owed]
-        this.owed = kept.slice(-mostOwed)
-        const lost = kept.length - this.owed.length
-        if (this.failing && lost === 0) return Effect.void
-        this.failing = true
-        return Effect.logWarning(
-          `The usage ledger did not take ${kept.length} entries: ${why(cause)}. ${
-            lost === 0 ? "They are kept, and tried again with the next." : `The oldest ${lost} are lost.`
-          }`
-        )
+    return Effect.matchCauseEffect(
+      ledger instanceof MemoryLedger ? ledger.book(owed) : inTime(() => ledger.book(owed)),
+      {
+        onSuccess: () =>
+          Effect.sync(() => {
+            this.failing = false
+          }),
+        onFailure: (cause) => {
+          const kept = [...owed, ...this.owed]
+          this.owed = kept.slice(-mostOwed)
+          const lost = kept.length - this.owed.length
+          if (this.failing && lost === 0) return Effect.void
+          this.failing = true
+          return Effect.logWarning(
+            `The usage ledger did not take ${kept.length} entries: ${why(cause)}. ${
+              lost === 0 ? "They are kept, and tried again with the next." : `The oldest ${lost} are lost.`
+            }`
+          )
+        }
       }
-    })
+    )
   }).pipe(Effect.uninterruptible)
 
   private tell({ basis, callId, costUsd, model, sessionId, usage }: UsageEntry): void {
@@ -76,6 +80,13 @@ export class Bookkeeper {
 }
 
 // ---------------------------------------------------------------------------
+
+/** A run hands its answer on, and ends, also where the ledger does not answer. What comes late is booked once all the same. */
+const inTime = <E>(book: () => Effect.Effect<void, E>) =>
+  Effect.timeoutFail(Effect.interruptible(Effect.disconnect(Effect.suspend(book))), {
+    duration: "5 seconds",
+    onTimeout: () => ({ reason: "it did not answer in 5 seconds" })
+  })
 
 /** More than a store that is away for a night makes; a host must not be filled by it. */
 const mostOwed = 10_000

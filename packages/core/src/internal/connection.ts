@@ -52,13 +52,14 @@ export const connect = (
     const permit = yield* concurrency.acquire(wait)
     const { invocation } = plan
     const begun = yield* ProcessEvents.make(books.events)
-    const cli = yield* cliProcess.open({ ...invocation, env: yield* Spans.environment(invocation.env) })
-    yield* permit.until(cli.exit)
-    const own = begun(yield* messageParser.make)
-    const parser = yield* Spans.timed(own)
+    const made = yield* messageParser.make
     const clock = yield* Effect.clock
     const account = new Account(books, () => clock.unsafeCurrentTimeMillis())
-    yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => account.close(own.unfinished?.())))
+    // After its process is gone, which waits for no ledger.
+    yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => account.close(made.unfinished?.())))
+    const cli = yield* cliProcess.open({ ...invocation, env: yield* Spans.environment(invocation.env) })
+    yield* permit.until(cli.exit)
+    const parser = yield* Spans.timed(begun(made))
     return { cli, parser, plan, account, permit, initialized: undefined }
   })
 

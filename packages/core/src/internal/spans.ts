@@ -93,6 +93,7 @@ export const timed = (parser: Parser): Effect.Effect<Parser> =>
         Effect.succeed<Parser>({
           counts: parser.counts,
           takeControl: () => parser.takeControl(),
+          unfinished: () => parser.unfinished?.() ?? [],
           push: (chunks) => stamped(parser.push(chunks), clock),
           end: () => stamped(parser.end(), clock)
         })
