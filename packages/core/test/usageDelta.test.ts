@@ -412,6 +412,14 @@ describe("a turn's share of cumulative figures", () => {
     assert.deepStrictEqual<unknown>(shown(second({ a: figures }, { a: figures, b: more })?.turnUsage), { b: more })
   })
 
+  it("goes on after a result that says nothing by model", () => {
+    const of = (inputTokens: number) => ({ modelUsage: { a: { inputTokens, costUSD: 1 } } })
+    const frames = [of(100), { modelUsage: undefined }, of(130)].map((fields, n) =>
+      f.result("", { uuid: `${n}`, ...fields })
+    )
+    assert.strictEqual(results(frames)[2]?.turnUsage?.["a"]?.inputTokens, 30)
+  })
+
   it("has every model of which anything at all was used, with what the CLI knows of it", () => {
     const used = { costUSD: 0, contextWindow: 200_000 }
     for (const name of Object.keys(figures)) {
@@ -421,15 +429,17 @@ describe("a turn's share of cumulative figures", () => {
     }
   })
 
-  it("has what was kept for an hour as a difference, where there is one", () => {
-    const hour = (cacheCreationEphemeral1hInputTokens?: number) => ({ ...figures, cacheCreationEphemeral1hInputTokens })
-    const told = (before: object, now: object) =>
-      second({ a: before }, { a: { ...now, inputTokens: 11 } })?.turnUsage?.["a"]
-    assert.strictEqual(told(hour(5), hour(8))?.cacheCreationHourInputTokens, 3)
-    assert.strictEqual(told(hour(), hour(8))?.cacheCreationHourInputTokens, 8)
-    for (const now of [told(hour(5), hour(5)), told(hour(), hour())]) {
-      assert.notProperty(now, "cacheCreationHourInputTokens")
+  it.each([
+    ["cacheCreationEphemeral1hInputTokens", "cacheCreationHourInputTokens"],
+    ["thinkingTokens", "thinkingTokens"]
+  ])("has %s as a difference, where there is one", (field, name) => {
+    const told = (before: number | undefined, now: number | undefined) => {
+      const models = (count: number | undefined) => ({ ...figures, [field]: count })
+      return second({ a: models(before) }, { a: { ...models(now), inputTokens: 11 } })?.turnUsage?.["a"]
     }
+    assert.propertyVal(told(5, 8), name, 3)
+    assert.propertyVal(told(undefined, 8), name, 8)
+    for (const now of [told(5, 5), told(undefined, undefined)]) assert.notProperty(now, name)
   })
 
   it("is not known where nothing is said, and its cost where only the cost is said", () => {
