@@ -102,14 +102,15 @@ const start = (
 
 const handle = (child: Child): RunningCli => {
   const { output, stderr } = child
-  const readable = Effect.async<void>((resume) =>
-    Effect.sync(output.onReady(() => child.tell(() => resume(Effect.void))))
-  )
   const take = Effect.sync(() => output.take())
+  // Whoever was interrupted meanwhile is woken for nothing: to call it off would cost each read as much again.
+  const arrival = Effect.async<ReadonlyArray<Uint8Array>>((resume) => {
+    output.onReady(() => child.tell(() => resume(take)))
+  })
   return {
     pid: child.pid,
     // Taken by the reader's own fiber: one that has been interrupted leaves what has come to the next.
-    stdout: Effect.suspend(() => output.ready && !child.dismissed ? take : Effect.zipRight(readable, take)),
+    stdout: Effect.suspend(() => output.ready && !child.dismissed ? take : arrival),
     send: (text) => Effect.async((resume) => child.send(text, (taken) => resume(Effect.succeed(taken)))),
     closeInput: Effect.sync(() => child.closeInput()),
     interrupt: Effect.sync(() => child.interrupt()),

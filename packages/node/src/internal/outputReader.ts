@@ -29,12 +29,9 @@ export class OutputReader {
     return this.held.length > 0 || this.ended
   }
 
-  /** Calls once when there is something to take; gives the way to call it off. */
-  onReady(waiting: () => void): () => void {
+  /** Calls once when there is something to take; the last who asked. */
+  onReady(waiting: () => void): void {
     this.waiting = waiting
-    return () => {
-      if (this.waiting === waiting) this.waiting = undefined
-    }
   }
 
   take(): ReadonlyArray<Uint8Array> {
