@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { Circuits, noStats, type Ticket, type Verdict } from "./internal/circuits.js"
+import { saying } from "./internal/currentCall.js"
 import { Observers } from "./internal/observed.js"
 import * as Options from "./internal/policyOptions.js"
 import { around, type Open } from "./internal/streamed.js"
@@ -102,13 +103,13 @@ export const make = (
 
     const now = <A>(f: (now: number) => A) =>
       Effect.clockWith((clock) => Effect.sync(() => f(clock.unsafeCurrentTimeMillis())))
-    const tell = (change: Change | undefined): void => {
+    const tell = (change: Change | undefined, callId?: string): void => {
       if (change === undefined) return
-      events.tell(eventOf(change))
+      events.tell({ ...eventOf(change), ...saying(callId) })
       changes.tell(change)
     }
 
-    const admit = (key: string): Effect.Effect<Ticket, CircuitBreakerError> =>
+    const admit = (key: string, callId?: string): Effect.Effect<Ticket, CircuitBreakerError> =>
       Effect.flatMap(now((now) => circuits.admit(key, now)), (admitted) => {
         if ("retryAfter" in admitted) {
           return new CircuitBreakerError({
@@ -118,31 +119,31 @@ export const make = (
               "The calls before it have failed: see their errors. It lets a call through by itself when its time has come."
           })
         }
-        tell(admitted.change)
+        tell(admitted.change, callId)
         return Effect.succeed(admitted.ticket)
       })
 
-    const end = (ticket: Ticket, verdict: Verdict): Effect.Effect<void> =>
-      ticket.ended ? Effect.void : now((now) => tell(circuits.end(ticket, verdict, now)))
+    const end = (ticket: Ticket, verdict: Verdict, callId?: string): Effect.Effect<void> =>
+      ticket.ended ? Effect.void : now((now) => tell(circuits.end(ticket, verdict, now), callId))
 
     const verdictOf = (error: ClaudeError): Verdict => counts(error) ? "failed" : "neither"
 
     /** Whoever leaves early gives its place back when nothing of the run is left. */
-    const guarded = (key: string, open: Open): Open =>
+    const guarded = ({ id, target }: Policy.Call, open: Open): Open =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(admit(key), (ticket) =>
-          Effect.scopeWith((scope) =>
-            Scope.addFinalizer(scope, Effect.suspend(() => end(ticket, "neither")))
-          ).pipe(
-            Effect.zipRight(Effect.tapError(restore(open), (error) => end(ticket, verdictOf(error)))),
+        Effect.flatMap(admit(keyOf(target), id), (ticket) => {
+          const ended = (verdict: Verdict) => end(ticket, verdict, id)
+          return Effect.scopeWith((scope) => Scope.addFinalizer(scope, Effect.suspend(() => ended("neither")))).pipe(
+            Effect.zipRight(Effect.tapError(restore(open), (error) => ended(verdictOf(error)))),
             Effect.map((pull) =>
-              Effect.tapError(pull, (ended) => end(ticket, Option.isSome(ended) ? verdictOf(ended.value) : "succeeded"))
+              Effect.tapError(pull, (error) => ended(Option.isSome(error) ? verdictOf(error.value) : "succeeded"))
             )
-          ))
+          )
+        })
       )
 
     return {
-      around: ({ target }) => around((open) => guarded(keyOf(target), open)),
+      around: (call) => around((open) => guarded(call, open)),
       protect: (key, effect, counts = () => true) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(admit(key), (ticket) =>

@@ -48,7 +48,7 @@ describe("is told, with its call,", () => {
 
   it.scoped("that a breaker has opened, tries, and has closed", () =>
     Effect.gen(function*() {
-      const heard = yield* hear("BreakerChanged")
+      const heard = yield* hear("BreakerChanged", "QueryEnded")
       for (let n = 0; n < 3; n++) {
         yield* ask({ model: "opus" })
         yield* TestClock.adjust("10 seconds")
@@ -62,6 +62,8 @@ describe("is told, with its call,", () => {
         of(heard, "BreakerChanged").map(({ state, until }) => [state, until]),
         [["open", 40_000], ["halfOpen", undefined], ["closed", undefined]]
       )
+      const calls = of(heard, "QueryEnded").map(({ callId }) => callId)
+      assert.deepStrictEqual(of(heard, "BreakerChanged").map(({ callId }) => callId), [calls[1], calls[3], calls[4]])
       const { keyOf } = yield* CircuitBreaker.CircuitBreaker
       const target = { cli: "claude", account: "", model: "opus" }
       assert.deepStrictEqual([...new Set(of(heard, "BreakerChanged").map(({ key }) => key))], [keyOf(target)])

@@ -177,6 +177,14 @@ describe("cli", () => {
       has(yield* found("cli", broken), "failed", "a link to /gone/claude")
     }))
 
+  it.live("a file of somebody else's that it is taken for is not to be removed", () =>
+    Effect.gen(function*() {
+      const named = machine()
+      const finding = yield* found("cli", named, env(named, { CCFLOW_CLI_PATH: "/etc/passwd" }))
+      has(finding, "failed", "/etc/passwd: it cannot be started: NotExecutable", "Make it executable")
+      assert.notInclude(JSON.stringify(finding), "Remove")
+    }))
+
   it.live("is the one that CCFLOW_CLI_PATH names", () =>
     Effect.gen(function*() {
       const named = machine()

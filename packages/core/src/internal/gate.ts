@@ -80,7 +80,10 @@ export class Gate {
               if (at <= this.now()) return Effect.void
               // Another host was first.
               return at > until
-                ? Effect.zipRight(this.giveBack(cost), Effect.fail(this.exceeded(this.due(cost, nothing))))
+                ? Effect.zipRight(
+                  this.giveBack(cost),
+                  Effect.suspend(() => Effect.fail(this.exceeded(this.due(cost, nothing))))
+                )
                 : pausing(this.sleep(at))
             })
           )

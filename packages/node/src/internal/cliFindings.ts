@@ -1,4 +1,5 @@
 import { type QueryOptions, toEnv } from "@ccflow/core/AgentOptions"
+import type { CliNotFoundError, CliSpawnError } from "@ccflow/core/ClaudeError"
 import { CliProcess } from "@ccflow/core/CliProcess"
 import { HealthCheck, type HealthStatus, type Problem } from "@ccflow/core/HealthCheck"
 import * as Effect from "effect/Effect"
@@ -84,8 +85,8 @@ interface Candidate {
   readonly path: string
   /** Where a link leads; the path itself where it is none. */
   readonly real: string
-  /** Why it cannot run. */
-  readonly broken: string | undefined
+  /** Why it cannot run, and what to do. */
+  readonly broken: { readonly why: string; readonly fix: string } | undefined
 }
 
 interface Told extends Candidate {
@@ -104,8 +105,8 @@ const candidateFinding = (each: Told, all: ReadonlyArray<Told>): Finding => {
   const used = all.find(({ broken }) => broken === undefined)
   const name = each.real === each.path ? each.path : `${each.path} -> ${each.real}`
   if (each.broken !== undefined) {
-    const detail = `${each.path}: ${each.broken}`
-    const fix = `Remove ${each.path}, or install Claude Code there again.`
+    const { fix, why } = each.broken
+    const detail = `${each.path}: ${why}`
     return used === undefined ? failed(detail, fix) : warning(detail, fix)
   }
   if (each === used) {
@@ -131,12 +132,18 @@ const candidates = (command: string, { cwd, env }: Machine): ReadonlyArray<Candi
     const located = locate({ command: path, cwd }, undefined)
     const real = Either.getOrUndefined(Either.try(() => realpathSync(path)))
     const broken = real === undefined
-      ? `a link to ${link === "" ? "nothing" : link}, which is not there`
+      ? {
+        why: `a link to ${link === "" ? "nothing" : link}, which is not there`,
+        fix: `Remove ${path}, or install Claude Code there again.`
+      }
       : Either.isLeft(located)
-      ? located.left.hint === "" ? located.left.message : located.left.hint
+      ? { why: whyOf(located.left), fix: located.left.hint === "" ? install : located.left.hint }
       : undefined
     return [{ path, real: real ?? path, broken }]
   })
+
+const whyOf = (error: CliNotFoundError | CliSpawnError): string =>
+  error._tag === "CliNotFoundError" ? "it is not there" : `it cannot be started: ${error.reason} (${error.code})`
 
 /** Where it leads, "" where it leads nowhere; `undefined` when there is nothing at all. */
 const linkOf = (path: string): string | undefined =>
