@@ -50,7 +50,7 @@ export const layer = <Out, E>(
           ({ detail, field, hint }) => new InvalidOptionsError({ field: `fallback.${field}`, detail, hint })
         )
         const build = Effect.flatMap(
-          Effect.promise(() => import("./internal/anthropic.js")),
+          Effect.promise(() => import("@ccflow/anthropic/AnthropicClaude")),
           (AnthropicClaude) => Layer.build(AnthropicClaude.layer(checked))
         )
         return lazily(

@@ -16,7 +16,7 @@ const logIn = (file: Effect.Effect<File, SessionStoreError>): Layer.Layer<EventL
   Layer.scoped(
     EventLog.EventLog,
     Effect.map(
-      lazily(() => import("./openEventLog.js"), file, ({ openEventLog }, file) => openEventLog(file)),
+      lazily(() => import("@ccflow/sql/SqlEventLog"), file, ({ make }, file) => Effect.provide(make, file)),
       (log) => Effect.serviceFunctions(log)
     )
   )

@@ -2,6 +2,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
+const maxTimerMs = 2 ** 31 - 1
+
 /**
  * Keeps this Node alive until the promise has settled. Neither the CLIs nor the timers of a client do it, so that a
  * session which nothing is asked of does not hold the program.
@@ -16,13 +18,8 @@ export const keepingAlive = <A>(promise: Promise<A>): Promise<A> => {
 }
 
 /** Time as it is, and timers that keep nobody alive. @internal */
-export const clock: Clock.Clock = {
-  [Clock.ClockTypeId]: Clock.ClockTypeId,
-  unsafeCurrentTimeMillis: () => real.unsafeCurrentTimeMillis(),
-  unsafeCurrentTimeNanos: () => real.unsafeCurrentTimeNanos(),
-  currentTimeMillis: Effect.sync(() => real.unsafeCurrentTimeMillis()),
-  currentTimeNanos: Effect.sync(() => real.unsafeCurrentTimeNanos()),
-  sleep: (duration) =>
+export const clock: Clock.Clock = Object.assign(Clock.make(), {
+  sleep: (duration: Duration.Duration) =>
     Effect.async<void>((resume) => {
       const ms = Duration.toMillis(duration)
       // What is longer than a timer can be never comes.
@@ -30,12 +27,9 @@ export const clock: Clock.Clock = {
       const timer = setTimeout(() => resume(Effect.void), ms).unref()
       return Effect.sync(() => clearTimeout(timer))
     })
-}
+})
 
 // ---------------------------------------------------------------------------
-
-const real = Clock.make()
-const maxTimerMs = 2 ** 31 - 1
 
 let holds = 0
 let handle: ReturnType<typeof setInterval> | undefined

@@ -31,7 +31,11 @@ export const nowhere: Kept["Type"] = { file: undefined, sessions: undefined }
 export const inFile = (path: Effect.Effect<string, SessionStoreError>) =>
   Effect.gen(function*() {
     const file = yield* lazily(() => import("./openFile.js"), path, ({ openFile }, path) => openFile(path))
-    const sessions = yield* lazily(() => import("./openFile.js"), file, ({ sessionsIn }, file) => sessionsIn(file))
+    const sessions = yield* lazily(
+      () => import("@ccflow/sql/SqlSessionRepository"),
+      file,
+      ({ make }, file) => Effect.provide(make, file)
+    )
     return { file, sessions }
   })
 

@@ -1,8 +1,6 @@
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
-import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as SqliteFile from "@ccflow/sql/SqliteFile"
-import * as SqlSessionRepository from "@ccflow/sql/SqlSessionRepository"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { File } from "./kept.js"
@@ -10,7 +8,3 @@ import type { File } from "./kept.js"
 /** This file. A module of its own: only who keeps something loads it. @internal */
 export const openFile = (path: string): Effect.Effect<File, SessionStoreError, Scope.Scope> =>
   Layer.build(SqliteFile.layer({ path }))
-
-/** The sessions in a file that is open. @internal */
-export const sessionsIn = (file: File): Effect.Effect<SessionRepositoryService, SessionStoreError> =>
-  Effect.provide(SqlSessionRepository.make, file)

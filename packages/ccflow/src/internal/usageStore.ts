@@ -11,7 +11,11 @@ export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
   Effect.gen(function*() {
     const { file } = yield* Kept
     if (file === undefined) return { load: Effect.succeed([]), save: () => Effect.void }
-    const store = yield* lazily(modules, file, ({ openUsage }, file) => openUsage(file))
+    const store = yield* lazily(
+      () => import("@ccflow/sql/SqlUsageLimitStore"),
+      file,
+      ({ make }, file) => Effect.provide(make, file)
+    )
     return {
       load: Effect.flatMap(store, ({ load }) => load),
       save: (window) => Effect.flatMap(store, ({ save }) => save(window))
@@ -27,7 +31,11 @@ export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
       : Layer.scoped(
         UsageLedger,
         Effect.gen(function*() {
-          const ledger = yield* lazily(modules, file, ({ openLedger }, file) => openLedger(file))
+          const ledger = yield* lazily(
+            () => import("@ccflow/sql/SqlUsageLedger"),
+            file,
+            ({ make }, file) => Effect.provide(make, file)
+          )
           return {
             book: (entries) => Effect.flatMap(ledger, ({ book }) => book(entries)),
             total: (filter) => Effect.flatMap(ledger, ({ total }) => total(filter)),
@@ -37,7 +45,3 @@ export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
         })
       ))
 )
-
-// ---------------------------------------------------------------------------
-
-const modules = () => import("./openUsage.js")
