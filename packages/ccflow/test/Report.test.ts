@@ -260,8 +260,8 @@ describe("the figures of the page", () => {
       assert.isAtMost(reads, 3)
       const opened = data.names.indexOf("circuit breaker opened")
       assert.deepStrictEqual(
-        data.sessions.map(({ turns }) => turns.map(({ steps }) => steps)),
-        Array.from({ length: 40 }, () => [[[4, opened, 500, 0, 1]]])
+        data.sessions.flatMap(({ turns }) => turns.map(({ steps }) => steps)),
+        Array.from({ length: 40 }, () => [[4, opened, 500, 0, 1] as const])
       )
       const { left } = yield* collect({}, { ...usual, events: 10 })
       assert.isTrue(left.steps)

@@ -5,18 +5,16 @@ export const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
 
 type Hinted<Fields extends Schema.Struct.Fields> = Fields & { hint: typeof Schema.String }
 
-/**
- * A class of errors of ours: its fields with a hint, and the text that is made of them. It is typed as what it is made by,
- * which the compiler cannot know while the fields are not.
- */
+/** A class of errors of ours: its fields with a hint, and the text that is made of them. */
 export const failure = <Self>() =>
 <const Tag extends string, Fields extends Schema.Struct.Fields>(
   tag: Tag,
   fields: Fields,
   text: (error: Schema.Struct.Type<Hinted<Fields>>) => string
 ) => {
-  const Failure = Schema.TaggedError<object>()(tag, { ...fields, hint: Schema.String })
-  Object.defineProperties(Failure.prototype, {
+  const Failure = Schema.TaggedError<Self>()<Tag, Hinted<Fields>>(tag, { ...fields, hint: Schema.String })
+  // What class it is, the compiler knows where `Self` is known.
+  Object.defineProperties(Object(Failure).prototype, {
     [TypeId]: { value: TypeId },
     message: {
       configurable: true,
@@ -25,11 +23,7 @@ export const failure = <Self>() =>
       }
     }
   })
-  return Failure as unknown as Schema.TaggedErrorClass<
-    Self,
-    Tag,
-    { readonly _tag: Schema.tag<Tag> } & Hinted<Fields>
-  >
+  return Failure
 }
 
 /** What has been explained already. */

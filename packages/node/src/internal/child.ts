@@ -11,8 +11,6 @@ const killedMs = 100
 
 /**
  * A started CLI with everything that belongs to it, until it is closed.
- *
- * @internal
  */
 export class Child implements HostEnd.Guest {
   readonly pid: number

@@ -20,7 +20,7 @@ export interface Machine {
   readonly limits: string
 }
 
-/** This one. @internal */
+/** This one. */
 export const thisMachine = (): Machine => {
   const { cores, memoryBytes } = capacity()
   return {
@@ -38,14 +38,13 @@ export const thisMachine = (): Machine => {
   }
 }
 
-/** Where the CLI keeps what is the user's own. @internal */
+/** Where the CLI keeps what is the user's own. */
 export const configFolder = ({ env, home }: Machine): string => given(env["CLAUDE_CONFIG_DIR"]) ?? join(home, ".claude")
 
-/** @internal */
 export const globalConfig = ({ env, home }: Machine): string =>
   join(given(env["CLAUDE_CONFIG_DIR"]) ?? home, ".claude.json")
 
-/** What counts for how many processes it can hold. @internal */
+/** What counts for how many processes it can hold. */
 export interface Capacity {
   readonly cores: number
   readonly memoryBytes: number
@@ -55,13 +54,11 @@ export interface Capacity {
  * How many CLIs a machine can hold. They wait for the API most of the time, so that a core serves several; each was seen
  * to hold 160 MB at first and 240 MB after 50 turns, and has MCP servers and tools beside it. Half of the memory is left
  * to the rest.
- *
- * @internal
  */
 export const processesOn = ({ cores, memoryBytes }: Capacity): number =>
   Math.max(least, Math.min(perCore * cores, Math.floor(memoryBytes / 2 / bytesEach)))
 
-/** Of this machine, or the container's part of it. @internal */
+/** Of this machine, or the container's part of it. */
 export const capacity = (): Capacity => {
   const constrained = process.constrainedMemory()
   return {
