@@ -36,6 +36,8 @@ const { metafile } = await build({
   target: "node20",
   minifySyntax: true,
   minifyWhitespace: true,
+  // Node shows the line that an uncaught error comes from: a short one.
+  lineLimit: 160,
   metafile: true,
   // A compiled addon cannot be bundled; it is loaded where sessions are kept in SQLite, and nowhere else.
   external: ["better-sqlite3"],

@@ -138,6 +138,71 @@ describe("a program in an empty folder with the packed packages", () => {
     assert.strictEqual((await node("fake.mjs")).stdout, "true\n")
   })
 
+  it("catches an error of each family by its class, by its tag and as what all of them are", async () => {
+    await writeFile(
+      join(consumer, "errors.mjs"),
+      `import * as ccflow from "ccflow"
+       import { FakeCli, fakeClient } from "ccflow/testing"
+       const ask = (turn, options) => fakeClient([turn]).querySimple("hi", options)
+       const ended = (subtype) => [FakeCli.init(), FakeCli.result({ subtype, is_error: true })]
+       const failing = {
+         CliNotFoundError: () => ccflow.querySimple("hi", { cliPath: "/nowhere" }),
+         MissingResultError: () => ask([FakeCli.init(), FakeCli.exit(0)]),
+         CliTimeoutError: () => ask([FakeCli.init(), FakeCli.hang], { timeout: 50 }),
+         InvalidOptionsError: () => ccflow.querySimple("hi", { maxTurns: 0 }),
+         AuthenticationError: () => ask(FakeCli.loggedOut),
+         UsageLimitError: () => ask(FakeCli.usageLimit({ resetsAt: Date.now() + 60_000 })),
+         MaxTurnsError: () => ask(ended("error_max_turns")),
+         BudgetExceededError: () => ask(ended("error_max_budget_usd")),
+         SessionClosedError: async () => {
+           const session = new ccflow.Session()
+           await session.close()
+           return session.sendMessage("hi").result
+         },
+         RateLimitExceededError: async () => {
+           const limiter = new ccflow.CombinedLimiter(1, false, { maxWait: 0 })
+           await limiter.limit(() => 1)
+           return limiter.limit(() => 2)
+         },
+         UnknownModelError: async () => ccflow.calculateCost("nobody's", { inputTokens: 1 })
+       }
+       for (const [tag, run] of Object.entries(failing)) {
+         const error = await run().catch((error) => error)
+         const caught = error instanceof ccflow[tag] && error instanceof ccflow.CCFlowError && error instanceof Error
+         if (!caught || error._tag !== tag || typeof error.hint !== "string") console.log(tag, error)
+       }
+       console.log("done")`
+    )
+    assert.strictEqual((await node("errors.mjs")).stdout, "done\n")
+  })
+
+  it("is told of an error that it does not catch in a screen, without the prompt", async () => {
+    await writeFile(
+      join(consumer, "uncaught.mjs"),
+      `import { querySimple } from "ccflow"
+       await querySimple("a secret", { cliPath: "/nowhere", systemPrompt: "a secret" })`
+    )
+    const error = await node("uncaught.mjs").then(() => assert.fail("it ended well"), (error: unknown) => error)
+    const { stderr } = error as { readonly stderr: string }
+    assert.include(stderr, `CliNotFoundError: No Claude Code CLI at "/nowhere". Install Claude Code`)
+    assert.notInclude(stderr, "a secret")
+    assert.isBelow(stderr.length, 4_000)
+  })
+
+  it("ends by itself when it has its answer, also with a session, a pool and listeners that it leaves open", async () => {
+    await writeFile(
+      join(consumer, "left.mjs"),
+      `import { createClient, query, Session } from "ccflow"
+       const client = createClient()
+       client.events.onAny(() => {})
+       console.log((await new Session().sendMessage("a").result).result)
+       console.log((await client.pool.wait(await client.pool.submit("b"))).result)
+       for await (const message of query("c")) if (message._tag === "Text") break
+       query("never looked at")`
+    )
+    assert.strictEqual((await node("left.mjs")).stdout, "echo: a\necho: b\n")
+  })
+
   it("runs the command", async () => {
     assert.strictEqual((await node("node_modules/ccflow/dist/bundle/main.js", "hi")).stdout, "echo: hi\n")
     const { version } = JSON.parse(await readFile(join(root, "packages/ccflow/package.json"), "utf8")) as {
