@@ -85,11 +85,8 @@ const pathOf = (given: string | undefined): Effect.Effect<string, InvalidOptions
 const open = (path: string): Effect.Effect<UsageLedgerService, SessionStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const { openFile } = yield* Effect.tryPromise({ try: () => import("./internal/openFile.js"), catch: Store.missing })
-    const { openLedger } = yield* Effect.tryPromise({
-      try: () => import("./internal/openUsage.js"),
-      catch: Store.missing
-    })
-    return yield* Effect.flatMap(openFile(path), openLedger)
+    const { make } = yield* Effect.tryPromise({ try: () => import("@ccflow/sql/SqlUsageLedger"), catch: Store.missing })
+    return yield* Effect.flatMap(openFile(path), (file) => Effect.provide(make, file))
   })
 
 const noStore = (path: string) =>

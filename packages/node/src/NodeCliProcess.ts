@@ -75,7 +75,7 @@ const start = (
   Effect.suspend(() => {
     const { command, cwd } = invocation
     const env = childEnvironment(invocation.env)
-    if (cwd !== undefined && !isDirectory(cwd)) return Effect.fail(cwdMissing(invocation))
+    if (cwd !== undefined && !isDirectory(cwd)) return Effect.fail(cwdMissing(invocation.command, cwd))
     const located = locate(invocation, env["PATH"])
     if (Either.isLeft(located)) return Effect.fail(located.left)
     const failed = (cause: unknown) => Effect.fail(spawnError(invocation, cause))

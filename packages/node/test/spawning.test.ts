@@ -121,6 +121,7 @@ describe("a command that cannot be started", () => {
       for (const cwd of [join(file, "..", "missing"), file, "a\0b"]) {
         const refused = yield* refusal(file, { cwd })
         assert.strictEqual(refused.reason, "CwdMissing")
+        assert.include(refused.hint, JSON.stringify(cwd))
       }
     }).pipe(Effect.provide(layer)))
 

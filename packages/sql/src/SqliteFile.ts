@@ -64,7 +64,7 @@ const missing = (error: unknown): SessionStoreError =>
     detail: `SQLite's driver cannot be loaded: ${
       (error instanceof Error ? error.message : String(error)).split("\n")[0]
     }`,
-    hint: "Install it: npm install @effect/sql-sqlite-node@^0.53 better-sqlite3@12. Where npm asks for it, let " +
+    hint: "Install it: npm install better-sqlite3@12, and without ccflow also @effect/sql-sqlite-node@^0.53. Let " +
       "better-sqlite3 run its install script: npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
   })
 

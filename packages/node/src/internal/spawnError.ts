@@ -8,7 +8,7 @@ export const spawnError = ({ command, cwd }: Invocation, cause: unknown): CliNot
   const refused = (reason: CliSpawnError["reason"], hint: string) => new CliSpawnError({ command, reason, code, hint })
   switch (code) {
     case "ENOENT":
-      return cwd === undefined || isDirectory(cwd) ? notFound(command) : refused("CwdMissing", cwdHint)
+      return cwd === undefined || isDirectory(cwd) ? notFound(command) : refused("CwdMissing", cwdHint(cwd))
     case "EACCES":
     case "EPERM":
       return refused("NotExecutable", "Both the command and the cwd must be open to this user.")
@@ -29,7 +29,7 @@ export const spawnError = ({ command, cwd }: Invocation, cause: unknown): CliNot
 }
 
 /** @internal */
-export const cwdMissing = ({ command }: Invocation): CliSpawnError =>
-  new CliSpawnError({ command, reason: "CwdMissing", code: "ENOTDIR", hint: cwdHint })
+export const cwdMissing = (command: string, cwd: string): CliSpawnError =>
+  new CliSpawnError({ command, reason: "CwdMissing", code: "ENOTDIR", hint: cwdHint(cwd) })
 
-const cwdHint = "Give a cwd that is a directory."
+const cwdHint = (cwd: string): string => `Give a cwd that is a directory: ${JSON.stringify(cwd)} is none.`
