@@ -1,7 +1,7 @@
 // Makes better-sqlite3's addon for the Node that runs this. Its own install script is not run (`allowScripts`): that one
 // fails the whole installation where neither a prebuilt addon nor Node's headers can be downloaded.
 import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { cpSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -29,6 +29,14 @@ const compiled = () => {
   const prefix = dirname(dirname(process.execPath))
   const headers = existsSync(join(prefix, "include", "node")) ? prefix : configured
   return node(driver, nodeGyp, "rebuild", "--release", ...headers === undefined ? [] : [`--nodedir=${headers}`])
+}
+
+// Version 12 ends a process of Node 24 when what it has made is collected; 13 does not, and needs Node 22.
+const later = `${driver}-13`
+const versionOf = (folder) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version
+if (Number.parseInt(process.versions.node) >= 24 && existsSync(later) && versionOf(driver) !== versionOf(later)) {
+  rmSync(driver, { recursive: true, force: true })
+  cpSync(later, driver, { recursive: true })
 }
 
 if (existsSync(driver) && !loads()) {

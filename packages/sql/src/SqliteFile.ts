@@ -64,8 +64,9 @@ const missing = (error: unknown): SessionStoreError =>
     detail: `SQLite's driver cannot be loaded: ${
       (error instanceof Error ? error.message : String(error)).split("\n")[0]
     }`,
-    hint: "Install it: npm install better-sqlite3@12, and without ccflow also @effect/sql-sqlite-node@^0.53. Let " +
-      "better-sqlite3 run its install script: npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
+    hint: "Install it: npm install better-sqlite3@13, with Node 20 better-sqlite3@12, and without ccflow also " +
+      "@effect/sql-sqlite-node@^0.53. Version 12 needs its install script: npm install-scripts approve better-sqlite3 && " +
+      "npm rebuild better-sqlite3."
   })
 
 /**

@@ -37,7 +37,7 @@ describe("without SQLite's driver", () => {
         mkdirSync(target, { recursive: true })
         cpSync(installed(name), target, {
           recursive: true,
-          filter: (source) => !/better-sqlite3\/(build|deps|src)$/.test(source.replaceAll("\\", "/"))
+          filter: (source) => !/better-sqlite3\/(build|deps|src|prebuilds)$/.test(source.replaceAll("\\", "/"))
         })
       }
     })

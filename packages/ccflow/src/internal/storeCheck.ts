@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type { Stats } from "node:fs"
 import { access, constants, stat } from "node:fs/promises"
+import { createRequire } from "node:module"
 import { dirname } from "node:path"
 import { codeOf } from "./errorCode.js"
 
@@ -31,7 +32,7 @@ export const storeCheck = (kept: Either.Either<string, SessionStoreError>): Node
       }
       if (!found.isFile()) return NodeDoctor.failed(`${path} is not a file`, another)
       return NodeDoctor.together(
-        [yield* contentFinding(path, found, driver.right), ...modeFindings(path, found)],
+        [yield* contentFinding(path, found, driver.right), ...modeFindings(path, found), ...driverFindings()],
         NodeDoctor.ok("")
       )
     }).pipe(
@@ -130,6 +131,16 @@ const modeFindings = (path: string, { mode }: Stats): ReadonlyArray<NodeDoctor.F
     `Keep it to yourself: chmod 600 ${path}.`
   )]
 
+/** Seen with Node 24.21 and better-sqlite3 12.11: an assertion of Node's fails in the destructor of a statement. */
+const driverFindings = (): ReadonlyArray<NodeDoctor.Finding> => {
+  if (Number.parseInt(process.versions.node) < 24) return []
+  const { version }: { readonly version: string } = createRequire(import.meta.url)("better-sqlite3/package.json")
+  return Number.parseInt(version) >= 13 ? [] : [NodeDoctor.warning(
+    `better-sqlite3 ${version} can end this process: Node ${process.versions.node} aborts when its garbage is collected`,
+    "Install a later one: npm install better-sqlite3@13."
+  )]
+}
+
 /** What SQLite said, which is the innermost of the errors around it. */
 const reasonOf = (cause: Cause.Cause<unknown>): string => {
   let error: unknown = Cause.squash(cause)
@@ -145,8 +156,9 @@ const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ENOTD
 /** What is read through within a second or two. */
 const mostBytes = 256 * 1024 ** 2
 
-const install = "Install it: npm install better-sqlite3@12. Where npm asks for it, let it run its install script: " +
-  "npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
+const install =
+  "Install it: npm install better-sqlite3@13, with Node 20 better-sqlite3@12. Version 12 needs its install " +
+  "script: npm install-scripts approve better-sqlite3 && npm rebuild better-sqlite3."
 
 const mend = "Move it aside and start with an empty one, or name another: CCFLOW_SESSION_STORAGE_PATH."
 
