@@ -4,6 +4,7 @@ import { makeClient, type Message, type Query } from "ccflow"
 import { CCFlowError, CliExitError, InvalidOptionsError, OverloadedError } from "ccflow"
 import { inspect } from "node:util"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { watched } from "./signals.js"
 
 type Script = Parameters<typeof FakeClaude.layer>[0]
 const clientOf = (script: Script) => makeClient(FakeClaude.layer(script))
@@ -246,21 +247,9 @@ describe("an abort", () => {
   })
 
   it("leaves no listener on the signal", async () => {
-    const controller = new AbortController()
-    let listeners = 0
-    const { signal } = controller
-    const add = signal.addEventListener.bind(signal)
-    const remove = signal.removeEventListener.bind(signal)
-    signal.addEventListener = (...args: Parameters<typeof add>) => {
-      listeners++
-      add(...args)
-    }
-    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-      listeners--
-      remove(...args)
-    }
+    const { listeners, signal } = watched()
     await clientOf([FakeCli.answer("4")]).querySimple("x", { signal })
-    assert.strictEqual(listeners, 0)
+    assert.strictEqual(listeners(), 0)
   })
 })
 

@@ -1,24 +1,6 @@
-import { setMaxListeners } from "node:events"
 import { assert, describe, it } from "vitest"
 import { following, isAbortError, onAbort } from "../src/internal/abort.js"
-
-/** How many listeners a signal has been given and not taken. */
-const watched = () => {
-  const controller = new AbortController()
-  const { signal } = controller
-  setMaxListeners(0, signal)
-  let listeners = 0
-  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)]
-  signal.addEventListener = (...args: Parameters<typeof add>) => {
-    listeners++
-    add(...args)
-  }
-  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-    listeners--
-    remove(...args)
-  }
-  return { controller, signal, listeners: () => listeners }
-}
+import { watched } from "./signals.js"
 
 const thrown = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(() => assert.fail("it did not throw"), (error: unknown) => error)

@@ -97,10 +97,7 @@ export const make = (
         "Provide one to this layer: UsageLedger.layerMemory, or that of @ccflow/sql to share it between programs."
       )
     }
-    const changes = yield* Effect.acquireRelease(
-      Effect.sync(() => new Observers<BudgetChange>({ messages: 1024, bytes: Infinity })),
-      (changes) => Effect.sync(() => changes.end())
-    )
+    const changes = yield* Observers.scoped<BudgetChange>({ messages: 1024, bytes: Infinity })
     const events = yield* Events.current
     const pricing = yield* Pricing
     const clock = yield* Effect.clock

@@ -97,8 +97,7 @@ export const make = (
       successThreshold = 2
     } = yield* check(options)
     const circuits = new Circuits({ failureThreshold, successThreshold, resetMs: Duration.toMillis(resetTimeout) })
-    const changes = new Observers<Change>({ messages: 1024, bytes: Infinity })
-    yield* Effect.addFinalizer(() => Effect.sync(() => changes.end()))
+    const changes = yield* Observers.scoped<Change>({ messages: 1024, bytes: Infinity })
     const events = yield* Events.current
 
     const now = <A>(f: (now: number) => A) =>

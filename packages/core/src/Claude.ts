@@ -20,6 +20,7 @@ import { Bookkeeper } from "./internal/books.js"
 import { connect as connectWith } from "./internal/connection.js"
 import * as Falling from "./internal/fallback.js"
 import * as Host from "./internal/host.js"
+import { withoutIdentity } from "./internal/identity.js"
 import * as Observation from "./internal/observation.js"
 import { CurrentPart } from "./internal/part.js"
 import { checkPrompt } from "./internal/prompt.js"
@@ -148,7 +149,7 @@ export const make = (
           lifetime,
           fork: (more) =>
             session(
-              { idleTimeout, priority, recordMessages, recycleAfter, ...withoutIdentity(given), ...more },
+              { idleTimeout, priority, recordMessages, recycleAfter, ...branched(given), ...more },
               records
             )
         })
@@ -264,11 +265,8 @@ export const structured = <A, I>(
 const claimOf = (priority: number | undefined): Effect.Effect<Claim> =>
   Effect.map(CurrentClaim, (claim) => priority === undefined ? claim : { ...claim, priority })
 
-/** A branch has an id of its own. */
-const withoutIdentity = (options: SessionOptions): SessionOptions => {
-  const { continueSession, forkSession, resume, resumeDropsTurn, resumeSessionAt, sessionId, title, ...rest } = options
-  return rest
-}
+/** A branch has an id and a title of its own. */
+const branched = ({ title, ...options }: SessionOptions): SessionOptions => withoutIdentity(options)
 
 const notGiven = (sessionId: string) =>
   new StructuredOutputError({

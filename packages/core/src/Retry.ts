@@ -65,8 +65,7 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
   Effect.gen(function*() {
     const { retryable = isTransient, schedule, ...backoff } = yield* checkRetry(options)
     const timing = schedule === undefined ? backoffOf(backoff) : orAsTold(schedule)
-    const changes = new Observers<Retrying>({ messages: 1024, bytes: Infinity })
-    yield* Effect.addFinalizer(() => Effect.sync(() => changes.end()))
+    const changes = yield* Observers.scoped<Retrying>({ messages: 1024, bytes: Infinity })
     const events = yield* Events.current
 
     const again = ({ id: callId, target, wait }: Policy.Call): Again => {

@@ -25,7 +25,7 @@ export interface Known {
   readonly words: boolean
 }
 
-/** */
+/** As its usage tells it. */
 export const knownOf = (usage: Usage): Known => {
   switch (usage._tag) {
     case "Named": {

@@ -5,6 +5,7 @@ import type { PricingService } from "../Pricing.js"
 import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
 import { promptTokens } from "./figures.js"
 import { MemoryLedger } from "./ledgerMemory.js"
+import { inTime } from "./patience.js"
 
 /**
  * What is booked, on its way to the ledger and to those who listen. Who books never fails for it: what the ledger's
@@ -46,7 +47,8 @@ export class Bookkeeper {
     if (ledger === undefined || owed.length === 0) return Effect.void
     this.owed = []
     return Effect.matchCauseEffect(
-      ledger instanceof MemoryLedger ? ledger.book(owed) : inTime(() => ledger.book(owed)),
+      // One in memory answers at once.
+      ledger instanceof MemoryLedger ? ledger.book(owed) : inTime(Effect.suspend(() => ledger.book(owed)), late),
       {
         onSuccess: () =>
           Effect.sync(() => {
@@ -82,11 +84,7 @@ export class Bookkeeper {
 // ---------------------------------------------------------------------------
 
 /** A run hands its answer on, and ends, also where the ledger does not answer. What comes late is booked once all the same. */
-const inTime = <E>(book: () => Effect.Effect<void, E>) =>
-  Effect.timeoutFail(Effect.interruptible(Effect.disconnect(Effect.suspend(book))), {
-    duration: "5 seconds",
-    onTimeout: () => ({ reason: "it did not answer in 5 seconds" })
-  })
+const late = { duration: "5 seconds", onTimeout: () => ({ reason: "it did not answer in 5 seconds" }) } as const
 
 /** More than a store that is away for a night makes; a host must not be filled by it. */
 const mostOwed = 10_000

@@ -20,6 +20,14 @@ export class Observers<A> {
     this.most = most
   }
 
+  /** What they read ends when the scope closes. */
+  static scoped<A>(most: Most): Effect.Effect<Observers<A>, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => new Observers<A>(most)),
+      (observers) => Effect.sync(() => observers.end())
+    )
+  }
+
   /** What is told from now on, until the scope closes. */
   get subscribe(): Effect.Effect<Observer<A>, never, Scope.Scope> {
     return Effect.acquireRelease(

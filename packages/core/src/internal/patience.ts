@@ -1,6 +1,18 @@
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { SessionStoreError } from "../ClaudeError.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
+
+/**
+ * What takes longer has failed, also where its caller cannot be interrupted. It is told to end, and nobody waits until it
+ * has.
+ *
+ * @internal
+ */
+export const inTime = <A, E, E2>(
+  effect: Effect.Effect<A, E>,
+  limit: { readonly duration: Duration.DurationInput; readonly onTimeout: () => E2 }
+): Effect.Effect<A, E | E2> => Effect.timeoutFail(Effect.interruptible(Effect.disconnect(effect)), limit)
 
 /**
  * A store that must answer in time, also where its caller cannot be interrupted: a session is never held by one that does
@@ -10,7 +22,7 @@ import type { SessionRepositoryService } from "../SessionRepository.js"
  */
 export const patient = (repository: SessionRepositoryService): SessionRepositoryService => {
   const within = <A, E>(operation: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E | SessionStoreError> =>
-    Effect.timeoutFail(Effect.interruptible(Effect.disconnect(effect)), {
+    inTime(effect, {
       duration: longest,
       onTimeout: () =>
         new SessionStoreError({

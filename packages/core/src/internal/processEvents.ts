@@ -5,6 +5,7 @@ import type { EventsService } from "../Events.js"
 import type { Message } from "../Message.js"
 import type { Parser } from "../MessageParser.js"
 import { CurrentCall, saying } from "./currentCall.js"
+import { watched } from "./watchedParser.js"
 
 /** Told that a process has been started, with the parser of its output; gives the parser to use. @internal */
 export type Begun = (parser: Parser) => Parser
@@ -47,16 +48,9 @@ class ProcessTelling {
 
   begin(parser: Parser, warm: boolean): Parser {
     const { callId, processId } = this
-    const { unfinished } = parser
     this.parser = parser
     this.events.tell({ _tag: "ProcessStarted", ...saying(callId), processId, warm })
-    return {
-      ...(unfinished === undefined ? {} : { unfinished: () => unfinished() }),
-      counts: parser.counts,
-      takeControl: () => parser.takeControl(),
-      push: (chunks) => this.see(parser.push(chunks)),
-      end: () => this.see(parser.end())
-    }
+    return watched(parser, (batch) => this.see(batch))
   }
 
   end(): void {

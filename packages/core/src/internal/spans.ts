@@ -11,6 +11,7 @@ import { isHeard, spanned } from "./spanned.js"
 import { AttemptWatch, CallWatch, stamped } from "./spanWatch.js"
 import type { Open } from "./streamed.js"
 import { outer, traceVariables } from "./traceContext.js"
+import { watched } from "./watchedParser.js"
 
 /** The span of a call. Waits that the bus tells of are events in it. */
 export const whole = (call: ObservedCall, events: Events.EventsService = Events.noop): (open: Open) => Open =>
@@ -89,15 +90,7 @@ export const fellBack = (callId: string, cause: string, error: ClaudeError): Eff
 export const timed = (parser: Parser): Effect.Effect<Parser> =>
   Effect.withFiberRuntime((fiber) =>
     isHeard(fiber)
-      ? Effect.clockWith((clock) =>
-        Effect.succeed<Parser>({
-          counts: parser.counts,
-          takeControl: () => parser.takeControl(),
-          unfinished: () => parser.unfinished?.() ?? [],
-          push: (chunks) => stamped(parser.push(chunks), clock),
-          end: () => stamped(parser.end(), clock)
-        })
-      )
+      ? Effect.clockWith((clock) => Effect.succeed(watched(parser, (batch) => stamped(batch, clock))))
       : Effect.succeed(parser)
   )
 

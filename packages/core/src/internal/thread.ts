@@ -1,6 +1,7 @@
 import type { Assistant as AssistantFrame, Block, MessageStart, Usage as UsageFrame } from "../CliFrame.js"
 import type { Message, Usage } from "../Message.js"
 import type { UnfinishedMessage } from "../MessageParser.js"
+import { noUsage } from "./figures.js"
 
 type Kind = "Text" | "Thinking"
 
@@ -218,7 +219,7 @@ const open = (id: string, model: string): Open => ({
   model,
   content: [],
   stopReason: null,
-  usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+  usage: noUsage,
   aborted: false,
   uuid: undefined
 })
