@@ -2,16 +2,14 @@
  * What a query can be asked to do, and how that reaches the CLI: as arguments, environment, files or the `initialize`
  * request. Pure functions; a value never becomes a flag, and nothing secret or long goes into the arguments.
  */
-import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import { type OutputSchema, toJsonSchema } from "./internal/outputSchema.js"
-import { Amount, Count } from "./internal/policyOptions.js"
+import { Amount, Count, PatienceAboveZero as Timeout } from "./internal/policyOptions.js"
 import { complaintOf } from "./internal/schemaIssue.js"
 import { isJson } from "./internal/translation.js"
 
@@ -30,14 +28,6 @@ export const PermissionMode = Schema.Literal(
 )
 export type PermissionMode = typeof PermissionMode.Type
 
-const Timeout = Schema.declare(
-  (value: unknown): value is Duration.DurationInput =>
-    Option.match(Duration.decodeUnknown(value), {
-      onNone: () => false,
-      onSome: (duration) => Duration.toMillis(duration) > 0
-    }),
-  { identifier: "Timeout", description: "a duration above zero: milliseconds, or text such as \"5 minutes\"" }
-)
 const Text = Schema.String.annotations({ description: "text" }).pipe(
   Schema.filter((text) => !text.includes("\0") || "must not hold a NUL character")
 )
@@ -50,13 +40,13 @@ const Flag = Schema.Boolean.annotations({ description: "true or false" })
 const open = { key: Schema.String, value: Schema.Unknown }
 const Data = Schema.Record(open).annotations({ description: "an object" })
 const Pairs = Schema.Record({ key: Schema.String, value: Text })
-const goodName = /^[^\s-][^\0]*$/
-const named = <A>(value: Schema.Schema<A>) =>
+const named = <A>(
+  value: Schema.Schema<A>,
+  name = /^[^\s-][^\0]*$/,
+  otherwise = "must not have names that are empty or start with \"-\""
+) =>
   Schema.Record({ key: Schema.String, value }).annotations({ description: "an object" }).pipe(
-    Schema.filter((record) =>
-      Object.keys(record).every((name) => goodName.test(name)) ||
-      "must not have names that are empty or start with \"-\""
-    )
+    Schema.filter((record) => Object.keys(record).every((key) => name.test(key)) || otherwise)
   )
 
 /** An MCP server, started by the CLI or reached by it. It goes to the CLI in a file, never by its arguments. */
@@ -86,8 +76,7 @@ export const Agent = Schema.Struct({
 export type Agent = typeof Agent.Type
 
 const JsonSchema = Schema.declare(
-  (value: unknown): value is OutputSchema =>
-    Schema.isSchema(value) || (typeof value === "object" && value !== null && !Array.isArray(value)),
+  (value: unknown): value is OutputSchema => Schema.isSchema(value) || Predicate.isRecord(value),
   { identifier: "OutputSchema", description: "an Effect Schema without requirements, or a JSON Schema object" }
 )
 
@@ -216,12 +205,7 @@ export const QueryOptions = Schema.Struct({
   debugFile: Schema.optional(Value),
   /** Flags that have no option here, without their dashes; `null` for a flag without a value. */
   extraArgs: Schema.optional(
-    Schema.Record({ key: Schema.String, value: Schema.NullOr(Text) }).annotations({ description: "an object" }).pipe(
-      Schema.filter((flags) =>
-        Object.keys(flags).every((flag) => /^[A-Za-z][A-Za-z0-9-]*$/.test(flag)) ||
-        "must name flags without their dashes"
-      )
-    )
+    named(Schema.NullOr(Text), /^[A-Za-z][A-Za-z0-9-]*$/, "must name flags without their dashes")
   )
 })
 export interface QueryOptions extends Schema.Schema.Type<typeof QueryOptions> {}
@@ -249,8 +233,6 @@ export const merge = (...layers: ReadonlyArray<QueryOptions>): QueryOptions => {
   return Object.keys(env).length === 0 ? merged : { ...merged, env }
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const decodeAll = Schema.validateEither(QueryOptions, { onExcessProperty: "error" })
@@ -299,8 +281,7 @@ const conflictIn = (options: QueryOptions): InvalidOptionsError | undefined => {
   if (options.isolated === true && options.settingSources !== undefined) {
     return invalid("settingSources", "isolated reads no settings files", "Leave one of the two out.")
   }
-  const models = options.fallbackModel === undefined ? [] : [options.fallbackModel].flat()
-  if (options.model !== undefined && models.includes(options.model)) {
+  if (options.model !== undefined && [options.fallbackModel].flat().includes(options.model)) {
     return invalid("fallbackModel", "it is the model itself", "Name another model.")
   }
   const reserved = Object.keys(options.extraArgs ?? {}).find((flag) => reservedArgs.has(flag))
@@ -314,33 +295,27 @@ const conflictIn = (options: QueryOptions): InvalidOptionsError | undefined => {
   if (opaque !== undefined) {
     return invalid(opaque, "it cannot be written as JSON", "Give plain data: no cycles, no BigInt.")
   }
-  return settingsConflict(options) ??
-    (options.outputSchema === undefined ? undefined : schemaConflict(options.outputSchema))
+  const { outputSchema, sandbox, settings } = options
+  if (typeof settings === "string" && !isJson(settings) && sandbox !== undefined) {
+    return invalid("sandbox", "it cannot be added to a settings file", "Write it into the file, or give the settings.")
+  }
+  if (
+    typeof settings === "string" && isJson(settings) && Either.isLeft(Either.try((): unknown => JSON.parse(settings)))
+  ) {
+    return invalid("settings", "it begins like JSON and is none", "Give an object, or the path of a file.")
+  }
+  return outputSchema === undefined ? undefined : schemaConflict(outputSchema)
 }
 
 const dataOptions = ["context", "mcpServers", "agents", "settings", "sandbox"] as const
 
 const isPlain = (data: unknown): boolean => Either.isRight(Either.try(() => JSON.stringify(data)))
 
-const settingsConflict = ({ sandbox, settings }: QueryOptions): InvalidOptionsError | undefined => {
-  if (typeof settings !== "string") return undefined
-  if (!isJson(settings)) {
-    return sandbox === undefined
-      ? undefined
-      : invalid("sandbox", "it cannot be added to a settings file", "Write it into the file, or give the settings.")
-  }
-  return Either.isRight(Either.try((): unknown => JSON.parse(settings)))
-    ? undefined
-    : invalid("settings", "it begins like JSON and is none", "Give an object, or the path of a file.")
-}
-
 const schemaConflict = (schema: OutputSchema): InvalidOptionsError | undefined => {
-  const json = Either.try(() => {
-    const made = toJsonSchema(schema)
-    JSON.stringify(made)
-    return made
-  })
-  if (Either.isLeft(json)) return invalid("outputSchema", "it has no JSON Schema", "Annotate the parts that have none.")
+  const json = Either.try(() => toJsonSchema(schema))
+  if (Either.isLeft(json) || !isPlain(json.right)) {
+    return invalid("outputSchema", "it has no JSON Schema", "Annotate the parts that have none.")
+  }
   return json.right["type"] === "object"
     ? undefined
     : invalid("outputSchema", "it must describe an object", "Wrap the value: Schema.Struct({ value: … }).")

@@ -17,7 +17,8 @@ import type { Result, Usage } from "./Message.js"
 export interface BatchItem {
   /**
    * What it is called by `cancel`, and known by when a durable batch is started again. Different for each item. Default:
-   * its place in the input and a hash of prompt and options, so that it holds as long as the input stays as it is.
+   * its place in the input and a hash of prompt and options, so that it holds as long as the input stays as it is. NUL and
+   * halves of surrogate pairs, which no database can hold, become U+FFFD.
    */
   readonly key?: string | undefined
   readonly prompt: Prompt
@@ -56,7 +57,10 @@ export interface BatchOptions {
   readonly caller?: string | undefined
   /** Makes it durable. Needs a `BatchRepository`. */
   readonly id?: string | undefined
-  /** Runs again what failed, or was cancelled by its key, in an earlier run. Default: gives its stored end. */
+  /**
+   * Runs again what failed, or was cancelled by its key, before this run began. What another host has run meanwhile is
+   * not. Default: gives its stored end.
+   */
   readonly retryFailed?: boolean | undefined
   /** What a cut item's session is asked when it is resumed. */
   readonly continuePrompt?: string | undefined

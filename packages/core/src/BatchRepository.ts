@@ -47,6 +47,8 @@ export interface BatchClaim extends Pick<BatchRecord, "batchId" | "key" | "index
   readonly ttl: Duration.DurationInput
   /** Ended items with these are begun anew, under the new session id; their cost stays. */
   readonly again?: ReadonlyArray<"failed" | "cancelled"> | undefined
+  /** Not those that ended later: another run has had them meanwhile. UTC epoch milliseconds. Default: all. */
+  readonly endedBy?: number | undefined
   /** Who is dead loses what he holds. Default: all are alive. */
   readonly holderIsAlive?: HolderIsAlive | undefined
 }

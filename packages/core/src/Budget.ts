@@ -15,12 +15,13 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Struct from "effect/Struct"
 import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { BudgetBook, type Limits } from "./internal/budgetBook.js"
-import { BudgetWatch } from "./internal/budgetWatch.js"
+import { budgetWatch } from "./internal/budgetWatch.js"
 import { Observers } from "./internal/observed.js"
-import { checked } from "./internal/policyOptions.js"
+import { Amount, checked } from "./internal/policyOptions.js"
 import { around } from "./internal/streamed.js"
 import type { BudgetScope } from "./MoneyError.js"
 import * as Policy from "./Policy.js"
@@ -97,27 +98,20 @@ export const make = (
         "Provide one to this layer: UsageLedger.layerMemory, or that of @ccflow/sql to share it between programs."
       )
     }
-    const changes = yield* Observers.scoped<BudgetChange>({ messages: 1024, bytes: Infinity })
+    const changes = yield* Observers.scoped<BudgetChange>()
     const events = yield* Events.current
     const pricing = yield* Pricing
     const clock = yield* Effect.clock
     const book = new BudgetBook(limits, zone.value, warnAt)
-    const watch = new BudgetWatch({
+    const watch = budgetWatch({
       book,
       ledger,
       pricing,
       now: () => clock.unsafeCurrentTimeMillis(),
       tell: (change, { callId, sessionId }) => {
-        const { exceeded, limitUsd, scope, spentUsd } = change
-        events.tell({
-          _tag: "BudgetWarning",
-          callId,
-          ...(sessionId === "" ? {} : { sessionId }),
-          scope,
-          spentUsd,
-          limitUsd,
-          exceeded
-        })
+        const about = { callId, ...(sessionId === "" ? {} : { sessionId }) }
+        const told = Struct.pick(change, "scope", "spentUsd", "limitUsd", "exceeded")
+        events.tell({ _tag: "BudgetWarning", ...about, ...told })
         changes.tell(change)
       }
     })
@@ -148,8 +142,6 @@ export const layerNoop: Layer.Layer<Budget> = Layer.succeed(Budget, {
 })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const limitsOf = ({ perBatchUsd, perDayUsd, perQueryUsd, perSessionUsd }: BudgetOptions): Limits => ({
   query: perQueryUsd ?? Infinity,
@@ -158,14 +150,12 @@ const limitsOf = ({ perBatchUsd, perDayUsd, perQueryUsd, perSessionUsd }: Budget
   day: perDayUsd ?? Infinity
 })
 
-const Usd = Schema.Number.pipe(Schema.finite(), Schema.positive()).annotations({ description: "a number above 0" })
-
 const check = checked(
   Schema.Struct({
-    perQueryUsd: Schema.optional(Usd),
-    perSessionUsd: Schema.optional(Usd),
-    perBatchUsd: Schema.optional(Usd),
-    perDayUsd: Schema.optional(Usd),
+    perQueryUsd: Schema.optional(Amount),
+    perSessionUsd: Schema.optional(Amount),
+    perBatchUsd: Schema.optional(Amount),
+    perDayUsd: Schema.optional(Amount),
     warnAt: Schema.optional(
       Schema.Number.pipe(Schema.between(0, 1)).annotations({ description: "a part, from 0 to 1" })
     ),

@@ -2,6 +2,7 @@
  * Refuses calls for a while when those before them have failed: a CLI or an API that is down is not asked again and again.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -11,7 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CircuitBreakerError, type ClaudeError, type InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
@@ -97,11 +98,10 @@ export const make = (
       successThreshold = 2
     } = yield* check(options)
     const circuits = new Circuits({ failureThreshold, successThreshold, resetMs: Duration.toMillis(resetTimeout) })
-    const changes = yield* Observers.scoped<Change>({ messages: 1024, bytes: Infinity })
+    const changes = yield* Observers.scoped<Change>()
     const events = yield* Events.current
 
-    const now = <A>(f: (now: number) => A) =>
-      Effect.clockWith((clock) => Effect.sync(() => f(clock.unsafeCurrentTimeMillis())))
+    const now = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
     const tell = (change: Change | undefined, callId?: string): void => {
       if (change === undefined) return
       events.tell({ ...eventOf(change), ...saying(callId) })
@@ -123,21 +123,19 @@ export const make = (
       })
 
     const end = (ticket: Ticket, verdict: Verdict, callId?: string): Effect.Effect<void> =>
-      ticket.ended ? Effect.void : now((now) => tell(circuits.end(ticket, verdict, now), callId))
+      now((now) => tell(circuits.end(ticket, verdict, now), callId))
 
     const verdictOf = (error: ClaudeError): Verdict => counts(error) ? "failed" : "neither"
 
     /** Whoever leaves early gives its place back when nothing of the run is left. */
     const guarded = ({ id, target }: Policy.Call, open: Open): Open =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(admit(keyOf(target), id), (ticket) => {
+        Effect.gen(function*() {
+          const ticket = yield* admit(keyOf(target), id)
           const ended = (verdict: Verdict) => end(ticket, verdict, id)
-          return Effect.scopeWith((scope) => Scope.addFinalizer(scope, Effect.suspend(() => ended("neither")))).pipe(
-            Effect.zipRight(Effect.tapError(restore(open), (error) => ended(verdictOf(error)))),
-            Effect.map((pull) =>
-              Effect.tapError(pull, (error) => ended(Option.isSome(error) ? verdictOf(error.value) : "succeeded"))
-            )
-          )
+          yield* Effect.addFinalizer(() => ended("neither"))
+          const pull = yield* Effect.tapError(restore(open), (error) => ended(verdictOf(error)))
+          return Effect.tapError(pull, (error) => ended(Option.isSome(error) ? verdictOf(error.value) : "succeeded"))
         })
       )
 
@@ -214,8 +212,6 @@ export const isCounted = (error: ClaudeError): boolean => {
   }
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const eventOf = ({ key, state }: Change): Events.Telling => ({

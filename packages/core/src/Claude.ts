@@ -1,6 +1,4 @@
-/**
- * Ask Claude Code, get a typed stream. The service that everything else is for.
- */
+/** Ask Claude Code, get a typed stream. The service that everything else is for. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,20 +13,16 @@ import { CliProcess } from "./CliProcess.js"
 import { type Claim, Concurrency, CurrentClaim } from "./Concurrency.js"
 import { Deadline } from "./Deadline.js"
 import { lastAnswer } from "./internal/answer.js"
-import { asking, idOf } from "./internal/asking.js"
+import * as Asking from "./internal/asking.js"
 import { Bookkeeper } from "./internal/books.js"
 import { connect as connectWith } from "./internal/connection.js"
 import * as Falling from "./internal/fallback.js"
 import * as Host from "./internal/host.js"
-import { withoutIdentity } from "./internal/identity.js"
-import * as Observation from "./internal/observation.js"
-import { CurrentPart } from "./internal/part.js"
-import { checkPrompt } from "./internal/prompt.js"
+import { named, withoutIdentity } from "./internal/identity.js"
 import * as Recorder from "./internal/recorder.js"
 import * as Run from "./internal/run.js"
 import * as SessionPlan from "./internal/session.js"
 import { pullOf, streamed } from "./internal/streamed.js"
-import { patiently, waitUnless } from "./internal/waiting.js"
 import * as WarmPool from "./internal/warmPool.js"
 import type { Message, Result } from "./Message.js"
 import { MessageParser } from "./MessageParser.js"
@@ -81,8 +75,8 @@ export const make = (
     const { defaults } = yield* ClaudeConfig
     const deadline = yield* Deadline
     const policies = yield* Policies.make
-    const { budget, others } = yield* Policies.parts
-    const observation = yield* Observation.make
+    const around = yield* Asking.around
+    const { observation } = around
     const connect = connectWith(
       yield* CliProcess,
       yield* MessageParser,
@@ -91,41 +85,23 @@ export const make = (
     )
     const pool = yield* WarmPool.make(warm, defaults, connect)
 
-    const around = { budget, observation, policies: others }
-
     const resolve = ({ hooks, permissions, toolSets, ...given }: Omit<ClaudeOptions, "interruptWhen" | "priority">) =>
       Effect.gen(function*() {
         const options = yield* decode(merge(defaults, yield* CurrentOptions, given))
         return { options, host: yield* Host.resolve({ hooks, permissions, toolSets }, options) }
       })
 
-    const query = (
-      prompt: Prompt,
-      { interruptWhen, priority, ...given }: ClaudeOptions = {}
-    ): Stream.Stream<Message, ClaudeError> =>
-      streamed(Effect.gen(function*() {
-        yield* checkPrompt(prompt)
+    const query = Asking.asking(around, (prompt, { interruptWhen, priority, ...given }, id) =>
+      Effect.gen(function*() {
         const { host, options } = yield* resolve(given)
-        const wait = interruptWhen === undefined ? patiently : waitUnless(interruptWhen)
-        const part = yield* CurrentPart
-        const id = idOf(part)
         const charge = { ...(yield* UsageLedger.purposeOf(options.tags)), callId: id, turnId: undefined }
-        const call: Observation.ObservedCall = {
-          id,
-          kind: "query",
-          turnNumber: 1,
-          prompt,
+        const run = Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, charge })
+        return {
           options,
-          sessionId: () => options.sessionId ?? "",
-          contexts: host.context === undefined ? [] : [host.context]
+          context: host.context,
+          target: targetOf(options),
+          run: priority === undefined ? run : Effect.provideService(run, CurrentClaim, yield* claimOf(priority))
         }
-        const attempt = observation.attempt(call)(
-          Run.open({ connect: pool.connect, deadline, prompt, options, host, interruptWhen, wait, charge })
-        )
-        const run = priority === undefined
-          ? attempt
-          : Effect.provideService(attempt, CurrentClaim, yield* claimOf(priority))
-        return yield* asking(around, { call, part, run, target: targetOf(options), wait })
       }))
 
     const session = (
@@ -135,7 +111,10 @@ export const make = (
       Effect.gen(function*() {
         const lifetime = yield* decodeLifetime({ idleTimeout, recordMessages, recycleAfter })
         const resolved = yield* resolve(given)
-        const { adopted, options } = yield* pool.adopt(resolved.options, resolved.host)
+        const adopted = yield* pool.adopt(resolved.options, resolved.host)
+        const options = adopted === undefined
+          ? named(resolved.options)
+          : { ...resolved.options, sessionId: adopted.sessionId }
         const claim = yield* claimOf(priority)
         return yield* SessionPlan.make({
           connect: (plan, wait) => Effect.provideService(connect(plan, wait), CurrentClaim, claim),
@@ -258,8 +237,6 @@ export const structured = <A, I>(
       Schema.is(schema)(structuredOutput) ? Effect.succeed(structuredOutput) : Effect.fail(notGiven(sessionId))
   )
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const claimOf = (priority: number | undefined): Effect.Effect<Claim> =>

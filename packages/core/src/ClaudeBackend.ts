@@ -10,15 +10,11 @@ import type { Claude, Prompt } from "./Claude.js"
 import { ClaudeConfig, CurrentOptions } from "./ClaudeConfig.js"
 import type { ClaudeError } from "./ClaudeError.js"
 import type { Encoded } from "./ContextEncoder.js"
-import { asking, idOf } from "./internal/asking.js"
+import { around, asking } from "./internal/asking.js"
 import { contextOf, type Deciders, decidersOf } from "./internal/host.js"
-import * as Observation from "./internal/observation.js"
-import { CurrentPart } from "./internal/part.js"
-import { checkPrompt } from "./internal/prompt.js"
-import { type Pull, streamed } from "./internal/streamed.js"
-import { patiently, waitUnless } from "./internal/waiting.js"
+import type { Open, Pull } from "./internal/streamed.js"
 import type { Message } from "./Message.js"
-import * as Policies from "./Policies.js"
+import type * as Policies from "./Policies.js"
 import type { Target } from "./Policy.js"
 import { type Purpose, purposeOf } from "./UsageLedger.js"
 
@@ -61,54 +57,21 @@ export const queries = (
 ): Effect.Effect<Claude["Type"]["query"], never, Requirements> =>
   Effect.gen(function*() {
     const { defaults } = yield* ClaudeConfig
-    const { budget, others } = yield* Policies.parts
-    const observation = yield* Observation.make
-    const around = { budget, observation, policies: others }
-
-    return (prompt, { hooks, interruptWhen, permissions, priority: _, toolSets, ...given } = {}) =>
-      streamed(Effect.gen(function*() {
-        yield* checkPrompt(prompt)
+    return asking(yield* around, (prompt, { hooks, interruptWhen, permissions, priority: _, toolSets, ...given }, id) =>
+      Effect.gen(function*() {
         const options = yield* decode(merge(defaults, yield* CurrentOptions, given))
         const context = yield* contextOf(options.context)
         const deciders = yield* decidersOf({ hooks, permissions, toolSets })
-        const part = yield* CurrentPart
-        const id = idOf(part)
         const purpose = yield* purposeOf(options.tags)
-        const { open, server, target } = yield* answer({
-          id,
-          prompt,
-          options,
-          context,
-          deciders,
-          interruptWhen,
-          purpose
-        })
-        const call: Observation.ObservedCall = {
-          id,
-          kind: "query",
-          turnNumber: 1,
-          prompt,
-          options,
-          sessionId: () => options.sessionId ?? "",
-          contexts: context === undefined ? [] : [context],
-          server
-        }
-        return yield* asking(around, {
-          call,
-          part,
-          target,
-          wait: interruptWhen === undefined ? patiently : waitUnless(interruptWhen),
-          run: observation.attempt(call)(asOpened(open))
-        })
+        const answered = yield* answer({ id, prompt, options, context, deciders, interruptWhen, purpose })
+        return { options, context, target: answered.target, server: answered.server, run: asOpened(answered.open) }
       }))
   })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** Whoever reads it: what happens there belongs to the call and the attempt that it was opened for. */
-const asOpened = (open: Answer["open"]): Answer["open"] =>
+const asOpened = (open: Open): Open =>
   Effect.flatMap(
     Effect.context<Scope.Scope>(),
     (context) => Effect.map(open, (pull): Pull => Effect.provide(pull, context))

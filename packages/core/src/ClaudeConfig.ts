@@ -9,7 +9,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import { decode, merge, type QueryOptions } from "./AgentOptions.js"
 import type { InvalidOptionsError } from "./ClaudeError.js"
 import { badVariable } from "./internal/variable.js"
@@ -39,14 +38,10 @@ const seconds: Config.Config<Duration.Duration> = Config.primitive("a number of 
 
 /** What the environment says, in the variables `CCFLOW_*`. An empty variable says nothing. */
 export const fromEnvironment: Config.Config<QueryOptions> = Config.all({
-  model: Config.option(Config.nonEmptyString(variables.model)),
-  cliPath: Config.option(Config.nonEmptyString(variables.cliPath)),
-  timeout: Config.option(Config.nested(seconds, variables.timeout))
-}).pipe(Config.map(({ cliPath, model, timeout }) => ({
-  model: Option.getOrUndefined(model),
-  cliPath: Option.getOrUndefined(cliPath),
-  timeout: Option.getOrUndefined(timeout)
-})))
+  model: Config.withDefault(Config.nonEmptyString(variables.model), undefined),
+  cliPath: Config.withDefault(Config.nonEmptyString(variables.cliPath), undefined),
+  timeout: Config.withDefault(Config.nested(seconds, variables.timeout), undefined)
+})
 
 /** A client's options over those of the environment, read once, when the layer is built. */
 export const layerWith = (options: QueryOptions): Layer.Layer<ClaudeConfig, InvalidOptionsError> =>
@@ -65,11 +60,8 @@ export const layerWith = (options: QueryOptions): Layer.Layer<ClaudeConfig, Inva
 export const layer: Layer.Layer<ClaudeConfig, InvalidOptionsError> = layerWith({})
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-const variableOf = (option: string): string =>
-  Object.entries(variables).find(([name]) => name === option)?.[1] ?? option
+const variableOf = (option: string): string => new Map<string, string>(Object.entries(variables)).get(option) ?? option
 
 const unreadable = (error: ConfigError.ConfigError): InvalidOptionsError =>
   error._op === "And" || error._op === "Or" ? unreadable(error.left) : badVariable(error.path.join("_"), error.message)

@@ -31,6 +31,9 @@ export abstract class CCFlowError extends Error {
   }
 }
 
+/** What the CLI said, and how its run went. */
+const told = { detail: Schema.String, facts: RunFacts }
+
 /** No executable at the given path or on the child's `PATH`. */
 export class CliNotFoundError extends failure<CliNotFoundError>()("CliNotFoundError", {
   command: Schema.String
@@ -47,8 +50,7 @@ export class CliSpawnError extends failure<CliSpawnError>()("CliSpawnError", {
 /** The process ended on its own without an answer and without saying why on its protocol. */
 export class CliExitError extends failure<CliExitError>()("CliExitError", {
   reason: Schema.Literal("Exited", "Killed", "Interrupted", "ConfigInvalid", "StartupFailed"),
-  detail: Schema.String,
-  facts: RunFacts
+  ...told
 }, (error) =>
   error.reason === "ConfigInvalid" || error.reason === "StartupFailed"
     ? explained(error)
@@ -101,8 +103,7 @@ export class CliTimeoutError extends failure<CliTimeoutError>()("CliTimeoutError
 export class AuthenticationError extends failure<AuthenticationError>()("AuthenticationError", {
   /** `null` when the CLI refused without asking the API. */
   status: Schema.NullOr(Schema.Number),
-  detail: Schema.String,
-  facts: RunFacts
+  ...told
 }, explained) {}
 
 /** The API refused or failed in a way that has no error of its own; `type` is the API's own name for it. */
@@ -110,15 +111,11 @@ export class ApiError extends failure<ApiError>()("ApiError", {
   /** `null` when no answer was received, as with a refused connection. */
   status: Schema.NullOr(Schema.Number),
   type: Schema.String,
-  detail: Schema.String,
-  facts: RunFacts
+  ...told
 }, explained) {}
 
 /** The API is overloaded (529), and the CLI's own retries are used up. */
-export class OverloadedError extends failure<OverloadedError>()("OverloadedError", {
-  detail: Schema.String,
-  facts: RunFacts
-}, explained) {}
+export class OverloadedError extends failure<OverloadedError>()("OverloadedError", told, explained) {}
 
 /** A window of the subscription is used up. Waiting helps, retrying does not. */
 export class UsageLimitError extends failure<UsageLimitError>()("UsageLimitError", {
@@ -126,28 +123,20 @@ export class UsageLimitError extends failure<UsageLimitError>()("UsageLimitError
   limit: Schema.String,
   /** UTC epoch milliseconds; `null` when the CLI did not say. */
   resetsAt: Schema.NullOr(Schema.Number),
-  detail: Schema.String,
-  facts: RunFacts
+  ...told
 }, explained) {}
 
 /** The model is unknown, or not for this account. */
 export class ModelNotFoundError extends failure<ModelNotFoundError>()("ModelNotFoundError", {
   model: Schema.String,
-  detail: Schema.String,
-  facts: RunFacts
+  ...told
 }, explained) {}
 
 /** The model declined to answer, also after the CLI's one retry. */
-export class RefusalError extends failure<RefusalError>()("RefusalError", {
-  detail: Schema.String,
-  facts: RunFacts
-}, explained) {}
+export class RefusalError extends failure<RefusalError>()("RefusalError", told, explained) {}
 
 /** The conversation no longer fits the model's context window. The same prompt will fail again. */
-export class ContextOverflowError extends failure<ContextOverflowError>()("ContextOverflowError", {
-  detail: Schema.String,
-  facts: RunFacts
-}, explained) {}
+export class ContextOverflowError extends failure<ContextOverflowError>()("ContextOverflowError", told, explained) {}
 
 /** `maxTurns` was reached before the model was done. */
 export class MaxTurnsError extends failure<MaxTurnsError>()("MaxTurnsError", {
@@ -166,8 +155,7 @@ export class PermissionDeniedError extends failure<PermissionDeniedError>()("Per
 /** An `outputSchema` was given and the model gave no output, or none that fits. */
 export class StructuredOutputError extends failure<StructuredOutputError>()("StructuredOutputError", {
   reason: Schema.Literal("NeverGiven", "RetriesExhausted", "DoesNotDecode"),
-  detail: Schema.String,
-  facts: RunFacts
+  ...told
 }, ({ detail, hint }) => say(`No structured output: ${detail}`, hint)) {}
 
 /** The session to resume, an id or a title, is unknown to the CLI on this machine. */

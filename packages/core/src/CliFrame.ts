@@ -155,7 +155,12 @@ export const Result = Schema.Struct({
     tool_input: Schema.optional(Schema.Unknown)
   }))),
   origin: nullish(Schema.Struct({ kind: nullish(Schema.String) })),
-  user_message_uuids: strings
+  user_message_uuids: strings,
+  subagent_stats: nullish(Schema.Struct({
+    spawned: nullish(Schema.Number),
+    completed: nullish(Schema.Number),
+    failed: nullish(Schema.Number)
+  }))
 })
 export type Result = typeof Result.Type
 
@@ -193,6 +198,12 @@ export const Init = system("init", {
   slash_commands: strings,
   agents: strings,
   skills: strings,
+  plugins: nullish(Schema.Array(Schema.Struct({
+    name: Schema.String,
+    path: nullish(Schema.String),
+    source: nullish(Schema.String),
+    version: nullish(Schema.String)
+  }))),
   capabilities: strings,
   output_style: nullish(Schema.String),
   user_message_uuids: strings

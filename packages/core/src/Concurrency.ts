@@ -8,7 +8,9 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Iterable from "effect/Iterable"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
@@ -83,20 +85,20 @@ export const make = (
     /** Longest first. */
     const idle = new Map<Holder, Effect.Effect<void>>()
     const holders = new Set<Holder>()
-    /** How many were asked to go, and have neither gone nor said that they do not. */
-    let asked = 0
+    /** Who was asked to go, and has neither gone nor said that it does not. */
+    const asked = new Set<Holder>()
 
     /** One is asked for each that waits. */
     const reclaim: Effect.Effect<void> = Effect.suspend(() => {
-      const [next] = idle
-      if (next === undefined || permits.waiting <= asked) return Effect.void
-      const [holder, giveUp] = next
+      if (permits.waiting <= asked.size) return Effect.void
+      const next = Iterable.findFirst(idle, ([holder]) => !asked.has(holder))
+      if (Option.isNone(next)) return Effect.void
+      const [holder, giveUp] = next.value
       idle.delete(holder)
-      holder.asked = true
-      asked++
+      asked.add(holder)
       return giveUp.pipe(
         Effect.ensuring(Effect.suspend(() => {
-          answered(holder)
+          asked.delete(holder)
           return reclaim
         })),
         Effect.interruptible,
@@ -105,18 +107,11 @@ export const make = (
       )
     })
 
-    const answered = (holder: Holder) => {
-      if (holder.asked) asked--
-      holder.asked = false
-    }
-
     const release = (holder: Holder): Effect.Effect<void> =>
       Effect.suspend(() => {
-        if (holder.gone) return Effect.void
-        holder.gone = true
-        holders.delete(holder)
+        if (!holders.delete(holder)) return Effect.void
         idle.delete(holder)
-        answered(holder)
+        asked.delete(holder)
         permits.release()
         return holder.watch === undefined ? Effect.void : Fiber.interruptFork(holder.watch)
       })
@@ -134,7 +129,7 @@ export const make = (
     }
 
     const hold: Effect.Effect<Permit, never, Scope.Scope> = Effect.suspend(() => {
-      const holder: Holder = { gone: false, asked: false, exit: undefined, watch: undefined }
+      const holder: Holder = { exit: undefined, watch: undefined }
       holders.add(holder)
       return Effect.as(Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, release(holder))), {
         until: (exit) =>
@@ -144,7 +139,7 @@ export const make = (
           }),
         idle: (giveUp) =>
           Effect.suspend(() => {
-            if (holder.gone) return Effect.void
+            if (!holders.has(holder)) return Effect.void
             idle.set(holder, giveUp)
             return reclaim
           }),
@@ -162,10 +157,11 @@ export const make = (
             let waiter: Waiter | undefined
             const turn = Effect.flatMap(CurrentClaim, (claim) =>
               Effect.suspend(() => {
-                const mine = waiter = permits.join(claim)
-                return Effect.forEach(holders, watch, { discard: true }).pipe(
-                  Effect.zipRight(claim.spare === true ? Effect.void : reclaim),
-                  Effect.zipRight(claim.spare === true ? mine.value.turn.await : queued(mine.value.turn.await))
+                waiter = permits.join(claim)
+                const mine = waiter.value.turn.await
+                return Effect.zipRight(
+                  Effect.forEach(holders, watch, { discard: true }),
+                  claim.spare === true ? mine : Effect.zipRight(reclaim, queued(mine))
                 )
               }))
             return restore(wait(turn)).pipe(
@@ -202,12 +198,8 @@ export const layerNoop: Layer.Layer<Concurrency> = Layer.succeed(Concurrency, {
 })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 interface Holder {
-  gone: boolean
-  asked: boolean
   exit: Effect.Effect<unknown> | undefined
   watch: Fiber.RuntimeFiber<void> | undefined
 }

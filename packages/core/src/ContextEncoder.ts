@@ -101,8 +101,6 @@ export const toBlock = (label: string, { format, text }: Pick<Encoded, "format" 
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** What a model needs to know that has seen little of it. */
 const hint = "TOON: indentation nests; name[2]{a,b}: heads 2 rows with the values of a and b."

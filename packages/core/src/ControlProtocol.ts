@@ -142,8 +142,6 @@ export const userLine = (prompt: Prompt, uuid?: string): string =>
   })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 interface Pending {
   readonly subtype: string

@@ -10,12 +10,13 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "./AgentOptions.js"
-import { type CliTimeoutError, InvalidOptionsError } from "./ClaudeError.js"
+import type { CliTimeoutError, InvalidOptionsError } from "./ClaudeError.js"
 import { CurrentCall, saying } from "./internal/currentCall.js"
 import { Observers } from "./internal/observed.js"
+import * as Options from "./internal/policyOptions.js"
 
 /** For calls that do not say. Each is above zero; `Infinity` is none. */
 export interface DeadlineOptions {
@@ -53,8 +54,7 @@ export const make = (
   options: DeadlineOptions = {}
 ): Effect.Effect<Deadline["Type"], InvalidOptionsError> =>
   Effect.gen(function*() {
-    const wrong = wrongIn(options)
-    if (wrong !== undefined) return yield* wrong
+    yield* check(options)
     const changes = new Observers<CliTimeoutError>({ messages: 256, bytes: Infinity })
     return {
       limits: (call) => limitsOf(call, options, defaults),
@@ -81,10 +81,8 @@ export const layerNoop: Layer.Layer<Deadline> = Layer.succeed(Deadline, {
 export const layerConfig = (
   config: Config.Config.Wrap<DeadlineOptions>
 ): Layer.Layer<Deadline, ConfigError | InvalidOptionsError> =>
-  Layer.effect(Deadline, Effect.flatMap(Config.unwrap(config), make))
+  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const defaults: DeadlineOptions = {
@@ -93,19 +91,15 @@ const defaults: DeadlineOptions = {
   backgroundTimeout: "10 minutes"
 }
 
-const fields = ["startupTimeout", "stallTimeout", "timeout", "backgroundTimeout"] as const
-
-const wrongIn = (options: DeadlineOptions): InvalidOptionsError | undefined => {
-  const field = fields.find((name) =>
-    options[name] !== undefined &&
-    !Option.exists(Duration.decodeUnknown(options[name]), Duration.greaterThan(Duration.zero))
-  )
-  return field === undefined ? undefined : new InvalidOptionsError({
-    field,
-    detail: "it must be a duration above zero",
-    hint: "Give milliseconds, or text such as \"5 minutes\"; Infinity for none."
-  })
-}
+const check = Options.checked(
+  Schema.Struct({
+    startupTimeout: Schema.optional(Options.PatienceAboveZero),
+    stallTimeout: Schema.optional(Options.PatienceAboveZero),
+    timeout: Schema.optional(Options.PatienceAboveZero),
+    backgroundTimeout: Schema.optional(Options.PatienceAboveZero)
+  }),
+  ""
+)
 
 /** The first of them that says anything, for each. */
 const limitsOf = (...options: ReadonlyArray<DeadlineOptions>): Limits => {

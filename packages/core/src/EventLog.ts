@@ -11,26 +11,21 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { SessionStoreError } from "./ClaudeError.js"
-import { type CallOutcome, type Common, Events, type EventTypes } from "./Events.js"
-import { EventKeeper } from "./internal/eventLogKeeper.js"
+import { type Common, Events, type EventTypes } from "./Events.js"
+import { keeper } from "./internal/eventLogKeeper.js"
 import { keptTypes } from "./internal/eventLogKept.js"
 import { MemoryEventLog } from "./internal/eventLogMemory.js"
 import { checked, inputError } from "./SessionRecord.js"
-
-/** How a call ended, and how long that took, in milliseconds. */
-interface Ended {
-  readonly outcome: CallOutcome
-  readonly model: string
-  readonly durationMs: number
-  readonly firstMessageMs?: number | undefined
-  /** The error's name. */
-  readonly error?: string | undefined
-}
 
 interface Failed {
   /** The error's name. */
   readonly error: string
 }
+
+/** How a call ended, and how long that took, in milliseconds; of a failure also the error's name. */
+type Ended =
+  & Pick<EventTypes["QueryEnded"], "outcome" | "model" | "durationMs" | "firstMessageMs">
+  & { readonly error?: string | undefined }
 
 /** What is kept of each kind of event. */
 export interface LoggedFacts {
@@ -124,10 +119,10 @@ export interface KeepingOptions {
  */
 export const layerKeeping = (options: KeepingOptions = {}): Layer.Layer<never, never, EventLog | Events> =>
   Layer.scopedDiscard(Effect.gen(function*() {
-    const keeper = new EventKeeper(yield* EventLog, options)
+    const { tell, work } = keeper(yield* EventLog, options)
     const { observe } = yield* Events
-    yield* keeper.work
-    yield* observe(keeper.tell, keptTypes)
+    yield* work
+    yield* observe(tell, keptTypes)
   }))
 
 /** What a page asks for, with the defaults filled in. For those who make a log of their own. */
@@ -156,8 +151,6 @@ export const resolvePage = (page: EventPageOptions): Effect.Effect<Resolved, Ses
 /** What follows this one is the next page. */
 export const cursorOf = ({ at, id }: Position): string => `${at}:${id}`
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const pageSize = Schema.Int.pipe(Schema.between(1, 1000))

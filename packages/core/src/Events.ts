@@ -9,10 +9,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { BudgetChange } from "./Budget.js"
 import type { Prompt } from "./Claude.js"
 import type { ClaudeError } from "./ClaudeError.js"
 import { Hub } from "./internal/hub.js"
-import type { Message, Usage } from "./Message.js"
+import type { ContextSavings, Message, Usage } from "./Message.js"
+import type { SessionStats } from "./Session.js"
 
 /** What every event has. */
 export interface Common {
@@ -72,14 +74,7 @@ export interface EventTypes {
   /** The session exists here, and goes on with a conversation of before. `continueSession` does not know its id yet. */
   readonly SessionResumed: SessionBegun
   /** Once, by whomever and however often it is closed. */
-  readonly SessionClosed: Common & {
-    /** Those that ended well. */
-    readonly turns: number
-    readonly inputTokens: number
-    readonly outputTokens: number
-    readonly costUsd: number
-    readonly durationMs: number
-  }
+  readonly SessionClosed: Common & SessionStats
   /** A turn has failed, because of the CLI or because its end could not be stored. `TurnCompleted` follows. */
   readonly SessionError: Common & { readonly error: ClaudeError }
   /** A turn's end is in the records. */
@@ -157,19 +152,9 @@ export interface EventTypes {
     readonly waitedMs: number
   }
   /** A budget is nearly, or wholly, spent. */
-  readonly BudgetWarning: Common & {
-    readonly scope: "query" | "session" | "batch" | "day"
-    readonly spentUsd: number
-    readonly limitUsd: number
-    readonly exceeded: boolean
-  }
+  readonly BudgetWarning: Common & Pick<BudgetChange, "scope" | "spentUsd" | "limitUsd" | "exceeded">
   /** Data for the model was encoded. Tokens are estimates; `saved` is below 0 where TOON would have been longer. */
-  readonly ContextEncoded: Common & {
-    readonly format: "toon" | "json"
-    readonly jsonTokens: number
-    readonly toonTokens: number
-    readonly savedTokens: number
-  }
+  readonly ContextEncoded: Common & ContextSavings
 }
 
 export type EventType = keyof EventTypes

@@ -2,22 +2,23 @@
  * Whether the CLI can be used: is it there, which version is it, is it logged in and who pays. Asked with
  * `claude --version` and `claude auth status`, which call no model and cost nothing.
  */
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { merge, type QueryOptions } from "./AgentOptions.js"
 import { ClaudeConfig } from "./ClaudeConfig.js"
-import { InvalidOptionsError } from "./ClaudeError.js"
+import type { InvalidOptionsError } from "./ClaudeError.js"
 import { CliProcess } from "./CliProcess.js"
 import { examine, healthOf } from "./internal/cliHealth.js"
+import * as Options from "./internal/policyOptions.js"
 import { remembering } from "./internal/remembered.js"
+import type { Payer } from "./MoneyError.js"
 
 export interface HealthCheckOptions {
   /** How long the CLI may take over each of the two questions. Default: 10 seconds. */
@@ -42,7 +43,7 @@ export interface Account {
    * `subscription` for a login with a plan, `apiKey` for a key or a program that gives one, `token` for a bearer token in
    * the environment, `cloud` for Bedrock, Vertex and the like.
    */
-  readonly payer: "subscription" | "apiKey" | "token" | "cloud" | "unknown"
+  readonly payer: Exclude<Payer, "nobody">
   /** Where the credentials are from, such as `ANTHROPIC_API_KEY`, `apiKeyHelper` or `claude.ai`. */
   readonly source: string | null
   /** As the CLI says it: `firstParty`, `bedrock`, `vertex` … */
@@ -98,14 +99,13 @@ export const make = (
   Effect.gen(function*() {
     const { open } = yield* CliProcess
     const { defaults } = yield* ClaudeConfig
-    const above0 = Duration.greaterThan(Duration.zero)
-    const timeout = yield* millisOf(options, "timeout", "10 seconds", "it must be a duration above 0", above0)
-    const healthyFor = yield* millisOf(options, "timeToLive", "30 seconds", "it must be a duration")
-    const unhealthyFor = yield* millisOf(options, "unhealthyTimeToLive", "2 seconds", "it must be a duration")
-    const answers = yield* remembering({
-      ask: ({ login, options }: Question) => examine(open, options, login, timeout),
+    const { timeout = "10 seconds", timeToLive = "30 seconds", unhealthyTimeToLive = "2 seconds" } = yield* check(
+      options
+    )
+    const answers = remembering({
+      ask: ({ login, options }: Question) => examine(open, options, login, Duration.toMillis(timeout)),
       keyOf,
-      livesFor: ({ healthy }) => healthy ? healthyFor : unhealthyFor,
+      livesFor: ({ healthy }) => Duration.toMillis(healthy ? timeToLive : unhealthyTimeToLive),
       same: sameHealth
     })
     return {
@@ -129,17 +129,12 @@ export const layerConfig = (
 /** Always healthy, and asks nobody. */
 export const layerNoop: Layer.Layer<HealthCheck> = Layer.succeed(HealthCheck, {
   check: ({ cliPath = "claude" } = {}) =>
-    Effect.map(
-      Effect.clockWith((clock) => clock.currentTimeMillis),
-      (now) => healthOf({ cli: cliPath, cliFound: true, checkedAt: now })
-    ),
+    Effect.map(Clock.currentTimeMillis, (now) => healthOf({ cli: cliPath, cliFound: true, checkedAt: now })),
   invalidate: Effect.void,
   states: Effect.succeed([]),
   changes: Stream.empty
 })
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 interface Question {
@@ -153,14 +148,11 @@ const keyOf = ({ login, options: { cliPath, cwd, env } }: Question): string =>
 const sameHealth = (one: HealthStatus, other: HealthStatus): boolean =>
   JSON.stringify({ ...one, latencyMs: 0, checkedAt: 0 }) === JSON.stringify({ ...other, latencyMs: 0, checkedAt: 0 })
 
-const millisOf = (
-  options: HealthCheckOptions,
-  field: keyof HealthCheckOptions,
-  usual: string,
-  detail: string,
-  isGood: Predicate.Predicate<Duration.Duration> = () => true
-): Either.Either<number, InvalidOptionsError> =>
-  Option.match(Option.filter(Duration.decodeUnknown(options[field] ?? usual), isGood), {
-    onNone: () => Either.left(new InvalidOptionsError({ field, detail, hint: `Left out it is ${usual}.` })),
-    onSome: (duration) => Either.right(Duration.toMillis(duration))
-  })
+const check = Options.checked(
+  Schema.Struct({
+    timeout: Schema.optional(Options.PatienceAboveZero),
+    timeToLive: Schema.optional(Options.Patience),
+    unhealthyTimeToLive: Schema.optional(Options.Patience)
+  }),
+  ""
+)

@@ -177,8 +177,6 @@ export const combine = <const Outputs extends ReadonlyArray<HookOutput>>(
 ): HookOutput<Outputs[number]["answers"][number]> => ({ answers: outputs.flatMap(({ answers }) => answers) })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 type Handle<Event extends HookEvent, R> = (
   input: HookInput<Event>

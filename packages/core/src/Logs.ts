@@ -18,8 +18,8 @@ import type { InvalidOptionsError } from "./ClaudeError.js"
 import { type Event, Events } from "./Events.js"
 import { lineOf, typesAt } from "./internal/eventLines.js"
 import { correlated, traceIdOf } from "./internal/logOptions.js"
-import { isSecretName, redactor } from "./internal/redact.js"
 import { oneOf } from "./internal/variable.js"
+import { isSecretName, redactor } from "./Redaction.js"
 
 /** `warning`: what a call waits for, and what is tried again. `info`: how each call ended. `debug`: what it does. */
 export type Level = "none" | "error" | "warning" | "info" | "debug" | "trace"
@@ -79,8 +79,6 @@ export const layerEvents: Layer.Layer<never, never, Events> = Layer.scopedDiscar
   if (types.length > 0) yield* events.observe((event) => write(event, refs), types)
 }))
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const levels: Readonly<Record<Level, LogLevel.LogLevel>> = {

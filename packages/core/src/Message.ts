@@ -46,6 +46,20 @@ export const Init = Schema.TaggedStruct("Init", {
   slashCommands: Schema.Array(Schema.String),
   agents: Schema.Array(Schema.String),
   skills: Schema.Array(Schema.String),
+  /** Those that are loaded; from 2.1.330 on the CLI's own, too. Absent where the CLI did not say. */
+  plugins: Schema.optional(
+    Schema.Array(
+      Schema.Struct({
+        name: Schema.String,
+        /** Its folder; `builtin` for the CLI's own. */
+        path: Schema.optional(Schema.String),
+        /** `<name>@<marketplace>`; `<name>@inline` for one of `pluginDirs`. */
+        source: Schema.optional(Schema.String),
+        /** Of one of `pluginDirs`, where it has one. 2.1.197 does not say. */
+        version: Schema.optional(Schema.String)
+      })
+    )
+  ),
   capabilities: Schema.Array(Schema.String),
   outputStyle: Schema.String,
   /** The ids of the user's messages that this turn answers. Older CLIs do not say, nor where the messages have none. */
@@ -182,6 +196,13 @@ export const Result = Schema.TaggedStruct("Result", {
   startupFailure: Schema.optional(Schema.String),
   /** Set when the CLI started the turn itself, as for a background task that has ended; absent for a user's turn. */
   origin: Schema.optional(Schema.String),
+  /**
+   * Over all turns of the process, from 0 again when the conversation is cleared. One that was stopped has neither completed
+   * nor failed. Absent where the CLI did not say, as 2.1.197.
+   */
+  subagents: Schema.optional(
+    Schema.Struct({ spawned: Schema.Number, completed: Schema.Number, failed: Schema.Number })
+  ),
   userMessageUuids: Schema.optional(Schema.Array(Schema.String))
 })
 export type Result = typeof Result.Type

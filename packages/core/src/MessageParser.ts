@@ -8,9 +8,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Control } from "./CliFrame.js"
+import { Conversation } from "./internal/conversation.js"
 import { LineSplitter } from "./internal/lines.js"
-import { Translator } from "./internal/translator.js"
-import type { Message, Usage } from "./Message.js"
+import { notUnderstood, translate } from "./internal/translator.js"
+import type { Assistant, Message, Unknown } from "./Message.js"
 
 /** What the parser saw, for diagnosis. */
 export interface ParserCounts {
@@ -39,11 +40,7 @@ export interface Parser {
   readonly counts: Readonly<ParserCounts>
 }
 
-export interface UnfinishedMessage {
-  readonly messageId: string
-  readonly model: string
-  readonly usage: Usage
-}
+export type UnfinishedMessage = Pick<Assistant, "messageId" | "model" | "usage">
 
 export interface ParserOptions {
   /** A longer line is reported as `Unknown` with its head. Default: 64 MiB. */
@@ -58,12 +55,12 @@ export class MessageParser extends Context.Tag("@ccflow/core/MessageParser")<Mes
 /** A parser by itself, for those who have the CLI's output from elsewhere. */
 export const make = (options?: ParserOptions): Parser => {
   const counts: ParserCounts = { bytes: 0, frames: 0, noise: 0, damaged: 0 }
-  const translator = new Translator()
+  const conversation = new Conversation()
   let messages: Array<Message> = []
 
-  const damaged = (reason: "malformed" | "oversized" | "truncated", raw: string, bytes?: number) => {
+  const damaged = (reason: Unknown["reason"], raw: string, bytes?: number) => {
     counts.damaged++
-    translator.damaged(messages, reason, raw, bytes)
+    messages.push(notUnderstood(conversation, { reason, type: "", raw, bytes }))
   }
   const frame = (text: string, broken: "malformed" | "truncated") => {
     let value: Record<string, unknown>
@@ -73,7 +70,7 @@ export const make = (options?: ParserOptions): Parser => {
       return damaged(broken, text)
     }
     counts.frames++
-    translator.frame(messages, value)
+    translate(conversation, messages, value)
   }
   const line = (broken: "malformed" | "truncated") => (text: string) => {
     if (text.charCodeAt(0) === openBrace) return frame(text, broken)
@@ -95,8 +92,8 @@ export const make = (options?: ParserOptions): Parser => {
 
   return {
     counts,
-    takeControl: () => translator.takeControl(),
-    unfinished: () => translator.unfinished(),
+    takeControl: () => conversation.takeControl(),
+    unfinished: () => conversation.unfinished(),
     push: (chunks) => {
       for (const chunk of chunks) {
         counts.bytes += chunk.length
@@ -106,7 +103,7 @@ export const make = (options?: ParserOptions): Parser => {
     },
     end: () => {
       splitter.end()
-      translator.end(messages)
+      conversation.end(messages)
       return take()
     }
   }
@@ -119,8 +116,6 @@ export const layerWith = (options: ParserOptions): Layer.Layer<MessageParser> =>
 /** The parser for what the CLI prints. */
 export const layer: Layer.Layer<MessageParser> = layerWith({})
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const openBrace = 0x7b

@@ -9,7 +9,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
 import * as Struct from "effect/Struct"
-import { type CallOutcome, type Event, type EventOf, Events, type EventType } from "./Events.js"
+import { type EventOf, Events, type EventType } from "./Events.js"
 import { version } from "./internal/version.js"
 
 // --- how they are made ---
@@ -147,45 +147,33 @@ export const layer: Layer.Layer<never, never, Events> = Layer.scopedDiscard(
 )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 type Counting = { readonly [Type in EventType]?: (event: EventOf<Type>) => void }
 
 /** What goes on now, of one bus. What it was not told of from the beginning it does not count at the end. */
-class Level {
-  private readonly gauge: Metric.Metric.Gauge<number>
-  private readonly label: string
-  private readonly counts = new Map<string, number>()
-
-  constructor(gauge: Metric.Metric.Gauge<number>, label = "") {
-    this.gauge = gauge
-    this.label = label
-  }
-
-  add(by: 1 | -1, value = ""): void {
-    const before = this.counts.get(value) ?? 0
-    if (before + by < 0) return
-    this.counts.set(value, before + by)
-    this.move(by, value)
-  }
-
-  clear(): void {
-    for (const [value, count] of this.counts) this.move(-count, value)
-    this.counts.clear()
-  }
-
-  private move(by: number, value: string): void {
-    add(this.gauge, by, this.label === "" ? {} : { [this.label]: value })
+const levelOf = (gauge: Metric.Metric.Gauge<number>, label?: string) => {
+  const counts = new Map<string, number>()
+  const move = (by: number, value: string) => add(gauge, by, label === undefined ? {} : { [label]: value })
+  return {
+    add: (by: 1 | -1, value = "") => {
+      const before = counts.get(value) ?? 0
+      if (before + by < 0) return
+      counts.set(value, before + by)
+      move(by, value)
+    },
+    clear: () => {
+      for (const [value, count] of counts) move(-count, value)
+      counts.clear()
+    }
   }
 }
 
 /** Counts what one bus tells, for all who want it. */
 class Meter {
-  private readonly processes = new Level(activeProcesses)
-  private readonly sessions = new Level(activeSessions)
-  private readonly parked = new Level(parkedCalls, "limit")
-  private readonly breakers = new Level(breakers, "state")
+  private readonly processes = levelOf(activeProcesses)
+  private readonly sessions = levelOf(activeSessions)
+  private readonly parked = levelOf(parkedCalls, "limit")
+  private readonly breakers = levelOf(breakers, "state")
   /** Those that are not closed. */
   private readonly circuits = new Map<string, { readonly state: "open" | "half_open"; readonly seenAt: number }>()
   private users = 0
@@ -202,13 +190,7 @@ class Meter {
     this.circuits.clear()
   }
 
-  readonly see = (event: Event): void => {
-    this.count(event)
-  }
-
-  private count<Type extends EventType>(event: EventOf<Type>): void {
-    this.counting[event._tag]?.(event)
-  }
+  readonly see = <Type extends EventType>(event: EventOf<Type>): void => this.counting[event._tag]?.(event)
 
   private readonly counting: Counting = {
     QueryEnded: (event) => ended("query", queries, event),
@@ -241,7 +223,7 @@ class Meter {
     },
     Retrying: ({ error }) => add(retries, 1, { error: error._tag }),
     TimedOut: ({ phase }) => add(timeouts, 1, { phase }),
-    BreakerChanged: ({ at, key, state }) => this.breakerChanged(key, state, at),
+    BreakerChanged: (event) => this.breakerChanged(event),
     RateLimited: ({ waitedMs }) => add(rateLimitWait, waitedMs / 1000),
     Queued: ({ waitedMs }) => add(queueWait, waitedMs / 1000),
     Parked: ({ limit }) => this.parked.add(1, limitOf(limit)),
@@ -265,23 +247,18 @@ class Meter {
     add(sessions, 1, { kind })
   }
 
-  private breakerChanged(key: string, state: "closed" | "open" | "halfOpen", at: number): void {
-    add(breakerChanges, 1, { state: state === "halfOpen" ? "half_open" : state })
+  private breakerChanged({ at, key, state: told }: EventOf<"BreakerChanged">): void {
+    const state = told === "halfOpen" ? "half_open" : told
+    add(breakerChanges, 1, { state })
     // Nobody is told of a circuit that is forgotten because it was not asked for.
-    for (const [other, { seenAt }] of this.circuits) {
-      if (other === key || at - seenAt > forgottenAfter) this.circuitClosed(other)
+    for (const [other, { seenAt, state }] of this.circuits) {
+      if (other !== key && at - seenAt <= forgottenAfter) continue
+      this.circuits.delete(other)
+      this.breakers.add(-1, state)
     }
     if (state === "closed") return
-    const named = state === "halfOpen" ? "half_open" : state
-    this.circuits.set(key, { state: named, seenAt: at })
-    this.breakers.add(1, named)
-  }
-
-  private circuitClosed(key: string): void {
-    const circuit = this.circuits.get(key)
-    if (circuit === undefined) return
-    this.circuits.delete(key)
-    this.breakers.add(-1, circuit.state)
+    this.circuits.set(key, { state, seenAt: at })
+    this.breakers.add(1, state)
   }
 }
 
@@ -293,13 +270,7 @@ const forgottenAfter = 2 * 60 * 60 * 1000
 const ended = (
   kind: "query" | "turn",
   all: Metric.Metric.Counter<number>,
-  { durationMs, error, firstMessageMs, model, outcome }: {
-    readonly outcome: CallOutcome
-    readonly model: string
-    readonly durationMs: number
-    readonly firstMessageMs?: number | undefined
-    readonly error?: { readonly _tag: string } | undefined
-  }
+  { durationMs, error, firstMessageMs, model, outcome }: EventOf<"QueryEnded" | "TurnCompleted">
 ): void => {
   add(all, 1, { outcome, model: modelOf(model) })
   if (outcome === "failure") add(errors, 1, { error: error?._tag ?? "defect", kind })

@@ -1,6 +1,4 @@
-/**
- * What is refused or ended for the sake of money: a budget is spent, or somebody else would pay than was asked for.
- */
+/** What is refused or ended for the sake of money: a budget is spent, or somebody else would pay than was asked for. */
 import * as Schema from "effect/Schema"
 import { dateText, failure, say } from "./internal/errorText.js"
 import { RunFacts } from "./internal/runFacts.js"
@@ -47,8 +45,6 @@ export class BillingMismatchError extends failure<BillingMismatchError>()("Billi
   return say(`${payers[found]}${source}, where ${wanted[expected]} is to`, hint)
 }) {}
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const usd = (amount: number): number => Number(amount.toFixed(4))

@@ -25,8 +25,8 @@ import {
   StructuredOutputError,
   UsageLimitError
 } from "./ClaudeError.js"
-import { complaintOf } from "./internal/schemaIssue.js"
-import { startupFailure, startupProse } from "./internal/startupFailure.js"
+import { complaint } from "./internal/schemaIssue.js"
+import { startupFailed, startupFailure, startupProse } from "./internal/startupFailure.js"
 import type { ErrorMessage, RateLimit, Result } from "./Message.js"
 
 /** Everything the verdict depends on. */
@@ -48,32 +48,16 @@ export interface Observed {
 
 /** The result, or why there is none. An interrupt that the caller asked for ends well, with what there was. */
 export const decide = (observed: Observed): Either.Either<Result, ClaudeError> => {
-  const { result } = observed
+  const { facts, result, undecodable } = observed
   if (result === undefined) return Either.left(withoutResult(observed))
-  const aborted = result.interrupted
-  if (aborted && observed.interrupted) return Either.right(result)
-  if (result.isError || result.subtype !== "success") return Either.left(failed(observed, result, aborted))
+  if (result.interrupted && observed.interrupted) return Either.right(result)
+  if (result.isError || result.subtype !== "success") return Either.left(failed(observed, result))
   if (observed.wantsStructuredOutput && result.structuredOutput === undefined) {
-    return Either.left(
-      new StructuredOutputError({
-        reason: "NeverGiven",
-        detail: "the model answered without giving it",
-        facts: observed.facts,
-        hint: "Ask for the data in the prompt, or try another model."
-      })
-    )
+    return Either.left(unstructured("NeverGiven", "the model answered without giving it", facts))
   }
-  if (observed.undecodable !== undefined) {
-    return Either.left(
-      new StructuredOutputError({
-        reason: "DoesNotDecode",
-        detail: observed.undecodable,
-        facts: observed.facts,
-        hint: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations."
-      })
-    )
-  }
-  return Either.right(result)
+  return undecodable === undefined
+    ? Either.right(result)
+    : Either.left(unstructured("DoesNotDecode", undecodable, facts))
 }
 
 /** The result with its structured output decoded, where an Effect Schema was asked for; else what is wrong with it. */
@@ -83,21 +67,17 @@ export const decoded = (
 ): Either.Either<Result, string> => {
   if (result.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return Either.right(result)
   return Either.mapBoth(Schema.decodeUnknownEither(outputSchema)(result.structuredOutput), {
-    onLeft: (error) => {
-      const { detail, field } = complaintOf(error)
-      return `${field === "" ? "" : `${field}: `}${detail}`
-    },
+    onLeft: complaint,
     onRight: (structuredOutput): Result => ({ ...result, structuredOutput })
   })
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** A result that is a failure: by its subtype, then by why the turn ended, then by what the API said. */
-const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeError => {
+const failed = (observed: Observed, result: Result): ClaudeError => {
   const { facts } = observed
+  const { interrupted: aborted } = result
   const detail = (result.result === "" ? observed.error?.content ?? result.subtype : result.result).trim()
   switch (result.subtype) {
     case "error_max_turns":
@@ -109,12 +89,7 @@ const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeErr
         hint: "Raise maxBudgetUsd, or resume the session with a new budget."
       })
     case "error_max_structured_output_retries":
-      return new StructuredOutputError({
-        reason: "RetriesExhausted",
-        detail: "every attempt broke the schema",
-        facts,
-        hint: "Loosen the schema, or describe its fields."
-      })
+      return unstructured("RetriesExhausted", "every attempt broke the schema", facts)
   }
   const denied = result.permissionDenials.at(-1)
   if (aborted && denied !== undefined) {
@@ -140,6 +115,15 @@ const failed = (observed: Observed, result: Result, aborted: boolean): ClaudeErr
     (saysWhy(observed, result) ? apiFailure(observed, result, detail) : cliFailure(result, detail, facts))
 }
 
+const unstructured = (reason: StructuredOutputError["reason"], detail: string, facts: RunFacts): ClaudeError =>
+  new StructuredOutputError({ reason, detail, facts, hint: unstructuredHints[reason] })
+
+const unstructuredHints: Readonly<Record<StructuredOutputError["reason"], string>> = {
+  NeverGiven: "Ask for the data in the prompt, or try another model.",
+  DoesNotDecode: "The JSON Schema allows what the Effect Schema refuses: say so in the schema's annotations.",
+  RetriesExhausted: "Loosen the schema, or describe its fields."
+}
+
 /** Whether the API, or the CLI in its name, has said anything about the failure. */
 const saysWhy = ({ error }: Observed, result: Result): boolean =>
   error !== undefined || result.apiErrorStatus !== undefined || result.apiError !== undefined ||
@@ -148,12 +132,7 @@ const saysWhy = ({ error }: Observed, result: Result): boolean =>
 /** The CLI's own failure, in its own words. Without a turn it has not even begun. */
 const cliFailure = (result: Result, detail: string, facts: RunFacts): ClaudeError =>
   result.numTurns === 0
-    ? startupProse(detail, facts) ?? new CliExitError({
-      reason: "StartupFailed",
-      detail,
-      facts,
-      hint: "Run `claude` once by hand to see more."
-    })
+    ? startupProse(detail, facts) ?? startupFailed(detail, facts)
     : new CliExitError({ reason: "Exited", detail, facts, hint: "Run the query again, or resume the session." })
 
 const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeError => {

@@ -111,12 +111,10 @@ export const layerTerminal: Layer.Layer<Permissions, never, Terminal.Terminal> =
 )
 
 /** Runs the tool, with another input if one is given, and remembers rules, such as one of `request.suggestions`. */
-export const allow = (
-  options: {
-    readonly input?: Readonly<Record<string, unknown>> | undefined
-    readonly rules?: ReadonlyArray<PermissionUpdate> | undefined
-  } = {}
-): Decision => ({ _tag: "Allow", ...options })
+export const allow = (options: Omit<Extract<Decision, { readonly _tag: "Allow" }>, "_tag"> = {}): Decision => ({
+  _tag: "Allow",
+  ...options
+})
 
 /** Does not run the tool, and tells the model why. With `interrupt` the turn ends, too. */
 export const deny = (message: string, options: { readonly interrupt?: boolean | undefined } = {}): Decision => ({
@@ -175,8 +173,7 @@ export const withTimeout: {
 )
 
 /** The questions of an `AskUserQuestion`; empty for every other tool. */
-export const questions = (request: PermissionRequest): ReadonlyArray<Question> =>
-  request.tool === "AskUserQuestion" ? UserQuestions.read(request.input) : []
+export const questions: (request: PermissionRequest) => ReadonlyArray<Question> = UserQuestions.asked
 
 /**
  * Answers an `AskUserQuestion`: by question, a label of its options or any other text, or several labels. A question left
@@ -187,8 +184,6 @@ export const answer = (
   answers: Readonly<Record<string, string | ReadonlyArray<string>>>
 ): Decision => allow({ input: UserQuestions.answered(request.input, answers) })
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** Whether a tool's name is among these. */

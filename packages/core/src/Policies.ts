@@ -1,6 +1,5 @@
-/**
- * All policies of a `Claude` in one place: which there are, in which order, and how a client asks for them.
- */
+/** All policies of a `Claude` in one place: which there are, in which order, and how a client asks for them. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Budget from "./Budget.js"
@@ -8,7 +7,7 @@ import * as CircuitBreaker from "./CircuitBreaker.js"
 import type { InvalidOptionsError } from "./ClaudeError.js"
 import * as Concurrency from "./Concurrency.js"
 import * as Deadline from "./Deadline.js"
-import { badVariable, variable } from "./internal/variable.js"
+import { isAboveZero, numberIn } from "./internal/variable.js"
 import { noop, type Policy } from "./Policy.js"
 import * as RateLimiter from "./RateLimiter.js"
 import * as Retry from "./Retry.js"
@@ -77,52 +76,55 @@ export const layerWith = (
 export const layer: Layer.Layer<Policies, InvalidOptionsError> = Layer.suspend(() => layerWith({}))
 
 /**
+ * Puts a policy of one's own around one of ours, for queries and for sessions' turns: outside of `Retry.Retry` it sees a
+ * call once, outside of `CircuitBreaker.CircuitBreaker` each attempt. For example
+ * `Policies.layer.pipe(Policies.outside(Retry.Retry, mine))`.
+ */
+export const outside =
+  <Id, Service extends Policy>(ours: Context.Tag<Id, Service>, policy: Policy) =>
+  <Out, E, R>(layer: Layer.Layer<Out | Id, E, R>): Layer.Layer<Out | Id, E, R> =>
+    Layer.map(layer, (context) => {
+      const inner = Context.get(context, ours)
+      return Context.add(context, ours, { ...inner, around: composed(policy, inner).around })
+    })
+
+/**
  * Those that are put around a stream. `budget` is outermost: what may cost nothing more does not wait or count as a
  * failure, and whoever takes over for the others spends it as well. In the others a retry goes through the breaker again,
  * a call that waits for its turn is not one that fails, and no deadline runs before it may begin. `Deadline` and
  * `Concurrency` are within, where the process is.
  */
-export const parts: Effect.Effect<{ readonly budget: Policy; readonly others: Policy }, never, Around> = Effect.gen(
-  function*() {
-    const budget = yield* Budget.Budget
-    const retry = yield* Retry.Retry
-    const breaker = yield* CircuitBreaker.CircuitBreaker
-    const rateLimiter = yield* RateLimiter.RateLimiter
-    const usageLimit = yield* UsageLimit.UsageLimit
-    const all = [retry, breaker, rateLimiter, usageLimit]
-    return {
-      budget,
-      others: all.every(isNoop) ? noop : {
-        around: (call) => (messages) =>
-          messages.pipe(usageLimit.around(call), rateLimiter.around(call), breaker.around(call), retry.around(call))
-      }
-    }
-  }
+export const parts: Effect.Effect<{ readonly budget: Policy; readonly others: Policy }, never, Around> = Effect.map(
+  Effect.all([
+    Budget.Budget,
+    Retry.Retry,
+    CircuitBreaker.CircuitBreaker,
+    RateLimiter.RateLimiter,
+    UsageLimit.UsageLimit
+  ]),
+  ([budget, ...others]) => ({ budget, others: composed(...others) })
 )
 
 /** All of them as one. */
 export const make: Effect.Effect<Policy, never, Around> = Effect.map(
   parts,
-  ({ budget, others }) =>
-    isNoop(budget) ? others : { around: (call) => (messages) => budget.around(call)(others.around(call)(messages)) }
+  ({ budget, others }) => composed(budget, others)
 )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-const isNoop = ({ around }: Policy): boolean => around === noop.around
+/** The first is outermost. Those that let everything through are left out. */
+const composed = (...policies: ReadonlyArray<Policy>): Policy =>
+  policies.filter(({ around }) => around !== noop.around).reduceRight(
+    (inner, outer) =>
+      inner === noop ? outer : { around: (call) => (messages) => outer.around(call)(inner.around(call)(messages)) },
+    noop
+  )
 
-const number = (name: string, wanted: string, accepts: (value: number) => boolean) =>
-  Effect.flatMap(variable(name), (text) => {
-    if (text === undefined) return Effect.succeed(undefined)
-    return accepts(Number(text)) ? Effect.succeed(Number(text)) : badVariable(name, `it must be ${wanted}`)
-  })
-
-const aboveZero = (name: string) => number(name, "a number above 0", (value) => value > 0 && value < Infinity)
+const aboveZero = (name: string) => numberIn(name, "a number above 0", isAboveZero)
 
 const fromEnvironment = Effect.all({
-  maxConcurrent: number(
+  maxConcurrent: numberIn(
     "CCFLOW_MAX_CONCURRENT",
     "a whole number above 0",
     (value) => Number.isInteger(value) && value > 0

@@ -51,8 +51,6 @@ export const targetOf = (options: QueryOptions): Target => ({
 })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** Two keys are two accounts; which ones is nobody's business. */
 const accountOf = (env: Readonly<Record<string, string | undefined>>): string => {

@@ -1,6 +1,4 @@
-/**
- * What the policies refuse or give up with, and what the API says to the fallback that asks it without a CLI.
- */
+/** What the policies refuse or give up with, and what the API says to the fallback that asks it without a CLI. */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { explained, failure, say, TypeId } from "./internal/errorText.js"
@@ -21,14 +19,16 @@ export class RateLimitExceededError extends failure<RateLimitExceededError>()("R
   limit: Schema.String
 }, ({ hint, limit }) => say(`The rate limit is reached (${limit})`, hint)) {}
 
-/** The API, asked without a CLI, refused or failed, or cannot do what the options ask for. `ApiRateLimitError` is one. */
-export class ApiClientError extends failure<ApiClientError>()("ApiClientError", {
+const answered = {
   /** `null` when no answer was received. */
   status: Schema.NullOr(Schema.Number),
   /** The API's own name for it, such as `invalid_request_error`; `unsupported_option` when it was not asked. */
   type: Schema.String,
   detail: Schema.String
-}, explained) {
+}
+
+/** The API, asked without a CLI, refused or failed, or cannot do what the options ask for. `ApiRateLimitError` is one. */
+export class ApiClientError extends failure<ApiClientError>()("ApiClientError", answered, explained) {
   static override [Symbol.hasInstance](value: unknown): boolean {
     return Predicate.hasProperty(value, TypeId) &&
       (Predicate.isTagged(value, "ApiClientError") || Predicate.isTagged(value, "ApiRateLimitError"))
@@ -37,9 +37,7 @@ export class ApiClientError extends failure<ApiClientError>()("ApiClientError", 
 
 /** The API, asked without a CLI, has had too many requests. */
 export class ApiRateLimitError extends failure<ApiRateLimitError>()("ApiRateLimitError", {
-  status: Schema.NullOr(Schema.Number),
-  type: Schema.String,
-  detail: Schema.String,
+  ...answered,
   /** Milliseconds, as its headers say; `null` when they do not. */
   retryAfter: Schema.NullOr(Schema.Number)
 }, explained) {}

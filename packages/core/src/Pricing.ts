@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import { failure, say } from "./internal/errorText.js"
+import { promptTokens } from "./internal/figures.js"
 import { aliases, published, versionsOf } from "./internal/prices.js"
 
 /**
@@ -87,7 +88,9 @@ export const make = (prices: PriceTable): PricingService => ({
   costOf: (model, given, options = {}) => {
     const tokens = tokensOf(given)
     if (!Object.values(tokens).every(isCount)) return Option.none()
-    return Option.map(find(prices, model, tokens, options), costAt(tokens, options))
+    const length = options.promptTokens ?? promptTokens(tokens)
+    const price = versionsOf(prices, model, options.at).find(({ upTo = Infinity }) => length <= upTo)
+    return Option.map(Option.fromNullable(price), costAt(tokens, options))
   }
 })
 
@@ -135,8 +138,6 @@ export const calculateCost: {
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 type Counts = { readonly [Kind in keyof PricedTokens]-?: number }
 
@@ -150,15 +151,6 @@ const tokensOf = (tokens: PricedTokens): Counts => ({
 })
 
 const isCount = (value: number): boolean => value >= 0 && value < Infinity
-
-/** The one that holds for the model, the day and the prompt. */
-const find = (
-  prices: PriceTable,
-  model: string,
-  { cacheCreationInputTokens, cacheReadInputTokens, inputTokens }: Counts,
-  { at, promptTokens = inputTokens + cacheReadInputTokens + cacheCreationInputTokens }: CostOptions
-): Option.Option<Price> =>
-  Option.fromNullable(versionsOf(prices, model, at).find(({ upTo = Infinity }) => promptTokens <= upTo))
 
 const costAt = (tokens: Counts, { batch = false }: CostOptions) => (price: Price): number => {
   const { input, output } = price

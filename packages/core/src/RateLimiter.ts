@@ -1,6 +1,4 @@
-/**
- * Limits how many calls begin in a time, how many tokens they may take, and how many are under way at once.
- */
+/** Limits how many calls begin in a time, how many tokens they may take, and how many are under way at once. */
 import { RateLimiterStore } from "@effect/experimental/RateLimiter"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -9,7 +7,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Num from "effect/Number"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -19,6 +18,7 @@ import { saying } from "./internal/currentCall.js"
 import { Gate } from "./internal/gate.js"
 import { type Asking, evenly, inWindow, type Meter } from "./internal/meter.js"
 import { Observed } from "./internal/observed.js"
+import { inTime } from "./internal/patience.js"
 import { Amount, Callback, checked, Count, Time, TimeAboveZero } from "./internal/policyOptions.js"
 import { around } from "./internal/streamed.js"
 import { counted, estimate } from "./internal/tokens.js"
@@ -108,12 +108,11 @@ const over = (
     let sweepAt = 64
 
     const state = (): State => {
-      let [waiting, active] = [0, 0]
-      for (const gate of gates.values()) {
-        waiting += gate.waiting
-        active += gate.active
+      const all = [...gates.values()]
+      return {
+        waiting: Num.sumAll(all.map((gate) => gate.waiting)),
+        active: Num.sumAll(all.map((gate) => gate.active))
       }
-      return { waiting, active }
     }
     const observed = new Observed(state)
     yield* Effect.addFinalizer(() => Effect.sync(() => observed.end()))
@@ -137,22 +136,19 @@ const over = (
       callId?: string
     ) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.suspend(() => {
+        Effect.gen(function*() {
           const gate = gateOf(key)
           const cost = { requests, tokens }
-          return Effect.flatMap(
-            restore(gate.enter({ cost, maxWaitMs: Duration.toMillis(most), wait })),
-            (waitedMs) => {
-              observed.tell()
-              if (waitedMs > 0) events.tell({ _tag: "RateLimited", ...saying(callId), waitedMs })
-              let left = false
-              const leave = Effect.sync(() => {
-                if (!left) gate.leave()
-                left = true
-              })
-              return Effect.as(Effect.addFinalizer(() => leave), { gate, leave, waitedMs })
-            }
-          )
+          const waitedMs = yield* gate.enter({
+            cost,
+            maxWaitMs: Duration.toMillis(most),
+            wait: (effect) => restore(wait(effect))
+          })
+          observed.tell()
+          if (waitedMs > 0) events.tell({ _tag: "RateLimited", ...saying(callId), waitedMs })
+          const leave = yield* Effect.once(Effect.sync(() => gate.leave()))
+          yield* Effect.addFinalizer(() => leave)
+          return { gate, leave, waitedMs }
         })
       )
 
@@ -230,8 +226,6 @@ export const layerNoop: Layer.Layer<RateLimiter> = Layer.succeed(RateLimiter, {
 })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const accountOf = ({ account }: Policy.Target): string => account
 
@@ -286,16 +280,11 @@ const usedBy = (batch: ReadonlyArray<Message>): number | undefined => {
 
 /** The store may be another machine. */
 const remotely = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Option.Option<A>> =>
-  effect.pipe(
-    Effect.timeout("2 seconds"),
-    Effect.interruptible,
-    Effect.asSome,
-    Effect.catchAll(() =>
-      Effect.as(
-        Effect.logWarning("The store of the rate limiter does not answer: this host limits by itself"),
-        Option.none()
-      )
-    )
+  inTime(effect, { duration: "2 seconds", onTimeout: () => undefined }).pipe(
+    Effect.tapError(() =>
+      Effect.logWarning("The store of the rate limiter does not answer: this host limits by itself")
+    ),
+    Effect.option
   )
 
 const Options = Schema.Struct({

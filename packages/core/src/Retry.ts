@@ -1,6 +1,4 @@
-/**
- * Makes a call again that has failed for a passing reason, as long as nothing of it was answered or done.
- */
+/** Makes a call again that has failed for a passing reason, as long as nothing of it was answered or done. */
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
@@ -65,7 +63,7 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
   Effect.gen(function*() {
     const { retryable = isTransient, schedule, ...backoff } = yield* checkRetry(options)
     const timing = schedule === undefined ? backoffOf(backoff) : orAsTold(schedule)
-    const changes = yield* Observers.scoped<Retrying>({ messages: 1024, bytes: Infinity })
+    const changes = yield* Observers.scoped<Retrying>()
     const events = yield* Events.current
 
     const again = ({ id: callId, target, wait }: Policy.Call): Again => {
@@ -133,8 +131,6 @@ export const backoff = (
 ): Effect.Effect<Schedule.Schedule<unknown, unknown>, InvalidOptionsError> =>
   Effect.map(checkBackoff(options), backoffOf)
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const backoffFields = {

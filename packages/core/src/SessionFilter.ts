@@ -106,8 +106,6 @@ export const orderValue = (orderBy: SessionOrder, record: SessionRecord): string
 export const fold = (text: string): string => wellFormed(text.normalize("NFC").toLowerCase())
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const readCursor = Schema.decodeUnknownEither(
   Schema.parseJson(

@@ -1,6 +1,4 @@
-/**
- * Who this process is when it takes a session's lease, and whether others of whom a store speaks still live.
- */
+/** Who this process is when it takes a session's lease, and whether others of whom a store speaks still live. */
 import * as Context from "effect/Context"
 import type { HolderIsAlive } from "./SessionLease.js"
 

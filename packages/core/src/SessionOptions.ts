@@ -1,6 +1,4 @@
-/**
- * What a session and its turns can be asked to do, beside what a query can.
- */
+/** What a session and its turns can be asked to do, beside what a query can. */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -60,8 +58,6 @@ export const decodeTurn = (options: unknown): Either.Either<TurnSettings, Invali
 export const decodeLifetime = (options: unknown): Either.Either<Lifetime, InvalidOptionsError> =>
   Either.mapLeft(validateLifetime(options), invalid)
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const validateTurn = Schema.validateEither(TurnSettings, { onExcessProperty: "error" })

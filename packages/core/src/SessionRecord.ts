@@ -1,6 +1,4 @@
-/**
- * What is kept of a session and its turns. All times are UTC epoch milliseconds.
- */
+/** What is kept of a session and its turns. All times are UTC epoch milliseconds. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Prompt } from "./Claude.js"
@@ -110,18 +108,14 @@ export const toJson = (
   operation: string,
   values: ReadonlyArray<unknown>
 ): Effect.Effect<ReadonlyArray<string>, SessionStoreError> =>
-  Effect.suspend(() => {
-    const texts: Array<string> = []
-    try {
-      for (const value of values) {
+  Effect.try({
+    try: () =>
+      values.map((value) => {
         const text: string | undefined = JSON.stringify(value)
-        if (text === undefined) return Effect.fail(inputError(operation, "not a JSON value"))
-        texts.push(text)
-      }
-    } catch {
-      return Effect.fail(inputError(operation, "not a JSON value"))
-    }
-    return Effect.succeed(texts)
+        if (text === undefined) throw new TypeError()
+        return text
+      }),
+    catch: () => inputError(operation, "not a JSON value")
   })
 
 /** A value as this schema describes it, or the error that says what is wrong with it. */
@@ -140,8 +134,6 @@ export const inputError = (operation: string, detail: string): SessionStoreError
 export const unknownSession = (sessionId: string): SessionNotFoundError =>
   new SessionNotFoundError({ sessionId, hint: "Save the session before its first turn." })
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const unstorable = /\0|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g

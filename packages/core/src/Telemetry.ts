@@ -64,8 +64,6 @@ export const layerOtlp = (options: OtlpOptions = {}): Layer.Layer<never, Invalid
   ))
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** Loaded where it is used: a program without it need not have the package. */
 const exporters = Effect.tryPromise({

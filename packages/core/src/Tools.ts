@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { complaintOf } from "./internal/schemaIssue.js"
+import { complaint } from "./internal/schemaIssue.js"
 
 /** A block of a result, as MCP has them: text, a picture, a resource. */
 export interface ContentBlock {
@@ -42,13 +42,8 @@ export interface Annotations {
 }
 
 /** A tool. Made by `tool`. */
-export interface Tool<out R = never> {
-  readonly name: string
-  readonly description: string
+export interface Tool<out R = never> extends Described {
   readonly input: Schema.Schema.AnyNoContext
-  readonly annotations: Annotations | undefined
-  readonly inlineChars: number | undefined
-  readonly alwaysLoad: boolean | undefined
   /** Takes the arguments as the model gave them. */
   readonly run: (args: unknown, call: Call) => Effect.Effect<unknown, unknown, R>
 }
@@ -79,37 +74,18 @@ export const layerNoop: Layer.Layer<Tools> = Layer.succeed(Tools, [])
  * never reach it: the model is told what is wrong. A failure or a defect is told to the model, too, by its message. It is
  * interrupted when the turn is.
  */
-export const tool = <A, I, R = never>(options: {
-  /** Letters, digits, `_` and `-`. */
-  readonly name: string
-  readonly description: string
+export const tool = <A, I, R = never>({ handler, ...described }: Described & {
   /** A struct; its descriptions are read by the model. */
   readonly input: Schema.Schema<A, I>
   readonly handler: (input: A, call: Call) => Effect.Effect<unknown, unknown, R>
-  readonly annotations?: Annotations | undefined
-  /**
-   * How many characters of a result the model gets itself: of more the CLI writes a file and shows the beginning. Default:
-   * the CLI's, some 50 000. It has a limit of its own, somewhere below a million.
-   */
-  readonly inlineChars?: number | undefined
-  /** The model knows the tool from the start. Left out, newer versions let it search for tools before it uses them. */
-  readonly alwaysLoad?: boolean | undefined
 }): Tool<R> => {
-  const decode = Schema.decodeUnknownEither(options.input)
+  const decode = Schema.decodeUnknownEither(described.input)
   return {
-    name: options.name,
-    description: options.description,
-    input: options.input,
-    annotations: options.annotations,
-    inlineChars: options.inlineChars,
-    alwaysLoad: options.alwaysLoad,
+    ...described,
     run: (args, call) =>
       Either.match(decode(args), {
-        onLeft: (error) => {
-          const { detail, field } = complaintOf(error)
-          return Effect.fail({ message: `Invalid arguments: ${field === "" ? "" : `${field}: `}${detail}.` })
-        },
-        onRight: (input) => options.handler(input, call)
+        onLeft: (error) => Effect.fail({ message: `Invalid arguments: ${complaint(error)}.` }),
+        onRight: (input) => handler(input, call)
       })
   }
 }
@@ -156,8 +132,20 @@ export const image = (data: string, mimeType: string): ContentBlock => ({ type: 
 export const isContent = (value: unknown): value is Content => Predicate.hasProperty(value, TypeId)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
+
+interface Described {
+  /** Letters, digits, `_` and `-`. */
+  readonly name: string
+  readonly description: string
+  readonly annotations?: Annotations | undefined
+  /**
+   * How many characters of a result the model gets itself: of more the CLI writes a file and shows the beginning. Default:
+   * the CLI's, some 50 000. It has a limit of its own, somewhere below a million.
+   */
+  readonly inlineChars?: number | undefined
+  /** The model knows the tool from the start. Left out, newer versions let it search for tools before it uses them. */
+  readonly alwaysLoad?: boolean | undefined
+}
 
 /** The services of all of them. */
 type ContextOf<Member> = Member extends Tool<infer R> ? R : never

@@ -1,7 +1,7 @@
-/**
- * Which usage is asked for, and by what it is summed up: what every ledger accepts, and what a day is.
- */
+/** Which usage is asked for, and by what it is summed up: what every ledger accepts, and what a day is. */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { SessionStoreError } from "./ClaudeError.js"
 import { checked } from "./SessionRecord.js"
@@ -35,23 +35,9 @@ export const quarterMs = 15 * 60_000
 
 /** The day of a moment, such as `2026-11-22`. Fails for what is no time zone; left out, it is the host's. */
 export const dayIn = (timeZone: string | undefined): Effect.Effect<(at: number) => string, SessionStoreError> =>
-  Effect.try({
-    try: () => {
-      // As ISO 8601 has it, in whatever language the host speaks.
-      const format = new Intl.DateTimeFormat("en-US", {
-        timeZone,
-        calendar: "gregory",
-        numberingSystem: "latn",
-        year: "numeric",
-        month: "2-digit",
-        day: "2-digit"
-      })
-      return (at) => {
-        const parts = new Map(format.formatToParts(at).map(({ type, value }) => [type, value]))
-        return `${(parts.get("year") ?? "").padStart(4, "0")}-${parts.get("month")}-${parts.get("day")}`
-      }
-    },
-    catch: () =>
+  Option.match(timeZone === undefined ? Option.some(DateTime.zoneMakeLocal()) : DateTime.zoneMakeNamed(timeZone), {
+    onSome: (zone) => Effect.succeed((at) => DateTime.formatIsoDate(DateTime.unsafeMakeZoned(at, { timeZone: zone }))),
+    onNone: () =>
       new SessionStoreError({
         operation: "by",
         reason: "Other",

@@ -11,10 +11,10 @@ import type { SessionStoreError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { Bookkeeper } from "./internal/books.js"
 import { MemoryLedger } from "./internal/ledgerMemory.js"
+import { Pricing } from "./Pricing.js"
 import type { UsageFilter, UsageKey } from "./UsageFilter.js"
 
 export type { UsageFilter, UsageKey } from "./UsageFilter.js"
-import { Pricing } from "./Pricing.js"
 
 /** What one model was used for by one result. */
 export interface UsageEntry {

@@ -11,17 +11,23 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
+import type { InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
+import { checked, Patience } from "./internal/policyOptions.js"
 import { reopening } from "./internal/reopening.js"
 import { around, type Open } from "./internal/streamed.js"
 import { UsageGate } from "./internal/usageGate.js"
 import { Ticket } from "./internal/usageLines.js"
 import * as Policy from "./Policy.js"
+import { UsageLimitStore } from "./UsageLimitStore.js"
+
+export { layerMemory as layerStoreMemory, UsageLimitStore } from "./UsageLimitStore.js"
 
 export interface UsageLimitOptions {
   /**
@@ -83,52 +89,42 @@ export class CurrentMaxWait extends Context.Reference<CurrentMaxWait>()("@ccflow
   defaultValue: (): Duration.DurationInput | undefined => undefined
 }) {}
 
-/** Where windows are remembered, so that a restarted program knows. What fails is logged and done without. */
-export class UsageLimitStore extends Context.Tag("@ccflow/core/UsageLimitStore")<UsageLimitStore, {
-  readonly load: Effect.Effect<ReadonlyArray<UsageWindow>, SessionStoreError>
-  /** One by account and limit. What is older by `seenAt` than that which is there changes nothing. */
-  readonly save: (window: UsageWindow) => Effect.Effect<void, SessionStoreError>
-}>() {}
-
 /** What was remembered is known from the start; a store that takes longer than 5 seconds is done without. */
 export const make = (
   options: UsageLimitOptions = {}
 ): Effect.Effect<UsageLimit["Type"], InvalidOptionsError, UsageLimitStore | Scope.Scope> =>
   Effect.gen(function*() {
-    const defaultWait = yield* millisOf(options.maxWait ?? "5 minutes")
+    const defaultWait = yield* millisOf(options)
     const gate = yield* UsageGate.make(yield* UsageLimitStore, yield* Events.current)
 
-    const guarded = (call: Policy.Call) => (open: Open): Open =>
-      Effect.contextWithEffect((context: Context.Context<Scope.Scope>) => {
-        const current = Context.get(context, CurrentMaxWait)
-        const wait = current === undefined ? Effect.succeed(defaultWait) : millisOf(current)
-        return Effect.flatMap(wait, (patience) => patiently(call, open, patience, Context.get(context, Scope.Scope)))
-      })
-
-    const patiently = (call: Policy.Call, open: Open, patience: number, scope: Scope.Scope): Open => {
-      const ticket = new Ticket(call.target, call.id)
-      let waited = false
-      /** Only who has waited can be the one that finds out for others, and must tell them when it is over. */
-      const admit = Effect.suspend(() => {
-        const told = waited ? Effect.void : Scope.addFinalizer(scope, Effect.suspend(() => gate.end(ticket)))
-        waited = true
-        return Effect.zipRight(told, call.wait(gate.admit(ticket, patience)))
-      })
-      const begin = Effect.map(open, (pull) => gate.watched(ticket, pull))
-      const attempt: Open = Effect.suspend(() =>
-        ticket.take() ? begin : Effect.flatMap(
-          gate.unhindered(ticket),
-          (yes) => yes ? begin : Effect.zipRight(admit, attempt)
+    const guarded = (call: Policy.Call, open: Open): Open =>
+      Effect.gen(function*() {
+        const scope = yield* Effect.scope
+        const current = yield* CurrentMaxWait
+        const patience = current === undefined ? defaultWait : yield* millisOf({ maxWait: current })
+        const ticket = new Ticket(call.target, call.id)
+        let waited = false
+        /** Only who has waited can be the one that finds out for others, and must tell them when it is over. */
+        const admit = Effect.suspend(() => {
+          const told = waited ? Effect.void : Scope.addFinalizer(scope, Effect.suspend(() => gate.end(ticket)))
+          waited = true
+          return Effect.zipRight(told, call.wait(gate.admit(ticket, patience)))
+        })
+        const begin = Effect.map(open, (pull) => gate.watched(ticket, pull))
+        const attempt: Open = Effect.suspend(() =>
+          ticket.take() ? begin : Effect.flatMap(
+            gate.unhindered(ticket),
+            (yes) => yes ? begin : Effect.zipRight(admit, attempt)
+          )
         )
-      )
-      return reopening(attempt, (error) =>
-        error._tag === "UsageLimitError"
-          ? Effect.map(gate.waits(ticket, patience), (waits) => waits ? admit : undefined)
-          : Effect.succeed(undefined))
-    }
+        return yield* reopening(attempt, (error) =>
+          error._tag === "UsageLimitError"
+            ? Effect.map(gate.waits(ticket, patience), (waits) => waits ? admit : undefined)
+            : Effect.succeed(undefined))
+      })
 
     return {
-      around: (call) => around(guarded(call)),
+      around: (call) => around((open) => guarded(call, open)),
       windows: gate.windows,
       changes: gate.changes,
       parked: gate.parked,
@@ -167,37 +163,12 @@ export const layerNoop: Layer.Layer<UsageLimit> = Layer.succeed(UsageLimit, {
   forget: Effect.void
 })
 
-/** For as long as the layer lives. */
-export const layerStoreMemory: Layer.Layer<UsageLimitStore> = Layer.sync(UsageLimitStore, () => {
-  const windows = new Map<string, UsageWindow>()
-  return {
-    load: Effect.sync(() => [...windows.values()]),
-    save: (window) =>
-      Effect.sync(() => {
-        const key = `${window.account}\n${window.limit}`
-        if ((windows.get(key)?.seenAt ?? 0) <= window.seenAt) windows.set(key, window)
-      })
-  }
-})
-
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** What the policy itself knows is all that there is. */
 const memory: UsageLimitStore["Type"] = { load: Effect.succeed([]), save: () => Effect.void }
 
-const millisOf = (maxWait: Duration.DurationInput): Effect.Effect<number, InvalidOptionsError> =>
-  Option.match(Duration.decodeUnknown(maxWait), {
-    onSome: (duration) =>
-      typeof maxWait === "number" && !(maxWait >= 0) ? badWait : Effect.succeed(Duration.toMillis(duration)),
-    onNone: () => badWait
-  })
+const check = checked(Schema.Struct({ maxWait: Schema.optional(Patience) }), "usageLimit")
 
-const badWait = Effect.fail(
-  new InvalidOptionsError({
-    field: "usageLimit.maxWait",
-    detail: "expected a duration",
-    hint: "Give milliseconds, or text such as \"5 minutes\": 0 never waits, Infinity as long as it takes."
-  })
-)
+const millisOf = (options: UsageLimitOptions): Either.Either<number, InvalidOptionsError> =>
+  Either.map(check(options), ({ maxWait = "5 minutes" }) => Duration.toMillis(maxWait))

@@ -312,6 +312,23 @@ describe("two hosts with the same batch", () => {
       assert.isAbove(here.filter(({ restored }) => restored).length, 0)
     }).pipe(working))
 
+  it.effect("run again together what had failed before, and not what fails meanwhile", () =>
+    Effect.gen(function*() {
+      const items = ["a 100 fail", "b 10"]
+      const all = Effect.fnUntraced(function*() {
+        const [one, other] = [yield* host, yield* host]
+        const ends = [one, other].map((each) => each.ends(items, { retryFailed: true }))
+        const both = yield* Effect.all(ends, { concurrency: 2 })
+        assert.deepStrictEqual(both.map((ends) => ends.map(said)), [["ApiError", "b"], ["ApiError", "b"]])
+        assert.deepStrictEqual(both.map((ends) => ends[0]?.restored).sort(), [false, true])
+      })
+      yield* all()
+      assert.deepStrictEqual([...yield* promptsSent].sort(), items)
+      yield* all()
+      assert.deepStrictEqual((yield* promptsSent).slice(2), ["a 100 fail"])
+      assert.deepInclude(yield* totals, { failed: 1, completed: 1 })
+    }).pipe(working))
+
   it.effect("keep what they run for as long as they run it", () =>
     Effect.gen(function*() {
       const items = ["a 300000"]

@@ -9,7 +9,8 @@ import * as Session from "@ccflow/core/Session"
 import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, ConfigProvider, Effect, FastCheck as fc, Layer, Stream, TestClock, TestContext } from "effect"
+import { Chunk, ConfigProvider, Effect, FastCheck as fc, Fiber, Layer, Stream, TestClock, TestContext } from "effect"
+import { MemoryLedger } from "../src/internal/ledgerMemory.js"
 import { costing, each, layerOf, refusalOf, spentIn, step, steps, warnings } from "./budgets.js"
 import { flag, follow, processes, sending, settle, subtypes } from "./sessions.js"
 import { recorder } from "./spans.js"
@@ -375,6 +376,29 @@ describe("who watches a budget", () => {
       assert.strictEqual((yield* Effect.flip(Claude.text("a")))._tag, "SessionStoreError")
       assert.strictEqual((yield* processes).started, 0)
     }).pipe(Effect.provide(layerOf(each(1), { perDayUsd: 1 }, { ledger: unreadable }))))
+
+  it.scoped("waits 5 seconds for a ledger that does not answer: nothing begins then, and what runs goes on", () => {
+    const { book, by, entries, total } = new MemoryLedger()
+    let answers = 1
+    const silent = Layer.succeed(UsageLedger.UsageLedger, {
+      book,
+      by,
+      entries,
+      total: () => answers-- > 0 ? total() : Effect.never
+    })
+    return Effect.gen(function*() {
+      const query = yield* follow(Claude.query("a"))
+      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* query.result).result, "done")
+      const refused = yield* Effect.fork(Effect.flip(Claude.text("b")))
+      yield* TestClock.adjust("4999 millis")
+      assert.isNull(refused.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.deepInclude({ ...yield* Fiber.join(refused) }, { _tag: "SessionStoreError", reason: "Unavailable" })
+      assert.strictEqual((yield* processes).started, 1)
+    }).pipe(Effect.provide(layerOf(each(1), { perDayUsd: 10 }, { ledger: silent })))
+  })
 })
 
 describe("what a budget refuses", () => {

@@ -230,6 +230,28 @@ describe("those that do nothing", () => {
       assert.deepStrictEqual(log, ["a", "b", "a"])
     }).pipe(limited(2)))
 
+  it.effect("are asked once at a time, and nobody is forgotten where one is idle again before it has answered", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const order: Array<string> = []
+      const slow = yield* (yield* start("slow", [])).permit
+      const b = yield* holder("b", log)
+      const answers = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let asked = 0
+      const giveUp = Effect.suspend(() => Deferred.await(answers[asked++]!))
+      const waiting = [yield* start("c", order), yield* start("d", order)]
+      yield* Effect.zipRight(slow.idle(giveUp), settle)
+      yield* slow.busy
+      yield* Effect.zipRight(slow.idle(giveUp), settle)
+      const askedAtOnce = asked
+      for (const answer of answers) yield* Effect.zipRight(Deferred.succeed(answer, undefined), settle)
+      assert.deepStrictEqual([askedAtOnce, asked], [1, 2])
+      for (const { fiber } of waiting) yield* Fiber.interrupt(fiber)
+      yield* start("e", order)
+      yield* b.idle
+      assert.deepStrictEqual([log, order], [["b"], ["e"]])
+    }).pipe(limited(2)))
+
   it.effect("are not asked for those who only take what is to spare, and these come last and do not count", () =>
     Effect.gen(function*() {
       const log: Array<string> = []

@@ -160,32 +160,38 @@ describe("keeping events", () => {
     }).pipe(Effect.provide(Events.layer))
   })
 
-  it.effect("waits for a log that never answers no longer than its grace, and holds up nobody before", () =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const asked = yield* Deferred.make<void>()
-      let batches = 0
-      yield* Effect.provideService(
-        Scope.extend(Layer.build(EventLog.layerKeeping({ grace: "3 seconds" })), scope),
-        EventLog.EventLog,
-        {
-          append: () => {
-            batches++
-            return Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never)
-          },
-          read: () => Effect.succeed({ events: [] }),
-          forget: () => Effect.void
-        }
-      )
-      const { tell } = yield* Events.Events
-      tell({ _tag: "QueryEnded", ...ended })
-      yield* Deferred.await(asked)
-      for (let n = 0; n < 20_000; n++) tell(queued(n))
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-      yield* TestClock.adjust("2999 millis")
-      assert.isTrue(closing.unsafePoll() === null)
-      yield* TestClock.adjust("1 millis")
-      assert.isTrue(Exit.isSuccess(yield* Fiber.await(closing)))
-      assert.strictEqual(batches, 1)
-    }).pipe(Effect.provide(Events.layer)))
+  it.effect.each([
+    { log: "never answers", answer: Effect.never },
+    { log: "cannot be interrupted either", answer: Effect.uninterruptible(Effect.never) }
+  ])(
+    "waits for a log that $log no longer than its grace, and holds up nobody before",
+    ({ answer }) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const asked = yield* Deferred.make<void>()
+        let batches = 0
+        yield* Effect.provideService(
+          Scope.extend(Layer.build(EventLog.layerKeeping({ grace: "3 seconds" })), scope),
+          EventLog.EventLog,
+          {
+            append: () => {
+              batches++
+              return Effect.zipRight(Deferred.succeed(asked, undefined), answer)
+            },
+            read: () => Effect.succeed({ events: [] }),
+            forget: () => Effect.void
+          }
+        )
+        const { tell } = yield* Events.Events
+        tell({ _tag: "QueryEnded", ...ended })
+        yield* Deferred.await(asked)
+        for (let n = 0; n < 20_000; n++) tell(queued(n))
+        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust("2999 millis")
+        assert.isTrue(closing.unsafePoll() === null)
+        yield* TestClock.adjust("1 millis")
+        assert.isTrue(Exit.isSuccess(yield* Fiber.await(closing)))
+        assert.strictEqual(batches, 1)
+      }).pipe(Effect.provide(Events.layer))
+  )
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Fiber } from "effect"
+import { Effect, FastCheck as fc, Fiber, Scheduler } from "effect"
 import { Line } from "../src/internal/line.js"
 
 describe("a line", () => {
@@ -75,4 +75,23 @@ describe("a line", () => {
       ),
       { numRuns: 200 }
     ))
+
+  it("is free again after one who was interrupted at whatever step, first or behind another", () =>
+    Effect.runPromise(Effect.gen(function*() {
+      for (const behind of [false, true]) {
+        for (let step = 1; step < 100; step++) {
+          const line = new Line()
+          if (behind) yield* line.enter
+          let steps = 0
+          const scheduler = Scheduler.make(
+            (task) => Scheduler.defaultScheduler.scheduleTask(task, 0),
+            () => ++steps === step ? 0 : false
+          )
+          const fiber = Effect.runFork(line.alone(Effect.void), { scheduler })
+          if (behind) line.leave()
+          yield* Fiber.interrupt(fiber)
+          assert.isTrue(line.free, `${behind ? "behind" : "first"}, ${step}`)
+        }
+      }
+    })))
 })

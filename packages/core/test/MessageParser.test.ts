@@ -203,6 +203,13 @@ describe("what the CLI may print tomorrow", () => {
     assert.deepInclude({ ...only(messages, "Result")[0] }, { result: "4", isError: false, permissionDenials: [] })
   })
 
+  it("an init with changed plugins arrives as Unknown, and what of it fits as the start that it is", () => {
+    const messages = f.parse({ ...f.init, plugins: ["demo"] })
+    assert.deepStrictEqual(f.tags(messages), ["Unknown", "Init"])
+    const init = only(messages, "Init")[0]
+    assert.deepStrictEqual<unknown>([init?.tools, init?.plugins], [f.init.tools, undefined])
+  })
+
   it("a result that does not say whether it is an error is none", () => {
     assert.deepStrictEqual(f.tags(f.parse(f.result("4", { is_error: "no" }))), ["Unknown"])
   })

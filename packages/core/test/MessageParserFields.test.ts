@@ -49,6 +49,7 @@ const whole: ReadonlyArray<readonly [frame: f.Frame, message: f.Frame]> = [
       slash_commands: ["/a"],
       agents: ["b"],
       skills: ["c"],
+      plugins: [{ name: "k", path: "/k", source: "k@inline", version: "1.0.0" }, { name: "l", path: null }],
       capabilities: ["d"],
       output_style: "terse",
       user_message_uuids: ["e"]
@@ -70,6 +71,10 @@ const whole: ReadonlyArray<readonly [frame: f.Frame, message: f.Frame]> = [
       slashCommands: ["/a"],
       agents: ["b"],
       skills: ["c"],
+      plugins: [
+        { name: "k", path: "/k", source: "k@inline", version: "1.0.0" },
+        { name: "l", path: undefined, source: undefined, version: undefined }
+      ],
       capabilities: ["d"],
       outputStyle: "terse",
       userMessageUuids: ["e"]
@@ -202,6 +207,7 @@ const least: ReadonlyArray<readonly [frame: f.Frame, left: ReadonlyArray<string>
       "slash_commands",
       "agents",
       "skills",
+      "plugins",
       "capabilities",
       "output_style",
       "user_message_uuids"
@@ -219,6 +225,7 @@ const least: ReadonlyArray<readonly [frame: f.Frame, left: ReadonlyArray<string>
       slashCommands: [],
       agents: [],
       skills: [],
+      plugins: undefined,
       capabilities: [],
       outputStyle: "",
       userMessageUuids: undefined
@@ -450,6 +457,7 @@ describe("a frame's message carries", () => {
       ttft_ms: 6,
       permission_denials: [{ tool_name: "Write", tool_input: 7 }],
       origin: {},
+      subagent_stats: { spawned: 3, started_in_background: 1, completed: 2 },
       user_message_uuids: ["e"]
     }
     const counted = { inputTokens: 1, outputTokens: 2, cacheReadInputTokens: 3, cacheCreationInputTokens: 4 }
@@ -480,6 +488,7 @@ describe("a frame's message carries", () => {
       apiError: "connection_failed",
       startupFailure: "bypass_root",
       origin: "unknown",
+      subagents: { spawned: 3, completed: 2, failed: 0 },
       userMessageUuids: ["e"]
     })
     const least = { type: "result", subtype: "success", is_error: false }
@@ -510,6 +519,7 @@ describe("a frame's message carries", () => {
         apiError: undefined,
         startupFailure: undefined,
         origin: undefined,
+        subagents: undefined,
         userMessageUuids: undefined
       })
     }

@@ -123,6 +123,14 @@ describe("a permission handler", () => {
     30_000
   )
 
+  it.effect("that gives what is no decision denies", () =>
+    Effect.gen(function*() {
+      for (const given of [undefined, true, { behavior: "allow" }]) {
+        const answer = yield* answerOf({ permissions: () => Effect.succeed(given as unknown as Permissions.Decision) })
+        assert.deepInclude(answer, { subtype: "success", behavior: "deny" })
+      }
+    }))
+
   it.effect("is not troubled with a question that cannot be understood: it is denied", () =>
     Effect.gen(function*() {
       const answer = yield* answerOf({ permissions: () => Effect.succeed(Permissions.allow()) }, [

@@ -1,12 +1,12 @@
 import { Budget } from "@ccflow/core/Budget"
 import { CircuitBreaker, isCounted } from "@ccflow/core/CircuitBreaker"
 import * as Claude from "@ccflow/core/Claude"
-import { CircuitBreakerError, type ClaudeError } from "@ccflow/core/ClaudeError"
+import { CircuitBreakerError, type ClaudeError, CliSpawnError } from "@ccflow/core/ClaudeError"
 import { Concurrency } from "@ccflow/core/Concurrency"
 import { Deadline } from "@ccflow/core/Deadline"
 import type { Message } from "@ccflow/core/Message"
 import * as Policies from "@ccflow/core/Policies"
-import type { Policy } from "@ccflow/core/Policy"
+import { noop, type Policy } from "@ccflow/core/Policy"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
 import { Retry } from "@ccflow/core/Retry"
 import * as Session from "@ccflow/core/Session"
@@ -33,6 +33,40 @@ describe("what was asked goes through the policies from the outermost to the pro
 
   it.scoped("as a session's turn", () =>
     heardBy(promised, Effect.flatMap(Session.make(), (session) => Session.text(session, "2+2"))))
+})
+
+describe("a policy of one's own", () => {
+  let calls = 0
+  const counting: Policy = { around: () => (messages) => Stream.suspend(() => (calls++, messages)) }
+  const noRoom = new CliSpawnError({ command: "claude", reason: "NoResources", code: "EAGAIN", hint: "" })
+  const thirdTime = (index: number): FakeCli.Script =>
+    index < 2 ? { refuse: noRoom } : { respond: () => FakeCli.answer("4") }
+  const seenBy = (
+    put: (policies: typeof Policies.layer) => typeof Policies.layer,
+    ask: Effect.Effect<string, ClaudeError, Claude.Claude>
+  ) =>
+    Effect.gen(function*() {
+      calls = 0
+      assert.strictEqual(yield* ask, "4")
+      return calls
+    }).pipe(
+      Effect.provide(FakeClaude.layerWith(thirdTime, put(Policies.layerWith({ retry: { baseDelay: 0 } }))))
+    )
+
+  it.effect("sees a call once outside of the retry, and each attempt within it", () =>
+    Effect.gen(function*() {
+      const turn = Effect.scoped(Effect.flatMap(Session.make(), (session) => Session.text(session, "2+2")))
+      for (const ask of [Claude.text("2+2"), turn]) {
+        assert.strictEqual(yield* seenBy(Policies.outside(Retry, counting), ask), 1)
+        assert.strictEqual(yield* seenBy(Policies.outside(CircuitBreaker, counting), ask), 3)
+      }
+    }))
+
+  it.effect("leaves the rest of the service that it is put around as it is", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker
+      assert.strictEqual(breaker.keyOf({ cli: "a", account: "", model: "b" }), "a b")
+    }).pipe(Effect.provide(Policies.layer.pipe(Policies.outside(CircuitBreaker, noop)))))
 })
 
 describe("a call that a limit holds up for longer than it may take", () => {

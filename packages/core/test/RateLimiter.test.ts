@@ -406,7 +406,8 @@ describe("hosts that share a store", () => {
   it.scoped("limit by themselves when it fails, and when it does not answer", () =>
     Effect.gen(function*() {
       const down = Effect.fail(new RateLimitStoreError({ message: "down" }))
-      for (const [answer, after] of [[down, 0], [Effect.never, 2000]] as const) {
+      const deaf = Effect.uninterruptible(Effect.never)
+      for (const [answer, after] of [[down, 0], [Effect.never, 2000], [deaf, 2000]] as const) {
         const store = RateLimiterStore.of({ fixedWindow: () => answer, tokenBucket: () => answer })
         const started = yield* Effect.fork(
           Effect.provide(

@@ -1,6 +1,6 @@
+import { isSecretName, redactor } from "@ccflow/core/Redaction"
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck } from "effect"
-import { isSecretName, redactor } from "../src/internal/redact.js"
 
 const redact = redactor()
 const chars = (set: string, min: number, max = 40) =>

@@ -142,6 +142,33 @@ describe("what can be asked of a session", () => {
       assert.deepStrictEqual((yield* asked(0)).map(({ subtype }) => subtype), ["initialize"])
     }).pipe(Effect.provide(layerOf(echo))))
 
+  it.scoped("a change before the first turn reaches a process that was warmed up without it", () =>
+    Effect.gen(function*() {
+      yield* settle
+      const session = yield* Session.make()
+      yield* session.setModel("opus")
+      yield* session.setModel("haiku")
+      yield* session.setPermissionMode("plan")
+      const { messages, result } = yield* sending(session, "a")
+      yield* result
+      const init = { model: "claude-fake-haiku", permissionMode: "plan" }
+      assert.deepInclude(messages.find(({ _tag }) => _tag === "Init"), init)
+      assert.deepStrictEqual(
+        (yield* asked(0)).map(({ subtype }) => subtype),
+        ["initialize", "set_model", "set_permission_mode"]
+      )
+    }).pipe(Effect.provide(layerOf(echo, { warm: 1 }))))
+
+  it.scoped("a change while the process starts reaches it before the first turn", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const turn = yield* sending(session, "a")
+      yield* session.setModel("haiku")
+      yield* TestClock.adjust("1 second")
+      yield* turn.result
+      assert.deepInclude(turn.messages.find(({ _tag }) => _tag === "Init"), { model: "claude-fake-haiku" })
+    }).pipe(Effect.provide(layerOf(echo, { startsIn: 1000 }))))
+
   it.scoped("a change that was refused is not remembered", () =>
     Effect.gen(function*() {
       const session = yield* Session.make({ permissionMode: "plan" })

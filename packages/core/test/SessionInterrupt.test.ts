@@ -258,6 +258,17 @@ describe("steering", { timeout: 20_000 }, () => {
       change: (cli) => ({ ...cli, stdout: Effect.zipLeft(cli.stdout, startsSlowly()) })
     }))))
 
+  it.scoped("before there is a process waits for it, too", () =>
+    Effect.gen(function*() {
+      const session = yield* Session.make()
+      const turn = yield* sending(session, "abc")
+      const steered = yield* Effect.fork(session.steer("de"))
+      yield* TestClock.adjust("20 seconds")
+      assert.isTrue(yield* Fiber.join(steered))
+      yield* turn.result
+      assert.deepStrictEqual(yield* prompts, ["abc", "de"])
+    }).pipe(Effect.provide(layerOf(talks, { startsIn: 1000 }))))
+
   it.scoped("what was queued is taken back when the turn is interrupted", () =>
     Effect.gen(function*() {
       const session = yield* Session.make()

@@ -1,4 +1,5 @@
 import * as Claude from "@ccflow/core/Claude"
+import { CliSpawnError } from "@ccflow/core/ClaudeError"
 import * as Events from "@ccflow/core/Events"
 import * as Message from "@ccflow/core/Message"
 import * as Policies from "@ccflow/core/Policies"
@@ -6,7 +7,7 @@ import * as Telemetry from "@ccflow/core/Telemetry"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Option, Stream, TestClock, Tracer } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Stream, TestClock, Tracer } from "effect"
 import * as Spans from "../src/internal/spans.js"
 import { drain, overloaded } from "./attempts.js"
 import { assertWhole, endOf, everything, recorder, said } from "./spans.js"
@@ -17,6 +18,7 @@ const variables = (index = 0) =>
     const { started } = yield* FakeCli.FakeCli
     return (yield* started)[index]!.invocation.env
   })
+const noRoom = new CliSpawnError({ command: "claude", reason: "NoResources", code: "EAGAIN", hint: "" })
 const call = (id = "c1") => ({
   id,
   kind: "query" as const,
@@ -210,6 +212,24 @@ describe("a query's spans", () => {
       assert.strictEqual(seen.spans.length, 6)
     }).pipe(
       Effect.provide(FakeClaude.layer([[FakeCli.init(), FakeCli.toolUse("t1", "Bash", {}), FakeCli.hang]])),
+      Effect.provide(seen.layer)
+    )
+  })
+
+  it.effect("say that it was interrupted, and no failure, where the caller asks for the end of a call that waits", () => {
+    const seen = recorder()
+    return Effect.gen(function*() {
+      const enough = yield* Deferred.make<void>()
+      const query = Claude.query("hi", { interruptWhen: Deferred.await(enough) })
+      const fiber = yield* Effect.fork(Effect.exit(Stream.runDrain(query)))
+      yield* TestClock.adjust("1 second")
+      yield* Deferred.succeed(enough, undefined)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(said(seen.only("claude.query"))["ccflow.outcome"], "interrupted")
+      assert.strictEqual(endOf(seen.only("claude.query")), "left")
+    }).pipe(
+      Effect.provide(FakeClaude.layerWith({ refuse: noRoom }, Policies.layerWith({ retry: { baseDelay: "1 hour" } }))),
       Effect.provide(seen.layer)
     )
   })

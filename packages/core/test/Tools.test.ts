@@ -316,6 +316,16 @@ describe("a call", () => {
       )
     }))
 
+  it.effect("that is cancelled within the same read never goes on", () =>
+    Effect.gen(function*() {
+      const ask = yield* serve(Tools.toolSet("set", [tool(() => Effect.never)]))
+      const [called] = yield* Effect.all([
+        ask({ id: 4, method: "tools/call", params: { name: "try", arguments: { n: 1 } } }),
+        ask({ method: "notifications/cancelled", params: { requestId: 4 } })
+      ], { concurrency: "unbounded" })
+      assert.include(JSON.stringify(called), "cancelled")
+    }))
+
   it.effect("that is cancelled interrupts its handler, and no other session's of the same number", () =>
     Effect.gen(function*() {
       const gone: Array<string> = []

@@ -546,7 +546,8 @@ describe("a store", () => {
       [
         { load: broken, save: () => broken },
         { load: Effect.dieMessage("no"), save: () => Effect.dieMessage("no") },
-        { load: Effect.never, save: () => Effect.never }
+        { load: Effect.never, save: () => Effect.never },
+        { load: Effect.uninterruptible(Effect.never), save: () => Effect.uninterruptible(Effect.never) }
       ],
       (bad) =>
         Effect.gen(function*() {

@@ -7,7 +7,7 @@ import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Stream } from "effect"
+import { Effect, Fiber, Layer, Logger, Stream, TestClock } from "effect"
 import { MemoryLedger } from "../src/internal/ledgerMemory.js"
 
 const opus = "claude-opus-5-5"
@@ -215,9 +215,55 @@ describe("a resumed process", () => {
       })
     )
 
+  const goesOn = { total_cost_usd: 1.25, modelUsage: { [opus]: used(130, 9, 1.25) } }
+  const saying = (earlier: Effect.Effect<never>) =>
+    Layer.sync(UsageLedger.UsageLedger, () => {
+      const { book, entries, total } = new MemoryLedger()
+      return { book, by: () => earlier, entries, total }
+    })
+  const costsBooked = Effect.map(booked, (entries) => entries.map(({ costUsd }) => costUsd))
+
+  it.effect("is charged for all that it tells where the ledger breaks, or takes 5 seconds to say what it has", () =>
+    Effect.gen(function*() {
+      yield* run(
+        scene(goesOn),
+        Effect.gen(function*() {
+          yield* Claude.result("one", session)
+          const second = yield* Effect.fork(Claude.result("two", session))
+          yield* TestClock.adjust("4999 millis")
+          assert.isNull(second.unsafePoll())
+          yield* TestClock.adjust("1 millis")
+          yield* Fiber.join(second)
+          assert.deepStrictEqual(yield* costsBooked, [1, 1.25])
+        }),
+        saying(Effect.never)
+      )
+      yield* run(
+        scene(goesOn),
+        Effect.gen(function*() {
+          yield* Claude.result("one", session)
+          yield* Claude.result("two", session)
+          assert.deepStrictEqual(yield* costsBooked, [1, 1.25])
+        }),
+        saying(Effect.dieMessage("no"))
+      )
+    }))
+
+  it.effect("is booked also where its consumer leaves while the ledger is asked what it has", () =>
+    run(
+      scene(goesOn),
+      Effect.gen(function*() {
+        yield* Claude.result("one", session)
+        const second = yield* Effect.fork(Claude.result("two", session))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.interrupt(second)
+        assert.deepStrictEqual(yield* costsBooked, [1, 1.25])
+      }),
+      saying(Effect.never)
+    ))
+
   it.effect("is charged for what is its own, whether its figures go on or start again", () =>
     Effect.gen(function*() {
-      const goesOn = { total_cost_usd: 1.25, modelUsage: { [opus]: used(130, 9, 1.25) } }
       assert.deepStrictEqual(yield* costs(goesOn), [[100, 1], [30, 0.25]])
       const says = { ...goesOn, model_usage_since_last_result: { [opus]: used(30, 4, 0.25) } }
       assert.deepStrictEqual(yield* costs(says), [[100, 1], [30, 0.25]])

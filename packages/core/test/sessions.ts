@@ -92,8 +92,10 @@ export const slowly = (content: string, seconds: number): FakeCli.Turn => [
 /** The service over a fake CLI whose processes can be looked at and changed. */
 export const layerOf = (
   script: Parameters<typeof FakeCli.layer>[0],
-  { change = (cli) => cli, warm = 0 }: {
+  { change = (cli) => cli, startsIn = 0, warm = 0 }: {
     readonly warm?: number
+    /** Until there is a process, in milliseconds. */
+    readonly startsIn?: number
     readonly change?: (cli: RunningCli, index: number) => RunningCli
   } = {}
 ): Layer.Layer<Claude.Claude | FakeCli.FakeCli> => {
@@ -102,7 +104,11 @@ export const layerOf = (
   const cli = Layer.effect(
     CliProcess,
     Effect.map(CliProcess, ({ open }) => ({
-      open: (invocation: Invocation) => Effect.map(open(invocation), (running) => change(running, index++))
+      open: (invocation: Invocation) =>
+        Effect.map(
+          startsIn === 0 ? open(invocation) : Effect.delay(open(invocation), startsIn),
+          (running) => change(running, index++)
+        )
     }))
   )
   return Layer.orDie(Claude.layerWith({ warm })).pipe(

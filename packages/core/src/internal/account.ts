@@ -4,9 +4,9 @@ import type { Assistant, Message, ModelUsage, Result, Usage } from "../Message.j
 import type { Purpose, UsageEntry, UsageGroup } from "../UsageLedger.js"
 import type { Bookkeeper } from "./books.js"
 import { addUsage, noUsage } from "./figures.js"
-import { isNothing, promptsOf } from "./usageDelta.js"
+import { isNothing, minus, promptsOf } from "./usageDelta.js"
 
-/** Who a process works for. @internal */
+/** Who a process works for. */
 export interface Charge extends Purpose {
   readonly callId: string
   readonly turnId: string | undefined
@@ -134,15 +134,16 @@ export class Account {
           listUsd
         }
       })
-    const { ledger } = this.books
     const { turnUsage } = result
-    // It may have taken over what earlier processes of the session have used.
-    if (!first || ledger === undefined || turnUsage === undefined || !mayHoldMore(result, turnUsage, said)) {
+    if (!first || turnUsage === undefined || !mayHoldMore(result, turnUsage, said)) {
       return this.books.book(entries(turnUsage))
     }
-    return ledger.by("model", { sessionId: result.sessionId }).pipe(
-      Effect.orElseSucceed(() => []),
-      Effect.flatMap((earlier) => this.books.book(entries(withoutEarlier(turnUsage, earlier, said))))
+    // It may have taken over what earlier processes of the session have used. Where nobody says so, it is as it was told.
+    return Effect.uninterruptible(
+      Effect.flatMap(
+        this.books.bookedFor(result.sessionId),
+        (earlier) => this.books.book(entries(withoutEarlier(turnUsage, earlier, said)))
+      )
     )
   }
 
@@ -211,15 +212,11 @@ const withoutEarlier = (
   const rest: Record<string, ModelUsage> = {}
   for (const [model, usage] of Object.entries(used)) {
     const before = earlier.find(({ key }) => key === model)
-    const own = before === undefined ? usage : {
-      inputTokens: usage.inputTokens - before.inputTokens,
-      outputTokens: usage.outputTokens - before.outputTokens,
-      cacheReadInputTokens: usage.cacheReadInputTokens - before.cacheReadInputTokens,
-      cacheCreationInputTokens: usage.cacheCreationInputTokens - before.cacheCreationInputTokens,
-      webSearchRequests: usage.webSearchRequests - before.webSearchRequests,
-      costUsd: Math.max(0, usage.costUsd - before.costUsd),
-      contextWindow: usage.contextWindow
-    }
+    const own = before === undefined ? usage : minus(usage, {
+      ...before,
+      contextWindow: undefined,
+      costUsd: Math.min(before.costUsd, usage.costUsd)
+    })
     if (!isNothing(own)) rest[model] = own
   }
   return rest

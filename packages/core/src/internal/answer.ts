@@ -4,7 +4,7 @@ import type { ClaudeError } from "../ClaudeError.js"
 import type { Message, Result } from "../Message.js"
 import type { Pull } from "./streamed.js"
 
-/** Reads to the end, and not only to the answer: a run can still fail after it. @internal */
+/** Reads to the end, and not only to the answer: a run can still fail after it. */
 export const lastAnswer = <R>(
   pull: Pull<R>,
   found: Result | undefined

@@ -1,6 +1,6 @@
 import type { Task } from "../Message.js"
 
-/** The background work that lives, as the messages tell it. @internal */
+/** The background work that lives, as the messages tell it. */
 export class BackgroundTasks {
   private readonly live = new Set<string>()
 

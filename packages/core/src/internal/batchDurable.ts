@@ -1,4 +1,3 @@
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { BatchOutcome } from "../Batch.js"
@@ -20,18 +19,17 @@ import {
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { restoredOutcome, storedError, storedResult } from "./batchStored.js"
+import { heartbeat, ttl } from "./heldLease.js"
 import { withoutIdentity } from "./identity.js"
 import { commits as commitsTo } from "./reopening.js"
 import type { Actor } from "./sessionActor.js"
 
-/** @internal */
 export interface Durable {
   readonly run: Runner
   /** Keeps what runs here, and says what another host has taken meanwhile. */
   readonly renewing: (lose: (task: Task) => void) => Effect.Effect<never>
 }
 
-/** @internal */
 export interface DurableOptions {
   readonly batchId: string
   readonly settings: Settings
@@ -42,11 +40,7 @@ export interface DurableOptions {
   readonly startedAt: number
 }
 
-/**
- * Runs items so that each is paid for once: its record is there before it runs, and its end before anyone sees it.
- *
- * @internal
- */
+/** Runs items so that each is paid for once: its record is there before it runs, and its end before anyone sees it. */
 export const make = ({ actor, ask, batchId, repository, settings, startedAt }: DurableOptions): Durable => {
   const holder = actor.name
   const again = settings.retryFailed === true ? ["failed" as const, "cancelled" as const] : []
@@ -67,7 +61,8 @@ export const make = ({ actor, ask, batchId, repository, settings, startedAt }: D
     Effect.map(
       repository.get(batchId, task.key),
       (record) =>
-        record === undefined || record.status === "running" || again.some((status) => status === record.status)
+        record === undefined || record.status === "running" ||
+          ((record.endedAt ?? 0) <= startedAt && again.some((status) => status === record.status))
           ? notBegun(task)
           : restored(task, record)
     )
@@ -82,6 +77,7 @@ export const make = ({ actor, ask, batchId, repository, settings, startedAt }: D
       holder,
       ttl,
       again,
+      endedBy: startedAt,
       holderIsAlive: actor.isAlive
     })
 
@@ -177,25 +173,22 @@ export const make = ({ actor, ask, batchId, repository, settings, startedAt }: D
   }
 
   const run = (task: Task): Effect.Effect<Done | typeof elsewhere, SessionStoreError> =>
-    task.cancel === "all" || task.cancel === "budget"
-      ? lookUp(task)
-      : Effect.flatMap(claim(task), (claimed) => {
-        const { record } = claimed
-        if (claimed._tag === "ended") return Effect.succeed(restored(task, record))
-        if (claimed._tag === "busy") return Effect.succeed(elsewhere)
-        const { attempts, costUsd, usage } = record
-        const kept = { attempts, costUsd, usage, freshUsd: claimed._tag === "begun" ? 0 : costUsd }
-        if (record.result !== undefined) {
-          const outcome = restoredOutcome({ ...record, status: "completed" }, schemaOf(task))
-          return Effect.map(
-            ended(task, outcome, kept),
-            (done) => done.outcome === "elsewhere" ? done : { ...done, restored: true }
-          )
-        }
-        return task.cancel === undefined
-          ? work(task, claimed)
-          : ended(task, { _tag: "Cancelled", reason: "item" }, kept)
-      })
+    Effect.gen(function*() {
+      if (task.cancel === "all" || task.cancel === "budget") return yield* lookUp(task)
+      const claimed = yield* claim(task)
+      const { _tag, record } = claimed
+      if (_tag === "ended") return restored(task, record)
+      if (_tag === "busy") return elsewhere
+      const { attempts, costUsd, usage } = record
+      const kept = { attempts, costUsd, usage, freshUsd: _tag === "begun" ? 0 : costUsd }
+      if (record.result !== undefined) {
+        const outcome = restoredOutcome({ ...record, status: "completed" }, schemaOf(task))
+        const done = yield* ended(task, outcome, kept)
+        return done.outcome === "elsewhere" ? done : { ...done, restored: true }
+      }
+      if (task.cancel === undefined) return yield* work(task, claimed)
+      return yield* ended(task, { _tag: "Cancelled", reason: "item" }, kept)
+    })
 
   return {
     run: (task) => Effect.catchAll(run(task), (halt) => Effect.succeed({ ...notBegun(task), halt })),
@@ -219,9 +212,6 @@ export const make = ({ actor, ask, batchId, repository, settings, startedAt }: D
 // ---------------------------------------------------------------------------
 
 const elsewhere = { outcome: "elsewhere" } as const
-
-const ttl = Duration.seconds(30)
-const heartbeat = Duration.seconds(10)
 
 const goOn = "You were cut off before you were done. Go on from where you stopped, without doing again what has been " +
   "done, and end with the whole answer."

@@ -21,7 +21,6 @@ import { type Settings, settingsOf } from "./batchSettings.js"
 import { BatchState } from "./batchState.js"
 import * as SessionActor from "./sessionActor.js"
 
-/** @internal */
 export const make = <E = never, R = never>(
   items: BatchInput<E, R>,
   options: BatchOptions = {}
@@ -65,21 +64,13 @@ export const make = <E = never, R = never>(
       })
 
     // Forked where nothing interrupts, an item that was taken always ends.
-    const begin = (task: Task): Effect.Effect<void> =>
-      Effect.map(Effect.forkIn(body(task), inner), (fiber) => {
-        state.begun(task, fiber)
-      })
-
-    const beginNext = () => {
+    const beginNext = Effect.uninterruptible(Effect.suspend(() => {
       const task = state.due()
       if (task === undefined) return Effect.void
       state.take(task)
-      return begin(task)
-    }
-
-    const drive = Effect.forever(
-      Effect.zipRight(signal.until(() => state.due()), Effect.uninterruptible(Effect.suspend(beginNext)))
-    )
+      return Effect.map(Effect.forkIn(body(task), inner), (fiber) => state.begun(task, fiber))
+    }))
+    const drive = Effect.forever(Effect.zipRight(signal.until(() => state.due()), beginNext))
 
     const reading = (pull: Read<E, R>) =>
       Effect.forever(

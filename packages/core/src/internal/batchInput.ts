@@ -8,11 +8,12 @@ import * as Stream from "effect/Stream"
 import type { BatchInput, BatchItem } from "../Batch.js"
 import type { Prompt } from "../Claude.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
+import { wellFormed } from "../SessionRecord.js"
 
-/** The next items, or the end. @internal */
+/** The next items, or the end. */
 export type Read<E, R> = Effect.Effect<ReadonlyArray<BatchItem | Prompt>, Option.Option<E>, R>
 
-/** Reads one by one. @internal */
+/** Reads one by one. */
 export const read = <E, R>(
   items: BatchInput<E, R>
 ): Effect.Effect<Read<E, R>, InvalidOptionsError, Scope.Scope | R> => {
@@ -31,12 +32,14 @@ export const read = <E, R>(
   )
 }
 
-/** What was given, as an item; what is none becomes one that fails by its prompt. @internal */
+/** What was given, as an item; what is none becomes one that fails by its prompt. */
 export const itemOf = (given: BatchItem | Prompt): BatchItem => isItem(given) ? given : { prompt: given }
 
-/** The same for the same input. @internal */
+/** The same for the same input, and for every store. */
 export const keyOf = ({ key, options, prompt }: BatchItem, index: number): string =>
-  key ?? `${index}-${(Hash.string(textOf([prompt, options])) >>> 0).toString(16).padStart(8, "0")}`
+  key === undefined
+    ? `${index}-${(Hash.string(textOf([prompt, options])) >>> 0).toString(16).padStart(8, "0")}`
+    : wellFormed(key)
 
 // ---------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { addUsage, noUsage } from "./figures.js"
 
-/** What became of an item. @internal */
+/** What became of an item. */
 export interface Done {
   readonly outcome: BatchOutcome
   readonly restored: boolean
@@ -30,7 +30,7 @@ export interface Done {
   readonly halt?: SessionStoreError
 }
 
-/** Another host has it: it is looked at again later. @internal */
+/** Another host has it: it is looked at again later. */
 export interface Elsewhere {
   readonly outcome: "elsewhere"
 }
@@ -38,12 +38,10 @@ export interface Elsewhere {
 /**
  * Runs one item to its end. It never fails and is never interrupted from outside in the middle: what can be stopped in
  * it is, and then it says so.
- *
- * @internal
  */
 export type Runner = (task: Task) => Effect.Effect<Done | Elsewhere>
 
-/** Asks once, shows every batch of messages, and gives the answer. @internal */
+/** Asks once, shows every batch of messages, and gives the answer. */
 export type Ask = (
   task: Task,
   prompt: Prompt,
@@ -51,13 +49,13 @@ export type Ask = (
   see: (messages: ReadonlyArray<Message>) => Effect.Effect<void, SessionStoreError>
 ) => Effect.Effect<Result, ClaudeError>
 
-/** What was seen of the cost of attempts. @internal */
+/** What was seen of the cost of attempts. */
 export interface Spent {
   costUsd: number
   usage: Usage
 }
 
-/** Adds what the messages tell of money, and says whether they do. @internal */
+/** Adds what the messages tell of money, and says whether they do. */
 export const account = (spent: Spent, messages: ReadonlyArray<Message>): boolean => {
   const results = messages.filter(is("Result"))
   for (const { costUsd, usage } of results) {
@@ -67,7 +65,6 @@ export const account = (spent: Spent, messages: ReadonlyArray<Message>): boolean
   return results.length > 0
 }
 
-/** @internal */
 export const asking =
   (claude: Claude.Claude["Type"], settings: Settings, caller: string): Ask => (task, prompt, options, see) => {
     const once = Effect.scoped(Effect.flatMap(
@@ -95,17 +92,14 @@ export const asking =
     )
   }
 
-/** @internal */
 export const isAnswer = (message: Message): message is Result =>
   message._tag === "Result" && message.origin === undefined
 
-/** @internal */
 export const optionsOf = (settings: Settings, task: Task): ClaudeOptions => {
   const { options = {} } = task.item
   return { ...settings.options, ...withoutUndefined(options), ...merge(env(settings.options), env(options)) }
 }
 
-/** @internal */
 export const outcomeOf = (task: Task, exit: Exit.Exit<Result, ClaudeError>): Effect.Effect<BatchOutcome> =>
   Exit.matchEffect(exit, {
     onSuccess: (result) => Effect.succeed<BatchOutcome>({ _tag: "Completed", result }),
@@ -119,11 +113,10 @@ export const outcomeOf = (task: Task, exit: Exit.Exit<Result, ClaudeError>): Eff
       })
   })
 
-/** @internal */
 export const reasonOf = ({ cancel }: Task): "item" | "all" | "budget" =>
   cancel === undefined || cancel === "lost" ? "all" : cancel
 
-/** What never began. @internal */
+/** What never began. */
 export const notBegun = (task: Task): Done => ({
   outcome: { _tag: "Cancelled", reason: reasonOf(task) },
   restored: false,
@@ -133,7 +126,7 @@ export const notBegun = (task: Task): Done => ({
   freshUsd: 0
 })
 
-/** Without a store. @internal */
+/** Without a store. */
 export const plain = (settings: Settings, ask: Ask): Runner => (task) => {
   if (task.cancel !== undefined) return Effect.succeed(notBegun(task))
   const spent: Spent = { costUsd: 0, usage: noUsage }

@@ -5,7 +5,6 @@ import { deadHolders, expiry } from "../SessionLease.js"
 import { toJson } from "../SessionRecord.js"
 import { addUsage, noUsage } from "./figures.js"
 
-/** @internal */
 export const make: Effect.Effect<BatchRepositoryService> = Effect.sync(() => {
   const batches = new Map<string, Map<string, BatchRecord>>()
   const recordOf = (batchId: string, key: string) => batches.get(batchId)?.get(key)
@@ -30,14 +29,21 @@ export const make: Effect.Effect<BatchRepositoryService> = Effect.sync(() => {
   }
 
   return {
-    claim: ({ again = [], batchId, holder, holderIsAlive = () => true, index, key, prompt, sessionId, ttl }) =>
+    claim: (item) =>
       Effect.gen(function*() {
-        const [json = ""] = yield* toJson("claim", [prompt])
+        const { again = [], batchId, endedBy = Infinity, holder, holderIsAlive = () => true, index, key } = item
+        const [json = ""] = yield* toJson("claim", [item.prompt])
         const others = recordOf(batchId, key)
         const dead = others?.status === "running" ? yield* deadHolders([others.holder], holderIsAlive) : new Set()
         const now = yield* Clock.currentTimeMillis
-        const mine = { holder, expiresAt: expiry(now, ttl) }
-        const anew = { sessionId, committed: false, startedAt: now, status: "running" as const, ...mine }
+        const mine = { holder, expiresAt: expiry(now, item.ttl) }
+        const anew = {
+          sessionId: item.sessionId,
+          committed: false,
+          startedAt: now,
+          status: "running" as const,
+          ...mine
+        }
         const found = recordOf(batchId, key)
         if (found === undefined) {
           return claimed(
@@ -50,8 +56,10 @@ export const make: Effect.Effect<BatchRepositoryService> = Effect.sync(() => {
             ? claimed("cut", put({ ...found, ...mine, attempts: found.attempts + 1 }))
             : claimed("busy", found)
         }
-        if (found.status === "completed" || !again.includes(found.status)) return claimed("ended", found)
-        const { endedAt, error, result, ...kept } = found
+        const { endedAt = 0, error, result, ...kept } = found
+        if (found.status === "completed" || !again.includes(found.status) || endedAt > endedBy) {
+          return claimed("ended", found)
+        }
         return claimed("begun", put({ ...kept, ...anew, attempts: found.attempts + 1 }))
       }),
 

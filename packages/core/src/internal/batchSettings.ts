@@ -5,7 +5,6 @@ import type { BatchOptions } from "../Batch.js"
 import { Budget } from "../Budget.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
 
-/** @internal */
 export interface Settings extends BatchOptions {
   readonly concurrency: number
   readonly readAhead: number
@@ -14,7 +13,7 @@ export interface Settings extends BatchOptions {
   readonly maxWait: Duration.Duration
 }
 
-/** What was asked for, with the defaults, and no more money than a budget gives to each batch. @internal */
+/** What was asked for, with the defaults, and no more money than a budget gives to each batch. */
 export const settingsOf = (options: BatchOptions): Effect.Effect<Settings, InvalidOptionsError> =>
   Effect.gen(function*() {
     const { concurrency = 5, maxBudgetUsd = Infinity, maxWait = Duration.infinity } = options

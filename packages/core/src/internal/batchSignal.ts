@@ -2,7 +2,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 
-/** Wakes all who wait for a state that others change. @internal */
+/** Wakes all who wait for a state that others change. */
 export class BatchSignal {
   private next = Deferred.unsafeMake<void>(FiberId.none)
 

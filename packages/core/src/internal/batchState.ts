@@ -4,13 +4,14 @@ import * as FiberId from "effect/FiberId"
 import type { BatchEnd, BatchItem, BatchProgress } from "../Batch.js"
 import type { Prompt } from "../Claude.js"
 import { InvalidOptionsError, type SessionStoreError } from "../ClaudeError.js"
+import { wellFormed } from "../SessionRecord.js"
 import { itemOf, keyOf } from "./batchInput.js"
 import { type Done, notBegun } from "./batchItem.js"
 import { BatchQueue, type Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { BatchSignal } from "./batchSignal.js"
 
-/** What a reader of the ends gets next. @internal */
+/** What a reader of the ends gets next. */
 export type Next<E> =
   | { readonly _tag: "End"; readonly end: BatchEnd }
   | { readonly _tag: "Over"; readonly failure: Cause.Cause<E | SessionStoreError> | undefined }
@@ -20,8 +21,6 @@ type Running = Fiber.RuntimeFiber<void>
 /**
  * Which items there are and what becomes of them: all that is decided, and nothing that takes time. Whoever changes it
  * wakes those who wait for a change.
- *
- * @internal
  */
 export class BatchState<E> {
   readonly signal = new BatchSignal()
@@ -145,7 +144,7 @@ export class BatchState<E> {
   }
 
   find(key: string): Task | undefined {
-    return this.live.get(key)
+    return this.live.get(wellFormed(key))
   }
 
   /** Another host has taken it. */
@@ -165,11 +164,8 @@ export class BatchState<E> {
 
   /** Ends what waits, and says what has to be interrupted. */
   stop(): ReadonlyArray<Running> {
-    this.stopped = "all"
-    this.inputEnded()
-    for (const task of [...this.urgent.splice(0), ...this.queue.drain()]) this.drop(task)
+    this.halt()
     for (const task of this.fibers.keys()) task.cancel ??= "all"
-    this.changed()
     return [...this.fibers.values()]
   }
 
@@ -202,7 +198,7 @@ export class BatchState<E> {
   }
 
   /** What runs may end, and nothing else begins. */
-  private halt(cause: Cause.Cause<SessionStoreError>): void {
+  private halt(cause?: Cause.Cause<SessionStoreError>): void {
     this.failure ??= cause
     this.stopped = "all"
     this.inputEnded()

@@ -8,7 +8,7 @@ import { Result } from "../Message.js"
 
 type OutputSchema = QueryOptions["outputSchema"]
 
-/** An answer as it is stored: what was decoded is encoded again. @internal */
+/** An answer as it is stored: what was decoded is encoded again. */
 export const storedResult = (result: Result, outputSchema: OutputSchema): unknown =>
   result.structuredOutput === undefined || !Schema.isSchema(outputSchema)
     ? result
@@ -20,23 +20,20 @@ export const storedResult = (result: Result, outputSchema: OutputSchema): unknow
       )
     }
 
-/** @internal */
 export const storedError = (error: ClaudeError): unknown => encodeError(error)
 
-/** The end of an item as its record has it. @internal */
+/** The end of an item as its record has it. */
 export const restoredOutcome = (record: BatchRecord, outputSchema: OutputSchema): BatchOutcome => {
   switch (record.status) {
-    case "completed":
-      return Either.match(decodeResult(record.result), {
-        onLeft: () => unreadable(record, "answer"),
-        onRight: (result): BatchOutcome =>
-          result.structuredOutput === undefined || !Schema.isSchema(outputSchema)
-            ? { _tag: "Completed", result }
-            : Either.match(Schema.decodeUnknownEither(outputSchema)(result.structuredOutput), {
-              onLeft: () => unreadable(record, "structured output"),
-              onRight: (structuredOutput) => ({ _tag: "Completed", result: { ...result, structuredOutput } })
-            })
+    case "completed": {
+      const result = Either.getOrUndefined(decodeResult(record.result))
+      if (result === undefined) return unreadable(record, "answer")
+      if (result.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return { _tag: "Completed", result }
+      return Either.match(Schema.decodeUnknownEither(outputSchema)(result.structuredOutput), {
+        onLeft: () => unreadable(record, "structured output"),
+        onRight: (structuredOutput) => ({ _tag: "Completed", result: { ...result, structuredOutput } })
       })
+    }
     case "failed":
       return Either.match(decodeError(record.error), {
         onLeft: () => unreadable(record, "error"),

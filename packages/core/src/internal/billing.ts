@@ -9,8 +9,6 @@ type Wanted = Pick<QueryOptions, "billing">
 /**
  * Goes on when the one whom the CLI names in its answer to `initialize` is to pay. The start of a turn says less: of a
  * login, a bearer token and a cloud alike that there is no key.
- *
- * @internal
  */
 export const assertPayer = (
   { billing }: Wanted,
@@ -21,7 +19,7 @@ export const assertPayer = (
   return payer === billing ? Effect.void : Effect.fail(refusal(billing, payer, apiKeySource))
 }
 
-/** A turn that begins says that it is another one by now. @internal */
+/** A turn that begins says that it is another one by now. */
 export const contradiction = (
   { billing }: Wanted,
   messages: ReadonlyArray<Message>

@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { EventsService } from "../Events.js"
 import type { PricingService } from "../Pricing.js"
-import type { UsageEntry, UsageLedgerService } from "../UsageLedger.js"
+import type { UsageEntry, UsageGroup, UsageLedgerService } from "../UsageLedger.js"
 import { promptTokens } from "./figures.js"
 import { MemoryLedger } from "./ledgerMemory.js"
 import { inTime } from "./patience.js"
@@ -12,9 +12,9 @@ import { inTime } from "./patience.js"
  * store does not take is owed, and tried again with what comes next.
  */
 export class Bookkeeper {
-  readonly ledger: UsageLedgerService | undefined
   readonly pricing: PricingService
   readonly events: EventsService
+  private readonly ledger: UsageLedgerService | undefined
   private owed: Array<UsageEntry> = []
   /** The store did not take the last ones, and this has been said. */
   private failing = false
@@ -41,14 +41,21 @@ export class Bookkeeper {
     })
   }
 
+  /** What a session has used, by model; nothing where the ledger does not say, or nobody waits until it does. */
+  bookedFor(sessionId: string): Effect.Effect<ReadonlyArray<UsageGroup>> {
+    const { ledger } = this
+    return ledger === undefined ? Effect.succeed([]) : Effect.interruptible(
+      answered(ledger, () => ledger.by("model", { sessionId }), late)
+    ).pipe(Effect.catchAllCause(() => Effect.succeed([])))
+  }
+
   /** Books what is owed, if anything is. */
   readonly settle: Effect.Effect<void> = Effect.suspend(() => {
     const { ledger, owed } = this
     if (ledger === undefined || owed.length === 0) return Effect.void
     this.owed = []
     return Effect.matchCauseEffect(
-      // One in memory answers at once.
-      ledger instanceof MemoryLedger ? ledger.book(owed) : inTime(Effect.suspend(() => ledger.book(owed)), late),
+      answered(ledger, () => ledger.book(owed), late),
       {
         onSuccess: () =>
           Effect.sync(() => {
@@ -81,10 +88,18 @@ export class Bookkeeper {
   }
 }
 
+/** A run begins and ends also where the ledger does not answer. What is booked late is booked all the same. */
+export const answered = <A, E, E2>(
+  ledger: UsageLedgerService,
+  ask: () => Effect.Effect<A, E>,
+  onTimeout: () => E2
+): Effect.Effect<A, E | E2> =>
+  // One in memory answers at once.
+  ledger instanceof MemoryLedger ? ask() : inTime(Effect.suspend(ask), { duration: "5 seconds", onTimeout })
+
 // ---------------------------------------------------------------------------
 
-/** A run hands its answer on, and ends, also where the ledger does not answer. What comes late is booked once all the same. */
-const late = { duration: "5 seconds", onTimeout: () => ({ reason: "it did not answer in 5 seconds" }) } as const
+const late = () => ({ reason: "it did not answer in 5 seconds" })
 
 /** More than a store that is away for a night makes; a host must not be filled by it. */
 const mostOwed = 10_000

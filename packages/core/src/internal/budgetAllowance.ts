@@ -3,7 +3,7 @@ import type { QueryOptions } from "../AgentOptions.js"
 import type { Message } from "../Message.js"
 import type { Parser } from "../MessageParser.js"
 
-/** What a budget leaves to a run, and how it sees what the run is spending. @internal */
+/** What a budget leaves to a run, and how it sees what the run is spending. */
 export interface Allowance {
   /** US dollars. */
   readonly usd: number
@@ -11,12 +11,11 @@ export interface Allowance {
   readonly see: (messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"], bytes: number) => void
 }
 
-/** @internal */
 export class CurrentAllowance extends Context.Reference<CurrentAllowance>()("@ccflow/core/CurrentAllowance", {
   defaultValue: (): Allowance | undefined => undefined
 }) {}
 
-/** The options of a run that the CLI itself is to end when that is spent, or what was asked for. @internal */
+/** The options of a run that the CLI itself is to end when that is spent, or what was asked for. */
 export const limited = (options: QueryOptions, allowance: Allowance | undefined): QueryOptions => {
   const { maxBudgetUsd = Infinity } = options
   return allowance === undefined || allowance.usd >= maxBudgetUsd

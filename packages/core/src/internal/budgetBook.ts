@@ -1,11 +1,12 @@
 import * as DateTime from "effect/DateTime"
+import * as Num from "effect/Number"
 import type { BudgetLevel } from "../Budget.js"
-import type { BudgetScope } from "../MoneyError.js"
+import { BudgetScope } from "../MoneyError.js"
 
-/** What each scope may spend, in US dollars. @internal */
+/** What each scope may spend, in US dollars. */
 export type Limits = { readonly [Scope in BudgetScope]: number }
 
-/** A call under way, and what it has spent. @internal */
+/** A call under way, and what it has spent. */
 export interface Tally {
   sessionId: string
   readonly batchId: string
@@ -19,7 +20,6 @@ export interface Tally {
   answer: "awaited" | "read" | "given"
 }
 
-/** @internal */
 export const newTally = (sessionId: string, batchId: string): Tally => ({
   sessionId,
   batchId,
@@ -29,27 +29,17 @@ export const newTally = (sessionId: string, batchId: string): Tally => ({
   answer: "awaited"
 })
 
-/** @internal */
-export const inFlight = ({ seen }: Tally): number => {
-  let sum = 0
-  for (const usd of seen.values()) sum += usd
-  return sum
-}
+const inFlight = ({ seen }: Tally): number => Num.sumAll(seen.values())
 
-/** A day in its time zone, in UTC epoch milliseconds. @internal */
+/** A day in its time zone, in UTC epoch milliseconds. */
 export interface Day {
   readonly since: number
   readonly until: number
 }
 
-/** @internal */
-export const scopes = ["query", "session", "batch", "day"] as const
-
 /**
  * What is spent, by what the ledger has said of it and by what is in flight here: only arithmetic, and nothing that takes
  * time.
- *
- * @internal
  */
 export class BudgetBook {
   readonly limits: Limits
@@ -77,20 +67,14 @@ export class BudgetBook {
 
   /** What has a limit and a name. The query's own is known here alone. */
   kept(tally: Tally, now: number): ReadonlyArray<{ readonly scope: BudgetScope; readonly key: string }> {
-    return scopes.flatMap((scope) => {
+    return BudgetScope.literals.flatMap((scope) => {
       const key = this.keyOf(scope, tally, now)
       return scope === "query" || key === "" || this.limits[scope] === Infinity ? [] : [{ scope, key }]
     })
   }
 
   keyOf(scope: BudgetScope, { batchId, sessionId }: Tally, now: number): string {
-    return scope === "session"
-      ? sessionId
-      : scope === "batch"
-      ? batchId
-      : scope === "day"
-      ? `${this.day(now).since}`
-      : ""
+    return { query: "", session: sessionId, batch: batchId, day: `${this.day(now).since}` }[scope]
   }
 
   /** The ledger's word for it. */
@@ -99,7 +83,7 @@ export class BudgetBook {
     // The newest is the last: what has been left alone for longest is forgotten, and would be asked for again.
     this.booked.delete(name)
     this.booked.set(name, usd)
-    if (this.booked.size > most) this.booked.delete(this.booked.keys().next().value ?? "")
+    forgetOldest(this.booked)
   }
 
   /** What a message costs by its list. */
@@ -150,30 +134,30 @@ export class BudgetBook {
         const limitUsd = level.limitUsd * (exceeded ? 1 : this.warnAt)
         if (!isSpent({ ...level, limitUsd }) || this.told.has(name)) return []
         this.told.add(name)
-        if (this.told.size > most) this.told.delete(this.told.keys().next().value ?? "")
+        forgetOldest(this.told)
         return [{ ...level, exceeded }]
       })
     )
   }
 }
 
-/** The one that is spent, if one is. @internal */
+/** The one that is spent, if one is. */
 export const spent = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined => levels.find(isSpent)
 
-/** The one of which least is left. @internal */
+/** The one of which least is left. */
 export const tightest = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | undefined =>
-  levels.reduce<BudgetLevel | undefined>(
-    (least, level) => least === undefined || left(level) < left(least) ? level : least,
-    undefined
-  )
+  levels.toSorted((one, other) => left(one) - left(other))[0]
 
-/** @internal */
 export const left = ({ limitUsd, spentUsd }: BudgetLevel): number => limitUsd - spentUsd
 
 // ---------------------------------------------------------------------------
 
 /** Sessions, batches and days that are remembered. */
 const most = 4096
+
+const forgetOldest = (names: Map<string, unknown> | Set<string>): void => {
+  if (names.size > most) names.delete(names.keys().next().value ?? "")
+}
 
 /** Ten times 0.1 is a little less than 1: so little is not left. */
 const isSpent = (level: BudgetLevel): boolean => left(level) < 1e-9

@@ -1,23 +1,24 @@
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import { sequential } from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { BudgetChange, BudgetLevel } from "../Budget.js"
-import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
+import { type ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import type { Assistant, Message } from "../Message.js"
 import type { Parser, UnfinishedMessage } from "../MessageParser.js"
 import { BudgetExceededError } from "../MoneyError.js"
 import type { Call } from "../Policy.js"
 import type { PricingService } from "../Pricing.js"
-import { CurrentPurpose, type UsageFilter, type UsageLedgerService } from "../UsageLedger.js"
+import { CurrentPurpose, type UsageLedgerService } from "../UsageLedger.js"
+import { answered } from "./books.js"
 import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
 import { type BudgetBook, left, newTally, spent, type Tally, tightest } from "./budgetBook.js"
 import { sessionOf } from "./identity.js"
 import { Backlog, Inbox, mostHeld } from "./inbox.js"
 import type { Open, Pull } from "./streamed.js"
 
-/** @internal */
 export interface WatchParts {
   readonly book: BudgetBook
   readonly ledger: UsageLedgerService | undefined
@@ -26,31 +27,81 @@ export interface WatchParts {
   readonly tell: (change: BudgetChange, call: { readonly callId: string; readonly sessionId: string }) => void
 }
 
-/** Calls under budgets: each is let through, watched and ended. @internal */
-export class BudgetWatch {
-  private readonly parts: WatchParts
+/** Calls under budgets: each is let through, watched and ended. */
+export const budgetWatch = ({ book, ledger, now, pricing, tell }: WatchParts) => {
+  const refresh = (tally: Tally): Effect.Effect<void, SessionStoreError> =>
+    ledger === undefined ? Effect.void : Effect.forEach(
+      book.kept(tally, now()),
+      ({ key, scope }) => {
+        const filters = { query: {}, session: { sessionId: key }, batch: { batchId: key }, day: book.day(now()) }
+        return Effect.map(
+          answered(ledger, () => ledger.total(filters[scope]), unanswered),
+          ({ costUsd }) => book.learn(scope, key, costUsd)
+        )
+      },
+      { discard: true }
+    )
 
-  constructor(parts: WatchParts) {
-    this.parts = parts
+  const saw = (tally: Tally, { messageId, model, usage }: UnfinishedMessage, content: Assistant["content"]): void => {
+    // With partial messages off the CLI says how much was said as of the message's start.
+    const outputTokens = Math.max(usage.outputTokens, Math.floor(lengthOf(content) / charsPerToken))
+    const price = pricing.costOf(model, { ...usage, outputTokens }, { at: now() })
+    book.saw(tally, `${messageId} ${model}`, Option.getOrElse(price, () => 0))
   }
 
-  readonly state: Effect.Effect<ReadonlyArray<BudgetLevel>, SessionStoreError> = Effect.suspend(() => {
-    const { book, now } = this.parts
-    const nobody = newTally("", "")
-    return Effect.map(this.refresh(nobody), () => {
-      const levels = [nobody, ...book.calls].flatMap((call) =>
-        book.kept(call, now()).map(({ key, scope }) => book.level(scope, key, now()))
-      )
-      return levels.filter((level, at) =>
-        levels.findIndex(({ key, scope }) => key === level.key && scope === level.scope) === at
-      )
+  /** The same message may come twice: where it is read, and where it is handed on. */
+  const count = (tally: Tally, messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"]): void => {
+    for (const message of messages) {
+      if (message.sessionId !== "") tally.sessionId = message.sessionId
+      if (message._tag === "ToolUse") {
+        for (const begun of unfinished?.() ?? []) saw(tally, begun, [])
+      } else if (message._tag === "Assistant") saw(tally, message, message.content)
+      else if (message._tag === "Result") {
+        book.settle(tally, message.uuid ?? `${message.totalCostUsd}`, message.costUsd, now())
+        if (isAnswer(message) && tally.answer === "awaited") tally.answer = "read"
+      }
+    }
+  }
+
+  const verdict = (call: Call, tally: Tally): Effect.Effect<BudgetExceededError | undefined> =>
+    Effect.sync(() => {
+      const levels = book.levels(tally, now())
+      const level = spent(levels)
+      for (const change of book.news(call.id, levels)) {
+        tell(change, { callId: call.id, sessionId: tally.sessionId })
+      }
+      return level === undefined ? undefined : exceeded(level)
     })
-  })
+
+  /** Whether what is handed on now has cost too much. What goes on then is ended; an answer that is there is not lost. */
+  const see = (
+    call: Call,
+    tally: Tally,
+    batch: ReadonlyArray<Message>
+  ): Effect.Effect<BudgetExceededError | undefined> => {
+    const before = tally.sessionId
+    count(tally, batch, undefined)
+    if (batch.some(isAnswer)) tally.answer = "given"
+    const step = batch.findLast(({ _tag }) => steps.has(_tag))
+    if (step === undefined && before === tally.sessionId) return Effect.succeed(undefined)
+    return Effect.ignore(refresh(tally)).pipe(
+      Effect.zipRight(verdict(call, tally)),
+      Effect.map((error) => tally.answer === "read" || (step !== undefined && isLast(step)) ? undefined : error)
+    )
+  }
+
+  /** The CLI has stopped: by the caller's own limit, or by what a budget had left for it. */
+  const named = (call: Call, tally: Tally, allowance: number, error: ClaudeError): ClaudeError => {
+    if (error._tag !== "BudgetExceededError" || error.facts === undefined) return error
+    const { maxBudgetUsd = Infinity } = call.options
+    const least = tightest(book.levels(tally, now()))
+    if (least === undefined || maxBudgetUsd <= allowance) return error
+    return exceeded(least, error)
+  }
 
   /** A fiber of its own reads it, so that a slow consumer does not keep it from being seen that too much is spent. */
-  run(call: Call, open: Open): Open {
-    const { book } = this.parts
-    return Effect.gen(this, function*() {
+  const run = (call: Call, open: Open): Open =>
+    Effect.gen(function*() {
       const tally = newTally(sessionOf(call.options), (yield* CurrentPurpose).batchId ?? "")
       const outer = yield* Effect.scope
       // It counts until all of it has been booked, which is when its process has been left.
@@ -58,17 +109,16 @@ export class BudgetWatch {
         Effect.sync(() => book.calls.add(tally)),
         () => Effect.sync(() => book.calls.delete(tally))
       )
-      yield* this.refresh(tally)
-      const refusal = yield* this.verdict(call, tally)
+      yield* refresh(tally)
+      const refusal = yield* verdict(call, tally)
       if (refusal !== undefined) return yield* Effect.fail(refusal)
-      const levels = book.levels(tally, this.parts.now())
-      const least = tightest(levels)
+      const least = tightest(book.levels(tally, now()))
       const backlog = new Backlog(mostHeld)
       const allowance: Allowance = {
         usd: least === undefined ? Infinity : left(least),
         see: (messages, unfinished, bytes) => {
           backlog.add(0, bytes)
-          this.count(tally, messages, unfinished)
+          count(tally, messages, unfinished)
         }
       }
       const limited = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -81,14 +131,11 @@ export class BudgetWatch {
       const cut = (error: ClaudeError) =>
         Effect.zipRight(Effect.uninterruptible(Scope.close(scope, Exit.void)), Effect.fail(Option.some(error)))
       const step: Pull = Effect.tap(
-        Effect.mapError(pull, Option.map((error) => this.named(call, tally, allowance.usd, error))),
+        Effect.mapError(pull, Option.map((error) => named(call, tally, allowance.usd, error))),
         (batch) => {
           backlog.add(batch.length, 0)
           inbox.offer(batch)
-          return Effect.flatMap(
-            this.see(call, tally, batch),
-            (error) => error === undefined ? Effect.void : cut(error)
-          )
+          return Effect.flatMap(see(call, tally, batch), (error) => error === undefined ? Effect.void : cut(error))
         }
       )
       const paced = Effect.zipRight(step, Effect.suspend(() => backlog.full(1) ? backlog.room(() => 1) : Effect.void))
@@ -101,87 +148,28 @@ export class BudgetWatch {
       )
       return inbox.take
     })
-  }
 
-  /** Whether what is handed on now has cost too much. What goes on then is ended; an answer that is there is not lost. */
-  private see(
-    call: Call,
-    tally: Tally,
-    batch: ReadonlyArray<Message>
-  ): Effect.Effect<BudgetExceededError | undefined> {
-    const before = tally.sessionId
-    this.count(tally, batch, undefined)
-    if (batch.some(isAnswer)) tally.answer = "given"
-    const step = batch.findLast(({ _tag }) => steps.has(_tag))
-    if (step === undefined && before === tally.sessionId) return Effect.succeed(undefined)
-    return Effect.ignore(this.refresh(tally)).pipe(
-      Effect.zipRight(this.verdict(call, tally)),
-      Effect.map((error) => tally.answer === "read" || (step !== undefined && isLast(step)) ? undefined : error)
-    )
-  }
+  const state: Effect.Effect<ReadonlyArray<BudgetLevel>, SessionStoreError> = Effect.suspend(() => {
+    const nobody = newTally("", "")
+    return Effect.map(refresh(nobody), () =>
+      Arr.dedupeWith(
+        [nobody, ...book.calls].flatMap((call) => book.kept(call, now())),
+        (one, other) => one.key === other.key && one.scope === other.scope
+      ).map(({ key, scope }) => book.level(scope, key, now())))
+  })
 
-  /** The same message may come twice: where it is read, and where it is handed on. */
-  private count(tally: Tally, messages: ReadonlyArray<Message>, unfinished: Parser["unfinished"]): void {
-    const { book, now } = this.parts
-    for (const message of messages) {
-      if (message.sessionId !== "") tally.sessionId = message.sessionId
-      if (message._tag === "ToolUse") {
-        for (const begun of unfinished?.() ?? []) this.saw(tally, begun, [])
-      } else if (message._tag === "Assistant") this.saw(tally, message, message.content)
-      else if (message._tag === "Result") {
-        book.settle(tally, message.uuid ?? `${message.totalCostUsd}`, message.costUsd, now())
-        if (isAnswer(message) && tally.answer === "awaited") tally.answer = "read"
-      }
-    }
-  }
-
-  private verdict(call: Call, tally: Tally): Effect.Effect<BudgetExceededError | undefined> {
-    const { book, now, tell } = this.parts
-    return Effect.sync(() => {
-      const levels = book.levels(tally, now())
-      const level = spent(levels)
-      for (const change of book.news(call.id, levels)) {
-        tell(change, { callId: call.id, sessionId: tally.sessionId })
-      }
-      return level === undefined ? undefined : exceeded(level)
-    })
-  }
-
-  private refresh(tally: Tally): Effect.Effect<void, SessionStoreError> {
-    const { book, ledger, now } = this.parts
-    return ledger === undefined ? Effect.void : Effect.forEach(
-      book.kept(tally, now()),
-      ({ key, scope }) => {
-        const { since, until } = book.day(now())
-        const filter: UsageFilter = scope === "session"
-          ? { sessionId: key }
-          : scope === "batch"
-          ? { batchId: key }
-          : { since, until }
-        return Effect.map(ledger.total(filter), ({ costUsd }) => book.learn(scope, key, costUsd))
-      },
-      { discard: true }
-    )
-  }
-
-  private saw(tally: Tally, { messageId, model, usage }: UnfinishedMessage, content: Assistant["content"]): void {
-    // With partial messages off the CLI says how much was said as of the message's start.
-    const outputTokens = Math.max(usage.outputTokens, Math.floor(lengthOf(content) / charsPerToken))
-    const price = this.parts.pricing.costOf(model, { ...usage, outputTokens }, { at: this.parts.now() })
-    this.parts.book.saw(tally, `${messageId} ${model}`, Option.getOrElse(price, () => 0))
-  }
-
-  /** The CLI has stopped: by the caller's own limit, or by what a budget had left for it. */
-  private named(call: Call, tally: Tally, allowance: number, error: ClaudeError): ClaudeError {
-    if (error._tag !== "BudgetExceededError" || error.facts === undefined) return error
-    const { maxBudgetUsd = Infinity } = call.options
-    const least = tightest(this.parts.book.levels(tally, this.parts.now()))
-    if (least === undefined || maxBudgetUsd <= allowance) return error
-    return exceeded(least, error)
-  }
+  return { run, state }
 }
 
 // ---------------------------------------------------------------------------
+
+const unanswered = () =>
+  new SessionStoreError({
+    operation: "total",
+    reason: "Unavailable",
+    detail: "the usage ledger did not answer in 5 seconds",
+    hint: "Is the database up, and its disk well?"
+  })
 
 /** More than most tokens have: better too little is counted than too much. */
 const charsPerToken = 6

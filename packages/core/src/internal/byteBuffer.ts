@@ -4,8 +4,6 @@
  * A line of many megabytes should be in memory twice at a time: as bytes and text, then as text and value. So a long one
  * grows in place, is given back the moment it is read, without waiting for the collector, and reminds the collector of
  * the reads that it was copied from.
- *
- * @internal
  */
 export class ByteBuffer {
   private storage = new Uint8Array(0)

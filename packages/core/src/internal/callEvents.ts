@@ -1,9 +1,7 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { CallOutcome, EventsService } from "../Events.js"
@@ -11,79 +9,55 @@ import type { Message, Result, ToolResult, ToolUse, Usage } from "../Message.js"
 import { addUsage, noUsage } from "./figures.js"
 import * as KnownCalls from "./knownCalls.js"
 import type { ObservedCall } from "./observation.js"
-import type { End, Open } from "./streamed.js"
+import { lookedOnAt, type Onlooker } from "./onlooker.js"
+import type { Open } from "./streamed.js"
 
 /** Tells of a call: its beginning, its messages, its end. One that nobody listens to at its beginning is not told. */
 export const whole = (events: EventsService, call: ObservedCall) => (open: Open): Open =>
   Effect.suspend(() => events.silent() ? open : told(events, call, open))
 
+/** It says nothing of the answer. */
+export const isNotice = (message: Message): boolean =>
+  notices.has(message._tag) || (message._tag === "User" && (message.replay || message.synthetic))
+
 // ---------------------------------------------------------------------------
+
+const notices: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])
 
 const told = (events: EventsService, call: ObservedCall, open: Open): Open =>
   Effect.withFiberRuntime((fiber) => {
     const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
     const span = Option.getOrUndefined(Context.getOption(fiber.currentContext, Tracer.ParentSpan))
-    const telling = new CallTelling(events, call, () => clock.unsafeCurrentTimeMillis())
-    const failed = <E extends ClaudeError | End>(cause: Cause.Cause<E>) => {
-      telling.failed(cause)
-      return Effect.failCause(cause)
-    }
-    // The last thing that is closed: what a process tells of its end belongs to the call.
-    const left = Effect.sync(() => {
-      telling.left()
-      KnownCalls.forget(call.id)
-    })
-    const begun = Effect.scopeWith((scope) => {
-      KnownCalls.remember(call.id, { traceId: span?.traceId, sessionId: () => telling.sessionId })
-      telling.begin()
-      return Scope.addFinalizer(scope, left)
-    })
-    return Effect.zipRight(
-      Effect.uninterruptible(begun),
-      Effect.matchCauseEffect(open, {
-        onFailure: failed,
-        onSuccess: (pull) =>
-          Effect.succeed(Effect.matchCauseEffect(pull, {
-            onFailure: failed,
-            onSuccess: (batch) => {
-              telling.see(batch)
-              return Effect.succeed(batch)
-            }
-          }))
-      })
-    )
+    return lookedOnAt(open, new CallTelling(events, call, () => clock.unsafeCurrentTimeMillis(), span?.traceId))
   })
 
 /** What is told of one call, and what must be known for it. */
-class CallTelling {
+class CallTelling implements Onlooker {
   private readonly events: EventsService
   private readonly call: ObservedCall
   private readonly now: () => number
+  private readonly traceId: string | undefined
   private readonly startedAt: number
   private readonly tools = new Map<string, number>()
-  private over = false
   private session = ""
   private model: string
   private firstAt: number | undefined
-  private result: Result | undefined
   private usage: Usage | undefined
   private costUsd = 0
 
-  constructor(events: EventsService, call: ObservedCall, now: () => number) {
+  constructor(events: EventsService, call: ObservedCall, now: () => number, traceId: string | undefined) {
     this.events = events
     this.call = call
     this.now = now
+    this.traceId = traceId
     this.startedAt = now()
     this.model = call.options.model ?? ""
   }
 
-  get sessionId(): string {
-    return this.session === "" ? this.call.sessionId() : this.session
-  }
-
   begin(): void {
-    const { id: callId, kind, prompt, turnNumber } = this.call
-    const { model } = this
+    const { id: callId, kind, prompt, sessionId, turnNumber } = this.call
+    const { model, traceId } = this
+    KnownCalls.remember(callId, { traceId, sessionId: () => this.session === "" ? sessionId() : this.session })
     this.events.tell(
       kind === "query"
         ? { _tag: "QueryStarted", callId, model, prompt }
@@ -121,25 +95,30 @@ class CallTelling {
     }
   }
 
-  /** Closed. Who has the answer, and does not wait for what comes after it, leaves nothing unfinished. */
-  left(): void {
-    if (this.result === undefined || this.result.isError) this.end("interrupted")
-    else this.end(this.result.interrupted ? "interrupted" : "success")
+  end(outcome: CallOutcome, result: Result | undefined, failure: ClaudeError | "defect" | undefined): void {
+    const { id: callId, kind, turnNumber } = this.call
+    const { costUsd, events, firstAt, model, startedAt, usage } = this
+    const error = failure === "defect" ? undefined : failure
+    const ended = {
+      callId,
+      outcome,
+      model,
+      durationMs: this.now() - startedAt,
+      ...(error === undefined ? {} : { error }),
+      ...(firstAt === undefined ? {} : { firstMessageMs: firstAt - startedAt }),
+      ...(result === undefined ? {} : { usage, costUsd, result: result.result })
+    }
+    if (kind === "query") return events.tell({ _tag: "QueryEnded", ...ended })
+    if (error !== undefined) events.tell({ _tag: "SessionError", callId, error })
+    events.tell({ _tag: "TurnCompleted", ...ended, turnNumber })
   }
 
-  failed(cause: Cause.Cause<ClaudeError | End>): void {
-    // Whoever interrupts it closes it as well.
-    if (Cause.isInterruptedOnly(cause)) return
-    const failure = Option.getOrUndefined(Cause.failureOption(cause))
-    if (failure === undefined) return this.end("failure")
-    const error = Option.isOption(failure) ? Option.getOrUndefined(failure) : failure
-    if (error === undefined) return this.end(this.result?.interrupted === true ? "interrupted" : "success")
-    if (error._tag === "CliExitError" && error.reason === "Interrupted") return this.end("interrupted")
-    this.end("failure", error)
+  /** What a process tells of its end belongs to the call. */
+  gone(): void {
+    KnownCalls.forget(this.call.id)
   }
 
   private answered(result: Result): void {
-    this.result = result
     this.usage = addUsage(this.usage ?? noUsage, result.usage)
     this.costUsd += result.costUsd
   }
@@ -162,29 +141,4 @@ class CallTelling {
       ...(since === undefined ? {} : { durationMs: this.now() - since })
     })
   }
-
-  private end(outcome: CallOutcome, error?: ClaudeError): void {
-    if (this.over) return
-    this.over = true
-    const { id: callId, kind, turnNumber } = this.call
-    const { costUsd, events, firstAt, model, result, startedAt, usage } = this
-    const ended = {
-      callId,
-      outcome,
-      model,
-      durationMs: this.now() - startedAt,
-      ...(error === undefined ? {} : { error }),
-      ...(firstAt === undefined ? {} : { firstMessageMs: firstAt - startedAt }),
-      ...(result === undefined ? {} : { usage, costUsd, result: result.result })
-    }
-    if (kind === "query") return events.tell({ _tag: "QueryEnded", ...ended })
-    if (error !== undefined) events.tell({ _tag: "SessionError", callId, error })
-    events.tell({ _tag: "TurnCompleted", ...ended, turnNumber })
-  }
 }
-
-/** It says nothing of the answer. */
-const isNotice = (message: Message): boolean =>
-  notices.has(message._tag) || (message._tag === "User" && (message.replay || message.synthetic))
-
-const notices: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])

@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
-/** What a handler of the program failed with, as a sentence for the model: its message, and no stack. @internal */
+/** What a handler of the program failed with, as a sentence for the model: its message, and no stack. */
 export const causeText = (cause: Cause.Cause<unknown>): string =>
   Option.match(Option.orElse(Cause.failureOption(cause), () => Cause.dieOption(cause)), {
     onNone: () => "it was interrupted",

@@ -8,7 +8,6 @@ import type { CliNotFoundError, CliSpawnError } from "../ClaudeError.js"
 import type { CliExit, CliProcess, Graces } from "../CliProcess.js"
 import type { Account, HealthStatus, Problem } from "../HealthCheck.js"
 
-/** @internal */
 export const healthOf = (
   { cliFound, problems = [], ...found }: Pick<HealthStatus, "cli" | "cliFound" | "checkedAt"> & Partial<HealthStatus>
 ): HealthStatus => ({
@@ -25,8 +24,6 @@ export const healthOf = (
 /**
  * Asks the CLI for its version and then for its login. No other order: versions without `auth status` would take the
  * words for a prompt, which costs money.
- *
- * @internal
  */
 export const examine = (
   open: CliProcess["Type"]["open"],
@@ -37,7 +34,7 @@ export const examine = (
   Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
     const found = yield* Effect.catchAllDefect(
-      questions(open, options, login, timeoutMs),
+      questions((...args) => askCli(open, options, args, timeoutMs), login, `${timeoutMs / 1000} s`),
       (defect) => Effect.succeed(unusable(`it could not be asked: ${lineOf(String(defect))}`))
     )
     const now = yield* Clock.currentTimeMillis
@@ -49,14 +46,13 @@ export const examine = (
 type Found = Pick<HealthStatus, "cliFound" | "problems"> & Partial<HealthStatus>
 
 const questions = (
-  open: CliProcess["Type"]["open"],
-  options: QueryOptions,
+  ask: (...args: ReadonlyArray<string>) => ReturnType<typeof askCli>,
   askLogin: boolean,
-  timeoutMs: number
+  time: string
 ): Effect.Effect<Found> =>
   Effect.gen(function*() {
-    const told = yield* askCli(open, options, ["--version"], timeoutMs)
-    if (told === undefined) return unusable(`it did not say its version within ${timeoutMs / 1000} s`)
+    const told = yield* ask("--version")
+    if (told === undefined) return unusable(`it did not say its version within ${time}`)
     if (told.code !== 0) return unusable(`asked for its version it ended with ${endOf(told)}`)
     const cliVersion = versionOf(told.stdout)
     if (cliVersion === null) {
@@ -74,7 +70,7 @@ const questions = (
       const detail = `whether it is logged in cannot be told: ${cliVersion} has no auth status`
       return { ...found, problems: [...problems, warning("login", detail, update)] }
     }
-    const login = loginOf(yield* askCli(open, options, ["auth", "status", "--json"], timeoutMs), timeoutMs)
+    const login = loginOf(yield* ask("auth", "status", "--json"), time)
     return { ...found, ...login, problems: [...problems, ...login.problems] }
   }).pipe(
     Effect.catchTags({
@@ -146,11 +142,11 @@ const unusable = (detail: string): Found => ({ cliFound: true, problems: [failed
 
 const loginOf = (
   told: CliAnswer | undefined,
-  timeoutMs: number
+  time: string
 ): Pick<HealthStatus, "authenticated" | "account" | "problems"> => {
   const unknown = (...problems: ReadonlyArray<Problem>) => ({ authenticated: null, account: null, problems })
   if (told === undefined) {
-    const detail = `it did not say whether it is logged in within ${timeoutMs / 1000} s`
+    const detail = `it did not say whether it is logged in within ${time}`
     return unknown(failed("login", detail, "Run claude auth status by hand to see what it waits for."))
   }
   const status = Option.getOrUndefined(statusOf(told.stdout))

@@ -12,14 +12,14 @@ import type { Host } from "./host.js"
 import * as ProcessEvents from "./processEvents.js"
 import * as Spans from "./spans.js"
 
-/** How a process is started, and what it is told before its first prompt. @internal */
+/** How a process is started, and what it is told before its first prompt. */
 export interface Plan {
   readonly invocation: Invocation
   /** `undefined` when there is nothing to say. */
   readonly initialize: Readonly<Record<string, unknown>> | undefined
 }
 
-/** A started CLI, and the one parser of its output. @internal */
+/** A started CLI, and the one parser of its output. */
 export interface Connection {
   readonly cli: RunningCli
   readonly parser: Parser
@@ -31,16 +31,16 @@ export interface Connection {
   readonly initialized: Readonly<Record<string, unknown>> | undefined
 }
 
-/** One that was started for nobody in particular, and belongs to a session now. @internal */
+/** One that was started for nobody in particular, and is given away once. */
 export interface Adopted extends Connection {
-  /** Ends it, before its session does. */
+  readonly sessionId: string
+  /** Ends it, also before the scope of whoever it was given to. */
   readonly close: Effect.Effect<void>
 }
 
-/** @internal */
 export type Connect = (plan: Plan, wait: Wait) => Effect.Effect<Connection, ClaudeError, Scope.Scope>
 
-/** Starts a process for each plan, when there may be one more. @internal */
+/** Starts a process for each plan, when there may be one more. */
 export const connect = (
   cliProcess: CliProcess["Type"],
   messageParser: MessageParser["Type"],
@@ -63,7 +63,6 @@ export const connect = (
     return { cli, parser, plan, account, permit, initialized: undefined }
   })
 
-/** @internal */
 export const planOf = (options: QueryOptions, host: Host): Plan => {
   const invocation = toInvocation(options)
   const initialize = toInitialize(options, host.context)
@@ -73,7 +72,7 @@ export const planOf = (options: QueryOptions, host: Host): Plan => {
   }
 }
 
-/** How it was started, as errors may show it. @internal */
+/** How it was started, as errors may show it. */
 export const redactedArgv = ({ invocation }: Plan): ReadonlyArray<string> => [
   invocation.command,
   ...redactArgs(invocation.args)
@@ -82,8 +81,6 @@ export const redactedArgv = ({ invocation }: Plan): ReadonlyArray<string> => [
 /**
  * A session's process. It repeats each message of the user when it takes it up, which is how one knows whose answer
  * comes; and it is always asked what it is, so that it has started when that is known.
- *
- * @internal
  */
 export const sessionPlan = (options: QueryOptions, host: Host): Plan => {
   const { initialize, invocation } = planOf(options, host)

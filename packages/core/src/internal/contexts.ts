@@ -5,7 +5,7 @@ import type { ContextSavings, Message } from "../Message.js"
 import type { ObservedCall } from "./observation.js"
 import type { Open } from "./streamed.js"
 
-/** Tells of the data that a call has given the model, and says so in its result. @internal */
+/** Tells of the data that a call has given the model, and says so in its result. */
 export const whole = (events: EventsService, { contexts = [], id: callId }: ObservedCall) => (open: Open): Open => {
   const [first, ...others] = contexts
   if (first === undefined) return open

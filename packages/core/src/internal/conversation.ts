@@ -11,11 +11,11 @@ import { modelUsageOf, UsageDelta, usageOf } from "./usageDelta.js"
  * use, what was used so far. Nothing of it outlives its turn or its subagent.
  *
  * Messages are written out field by field: an object of many fields made by spreading costs fifty times as much.
- *
- * @internal
  */
 export class Conversation {
   sessionId = ""
+  /** Frames that are answered, and not told. */
+  control: Array<CliFrame.Control> = []
   private readonly delta = new UsageDelta()
   private readonly main = new Thread(undefined)
   private readonly subagents = new Map<string, Thread>()
@@ -33,6 +33,12 @@ export class Conversation {
   /** Since the last result. */
   unfinished(): ReadonlyArray<UnfinishedMessage> {
     return [...this.left, ...[this.main, ...this.subagents.values()].flatMap((thread) => thread.unfinished())]
+  }
+
+  takeControl(): ReadonlyArray<CliFrame.Control> {
+    const taken = this.control
+    if (taken.length > 0) this.control = []
+    return taken
   }
 
   assistant(out: Array<Message>, frame: CliFrame.Assistant): void {
@@ -125,7 +131,7 @@ export class Conversation {
     const uuid = frame.uuid ?? undefined
     const stopReason = frame.stop_reason ?? null
     const usage = usageOf(frame.usage)
-    const { costUsd, models, unpriced } = this.delta.take(frame)
+    const { costUsd, turnUsage, unpriced } = this.delta.take(frame)
     out.push({ _tag: "Stop", sessionId: this.sessionId, uuid, parentToolUseId: undefined, stopReason, usage })
     out.push({
       _tag: "Result",
@@ -143,7 +149,7 @@ export class Conversation {
       costUsd,
       totalCostUsd: this.delta.total,
       modelUsage: modelUsageOf(frame.modelUsage),
-      turnUsage: models,
+      turnUsage,
       unpriced,
       numTurns: frame.num_turns ?? 0,
       durationMs: frame.duration_ms ?? 0,
@@ -160,6 +166,11 @@ export class Conversation {
       apiError: frame.api_error ?? undefined,
       startupFailure: frame.startup_failure_reason ?? undefined,
       origin: frame.origin == null ? undefined : frame.origin.kind ?? "unknown",
+      subagents: frame.subagent_stats == null ? undefined : {
+        spawned: frame.subagent_stats.spawned ?? 0,
+        completed: frame.subagent_stats.completed ?? 0,
+        failed: frame.subagent_stats.failed ?? 0
+      },
       userMessageUuids: frame.user_message_uuids ?? undefined
     })
   }
@@ -190,6 +201,12 @@ export class Conversation {
       slashCommands: frame.slash_commands ?? [],
       agents: frame.agents ?? [],
       skills: frame.skills ?? [],
+      plugins: frame.plugins?.map(({ name, path, source, version }) => ({
+        name,
+        path: path ?? undefined,
+        source: source ?? undefined,
+        version: version ?? undefined
+      })),
       capabilities: frame.capabilities ?? [],
       outputStyle: frame.output_style ?? "",
       userMessageUuids: frame.user_message_uuids ?? undefined

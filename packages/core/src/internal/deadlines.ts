@@ -9,9 +9,7 @@ import type { Seen } from "./seen.js"
 
 export type Phase = CliTimeoutError["phase"]
 
-/**
- * What the deadlines of a run, or of a session's turn, depend on. Times are those of the clock, in milliseconds.
- */
+/** What the deadlines of a run, or of a session's turn, depend on. Times are those of the clock, in milliseconds. */
 export interface Facts {
   /** The limits have let it through. */
   readonly since: number
@@ -148,11 +146,10 @@ export class Watch {
 
   /** For good. */
   readonly stop: Effect.Effect<void> = Effect.sync(() => {
-    const { fiber } = this
     this.looker++
     this.lookAt = -Infinity
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
     this.fiber = undefined
-    fiber?.unsafeInterruptAsFork(FiberId.none)
   })
 
   private looking(mine: number): Effect.Effect<void> {
@@ -178,7 +175,7 @@ export class Watch {
   }
 }
 
-/** What has to be there in time: the start of a process, or its first answer. @internal */
+/** What has to be there in time: the start of a process, or its first answer. */
 export const within = <A, R>(
   effect: Effect.Effect<A, ClaudeError, R>,
   leftMs: number,
@@ -188,7 +185,7 @@ export const within = <A, R>(
     ? effect
     : Effect.timeoutFail(effect, { duration: Math.min(Math.max(0, leftMs), timerLimit), onTimeout: late })
 
-/** Where it happened, and what there was by then. @internal */
+/** Where it happened, and what there was by then. */
 export interface Circumstances {
   readonly sessionId: string
   readonly frames: number
@@ -198,7 +195,6 @@ export interface Circumstances {
   readonly session?: boolean | undefined
 }
 
-/** @internal */
 export const timeoutError = (
   phase: Phase,
   timeoutMs: number,

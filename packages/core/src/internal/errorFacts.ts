@@ -3,8 +3,6 @@ import type { ClaudeError } from "../ClaudeError.js"
 /**
  * What of an error may be written where others read along: its tag, and facts that are words or numbers of ours, of the
  * API or of the system. Never its text, which may repeat what the model or the CLI has said.
- *
- * @internal
  */
 export const errorFacts = (error: ClaudeError): Readonly<Record<string, string | number>> => {
   const facts: Record<string, string | number> = {}
@@ -17,13 +15,12 @@ export const errorFacts = (error: ClaudeError): Readonly<Record<string, string |
   return facts
 }
 
-/** An error that says so much and no more. @internal */
+/** An error that says so much and no more. */
 export const sayable = (error: ClaudeError): Error => {
   const facts = Object.entries(errorFacts(error)).map(([name, value]) => `${name} ${value}`).join(", ")
   return plainError(error._tag, facts === "" ? error._tag : `${error._tag} (${facts})`)
 }
 
-/** @internal */
 export const plainError = (name: string, message: string): Error => {
   const error = new Error(message)
   error.name = name

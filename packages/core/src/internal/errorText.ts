@@ -1,4 +1,5 @@
 import * as Schema from "effect/Schema"
+import type { RunFacts } from "./runFacts.js"
 
 /** What every error of ours has in it, so that `instanceof` knows it also in another copy of the library. */
 export const TypeId: unique symbol = Symbol.for("@ccflow/core/CCFlowError")
@@ -30,14 +31,8 @@ export const failure = <Self>() =>
 export const explained = ({ detail, hint }: { readonly detail: string; readonly hint: string }): string =>
   say(detail, hint)
 
-/** What is told of how the process ended. */
-interface Ending {
-  readonly exitCode: number | null
-  readonly signal: string | null
-  readonly stderrTail: string
-}
-
-export const describe = (what: string, error: { readonly facts: Ending; readonly hint: string }): string => {
+/** With how the process ended. */
+export const describe = (what: string, error: { readonly facts: RunFacts; readonly hint: string }): string => {
   const { exitCode, signal, stderrTail } = error.facts
   const how = signal !== null ? `signal ${signal}` : exitCode !== null ? `exit code ${exitCode}` : "killed"
   const lastLine = stderrTail.trim().split("\n").at(-1) ?? ""

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import { cursorOf, type EventFilter, type EventLogService, type LoggedEvent, resolvePage } from "../EventLog.js"
 
-/** Events as JSON gives them back, as from a database. @internal */
+/** Events as JSON gives them back, as from a database. */
 export class MemoryEventLog implements EventLogService {
   private kept: Array<Kept> = []
   private ids = 0

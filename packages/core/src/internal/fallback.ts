@@ -36,7 +36,7 @@ export interface FallbackOptions {
   readonly onFallback?: ((fallback: Fallback) => Effect.Effect<void>) | undefined
 }
 
-/** What a run falls back to, and when. @internal */
+/** What a run falls back to, and when. */
 export interface Plan extends FallbackOptions {
   readonly fallback: Open
   readonly target: Target
@@ -49,8 +49,6 @@ export interface Plan extends FallbackOptions {
  *
  * A query that is told of falls back by itself, in the midst of what is told (`part.ts`). One that is not, such as the
  * caller's own, or that fails before it is told of, falls back here.
- *
- * @internal
  */
 export const withFallback = (primary: Open, plan: Plan): Open =>
   Effect.flatMap(CurrentPart, ({ joined, standby: outer }) => {
@@ -76,7 +74,8 @@ const falling = (plan: Plan, call: JoinedCall | undefined, done: () => boolean) 
         Effect.gen(function*() {
           fallen = true
           const opened = yield* Effect.either(Scope.extend(second, scope))
-          if (Either.isLeft(opened) && isRefusal(opened.left)) return yield* withHint(error, opened.left)
+          const refusal = Either.isLeft(opened) ? refusalOf(opened.left) : undefined
+          if (refusal !== undefined) return yield* withHint(error, refusal)
           const cause = causeOf(error) ?? "other"
           yield* Metric.update(Metric.tagged(fallbacks, "cause", cause), 1)
           const events = yield* Events.current
@@ -115,26 +114,22 @@ const isNamed = (when: FallbackWhen, error: ClaudeError): boolean => {
   return cause !== undefined && when.includes(cause)
 }
 
-/** Said before anything was asked. */
-const isRefusal = (
-  error: ClaudeError
-): error is Extract<ClaudeError, { _tag: "ApiClientError" | "BillingMismatchError" | "InvalidOptionsError" }> =>
-  error._tag === "InvalidOptionsError" || error._tag === "BillingMismatchError" ||
-  (error._tag === "ApiClientError" && error.type === "unsupported_option")
+/** What it says where it refuses before anything was asked. */
+const refusalOf = (error: ClaudeError): string | undefined => {
+  if (error._tag === "InvalidOptionsError") return error.detail
+  if (error._tag === "BillingMismatchError") return error.message
+  return error._tag === "ApiClientError" && error.type === "unsupported_option" ? error.detail : undefined
+}
 
 /** The same error, which also says why nobody took over. */
-const withHint = (error: ClaudeError, refusal: Parameters<typeof reasonOf>[0]): ClaudeError =>
+const withHint = (error: ClaudeError, refusal: string): ClaudeError =>
   Either.getOrElse(
     Either.flatMap(
       Schema.encodeEither(ClaudeError)(error),
-      (encoded) =>
-        Schema.decodeEither(ClaudeError)({ ...encoded, hint: `${error.hint} No fallback: ${reasonOf(refusal)}` })
+      (encoded) => Schema.decodeEither(ClaudeError)({ ...encoded, hint: `${error.hint} No fallback: ${refusal}` })
     ),
     () => error
   )
-
-const reasonOf = (refusal: { readonly detail: string } | { readonly message: string }): string =>
-  "detail" in refusal ? refusal.detail : refusal.message
 
 /** Who reads along learns that it is not the CLI that answers from here on. */
 const announced = (cause: string, error: ClaudeError, pull: Pull): Pull => {

@@ -1,11 +1,11 @@
-/** A place in the line, and what stands there. @internal */
+/** A place in the line, and what stands there. */
 export interface Place<A> {
   readonly value: A
   before: Place<A> | undefined
   after: Place<A> | undefined
 }
 
-/** In the order of coming. To leave takes no time, wherever one stands, and leaves nothing behind. @internal */
+/** In the order of coming. To leave takes no time, wherever one stands, and leaves nothing behind. */
 export class Fifo<A> {
   size = 0
   private first: Place<A> | undefined

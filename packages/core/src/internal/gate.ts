@@ -24,8 +24,6 @@ interface Waiter {
  * Where the calls of one key go through, one after the other as they came. Only the first of them looks at the limits,
  * and takes what it needs of all of them when it goes: whoever gives up before has taken nothing, and those behind move
  * up.
- *
- * @internal
  */
 export class Gate {
   active = 0
@@ -54,53 +52,54 @@ export class Gate {
     return this.active === 0 && this.line.size === 0 && this.meters.every((meter) => meter.atRest())
   }
 
-  /** Comes back when the call may go, with the milliseconds that it has waited. It leaves by `leave`. */
+  /**
+   * Comes back when the call may go, with the milliseconds that it has waited. It leaves by `leave`: so this is to be where
+   * nothing is interrupted, and `wait` where it may be.
+   */
   enter({ cost, maxWaitMs, wait }: Entering): Effect.Effect<number, ClaudeError> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
-        const due = this.due(cost, maxWaitMs === Infinity ? nothing : this.ahead())
-        // Read after it: a clock that has moved on meanwhile makes nothing late that is due now.
-        const from = this.now()
-        const until = from + maxWaitMs
-        const full = this.full
-        if (due.at > until || (full && maxWaitMs === 0)) return Effect.fail(this.exceeded(due))
-        const waiter: Waiter = { cost, stirred: Effect.unsafeMakeLatch() }
-        const place = this.line.push(waiter)
-        let waited = false
-        const pausing = (effect: Effect.Effect<void, ClaudeError>) => {
-          waited = true
-          return restore(wait(this.pause(effect)))
-        }
+    return Effect.suspend(() => {
+      const due = this.due(cost, maxWaitMs === Infinity ? nothing : this.ahead())
+      // Read after it: a clock that has moved on meanwhile makes nothing late that is due now.
+      const from = this.now()
+      const until = from + maxWaitMs
+      const full = this.full
+      if (due.at > until || (full && maxWaitMs === 0)) return Effect.fail(this.exceeded(due))
+      const waiter: Waiter = { cost, stirred: Effect.unsafeMakeLatch() }
+      const place = this.line.push(waiter)
+      let waited = false
+      const pausing = (effect: Effect.Effect<void, ClaudeError>) => {
+        waited = true
+        return wait(this.pause(effect))
+      }
 
-        const turn: Effect.Effect<void, ClaudeError> = Effect.suspend(() =>
-          Effect.zipRight(
-            this.mayGo(waiter) ? Effect.void : pausing(this.within(until, cost, this.turnOf(waiter))),
-            Effect.flatMap(this.take(cost), (at) => {
-              if (at === undefined) return turn
-              if (at <= this.now()) return Effect.void
-              // Another host was first.
-              return at > until
-                ? Effect.zipRight(
-                  this.giveBack(cost),
-                  Effect.suspend(() => Effect.fail(this.exceeded(this.due(cost, nothing))))
-                )
-                : pausing(this.sleep(at))
-            })
-          )
+      const turn: Effect.Effect<void, ClaudeError> = Effect.suspend(() =>
+        Effect.zipRight(
+          this.mayGo(waiter) ? Effect.void : pausing(this.within(until, cost, this.turnOf(waiter))),
+          Effect.flatMap(this.take(cost), (at) => {
+            if (at === undefined) return turn
+            if (at <= this.now()) return Effect.void
+            // Another host was first.
+            return at > until
+              ? Effect.zipRight(
+                this.giveBack(cost),
+                Effect.suspend(() => Effect.fail(this.exceeded(this.due(cost, nothing))))
+              )
+              : Effect.onError(pausing(this.sleep(at)), () => this.giveBack(cost))
+          })
         )
-        return turn.pipe(
-          Effect.map(() => {
-            this.active++
-            return waited ? this.now() - from : 0
-          }),
-          Effect.ensuring(Effect.sync(() => {
-            this.line.remove(place)
-            this.stir()
-            this.changed()
-          }))
-        )
-      })
-    )
+      )
+      return turn.pipe(
+        Effect.map(() => {
+          this.active++
+          return waited ? this.now() - from : 0
+        }),
+        Effect.ensuring(Effect.sync(() => {
+          this.line.remove(place)
+          this.stir()
+          this.changed()
+        }))
+      )
+    })
   }
 
   /** The call is over. */

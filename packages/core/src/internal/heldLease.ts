@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { SessionBusyError, type SessionStoreError } from "../ClaudeError.js"
-import { busy, type Lease } from "../SessionLease.js"
+import { busy } from "../SessionLease.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
 import type { Actor } from "./sessionActor.js"
 
-/** The lease of a session, kept for as long as its session is open here. @internal */
+/** The lease of a session, kept for as long as its session is open here. */
 export interface HeldLease {
   /** Takes it, in place of the one before. */
   readonly take: (sessionId: string) => Effect.Effect<void, SessionBusyError | SessionStoreError>
@@ -19,26 +19,24 @@ export interface HeldLease {
   readonly release: Effect.Effect<void, SessionStoreError>
 }
 
-/** @internal */
+/** Of what is held while this program lives, and how often it is renewed. */
+export const ttl = Duration.seconds(30)
+export const heartbeat = Duration.seconds(10)
+
 export const make = (
   repository: SessionRepositoryService,
   actor: Actor
 ): Effect.Effect<HeldLease, never, Scope.Scope> =>
   Effect.gen(function*() {
     const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
-    let lease: Lease | undefined
+    /** When it was asked for last. */
+    let lease: { readonly sessionId: string; readonly at: number } | undefined
     let lost = false
 
-    const current = ({ sessionId }: Lease, now: number): Lease => ({
-      sessionId,
-      holder: actor.name,
-      expiresAt: now + Duration.toMillis(ttl)
-    })
-
-    const renew = (mine: Lease): Effect.Effect<void, SessionStoreError> =>
+    const renew = (sessionId: string): Effect.Effect<void, SessionStoreError> =>
       Effect.gen(function*() {
-        const now = yield* Clock.currentTimeMillis
-        if (yield* repository.renewLease(mine.sessionId, actor.name, ttl)) lease = current(mine, now)
+        const at = yield* Clock.currentTimeMillis
+        if (yield* repository.renewLease(sessionId, actor.name, ttl)) lease = { sessionId, at }
         else lost = true
       })
 
@@ -55,7 +53,7 @@ export const make = (
       Effect.forever(Effect.zipRight(
         Effect.sleep(heartbeat),
         // A store that does not answer now may do so the next time: until then the lease runs on.
-        Effect.ignore(one(Effect.suspend(() => lease === undefined || lost ? Effect.void : renew(lease))))
+        Effect.ignore(one(Effect.suspend(() => lease === undefined || lost ? Effect.void : renew(lease.sessionId))))
       ))
     )
 
@@ -64,23 +62,23 @@ export const make = (
       take: (sessionId) =>
         one(Effect.gen(function*() {
           if (lease?.sessionId === sessionId && !lost) return
-          const now = yield* Clock.currentTimeMillis
+          const at = yield* Clock.currentTimeMillis
           yield* repository.acquireLease(sessionId, actor.name, ttl, actor.isAlive)
           const before = lost ? undefined : lease
           lost = false
-          lease = current({ sessionId, holder: actor.name, expiresAt: 0 }, now)
+          lease = { sessionId, at }
           if (before !== undefined) yield* Effect.ignore(repository.releaseLease(before.sessionId, actor.name))
         })),
       assure: one(Effect.gen(function*() {
-        const mine = lease
-        if (mine === undefined) return
+        if (lease === undefined) return
+        const { at, sessionId } = lease
         // After a sleep of the machine no heartbeat has told yet.
-        const left = mine.expiresAt - (yield* Clock.currentTimeMillis)
-        if (!lost && left < Duration.toMillis(ttl) - 2 * Duration.toMillis(heartbeat)) yield* renew(mine)
+        const missed = (yield* Clock.currentTimeMillis) - at > 2 * Duration.toMillis(heartbeat)
+        if (!lost && missed) yield* renew(sessionId)
         if (!lost) return
         return yield* Effect.fail(
-          Option.match(yield* repository.lease(mine.sessionId), {
-            onNone: () => new SessionBusyError({ sessionId: mine.sessionId, hint: "It was: send the prompt again." }),
+          Option.match(yield* repository.lease(sessionId), {
+            onNone: () => new SessionBusyError({ sessionId, hint: "It was: send the prompt again." }),
             onSome: busy
           })
         )
@@ -88,8 +86,3 @@ export const make = (
       release: one(release)
     }
   })
-
-// ---------------------------------------------------------------------------
-
-const ttl = Duration.seconds(30)
-const heartbeat = Duration.seconds(10)

@@ -2,7 +2,6 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { InvalidOptionsError } from "../ClaudeError.js"
@@ -10,41 +9,40 @@ import type * as ControlProtocol from "../ControlProtocol.js"
 import { type HookEvent, type HookInput, inputs } from "../HookInput.js"
 import type { Answer, HookOutput, Registration } from "../Hooks.js"
 import { causeText } from "./causeText.js"
-import { complaintOf } from "./schemaIssue.js"
+import { PatienceAboveZero } from "./policyOptions.js"
+import { complaint } from "./schemaIssue.js"
 
-/** The input of an event, checked; a failure says where it is not what we know. @internal */
+/** The input of an event, checked; a failure says where it is not what we know. */
 export const inputOf = <Event extends HookEvent>(
   event: Event,
   raw: unknown
 ): Either.Either<HookInput<Event>, HookFailure> =>
-  Either.mapLeft(decodeOf(event)(told(raw)), (error) => {
-    const { detail, field } = complaintOf(error)
-    return new HookFailure({ message: `the input of ${event} is not what it was: ${field}: ${detail}` })
-  })
+  Either.mapLeft(
+    Schema.decodeUnknownEither(schemas[event])(told(raw)),
+    (error) => new HookFailure({ message: `the input of ${event} is not what it was: ${complaint(error)}` })
+  )
 
-/** What keeps a handler from its answer, beside what is its own. @internal */
+/** What keeps a handler from its answer, beside what is its own. */
 export class HookFailure extends Data.Error<{ readonly message: string }> {}
 
-/** The `hooks` of the `initialize` request. @internal */
-export const initializeOf = (
-  registrations: ReadonlyArray<Registration>
-): Readonly<Record<string, ReadonlyArray<unknown>>> => {
+/** The `hooks` of the `initialize` request. */
+export const initializeOf = (registrations: ReadonlyArray<Registration>) => {
   const byEvent: Record<string, Array<unknown>> = {}
   registrations.forEach((registration, index) => {
     const { event, options: { matcher } } = registration
     const entries = byEvent[event] ??= []
     entries.push({
-      ...(matcher === undefined ? {} : { matcher }),
+      matcher,
       hookCallbackIds: [idOf(index)],
       // Ours comes first, and says what happened.
       timeout: Math.ceil(Duration.toSeconds(timeoutOf(registration))) + 15,
-      ...(failureOf(registration) === "block" ? { onFailure: "block" } : {})
+      onFailure: blocks(registration) ? "block" : undefined
     })
   })
   return byEvent
 }
 
-/** Answers the CLI's callbacks. @internal */
+/** Answers the CLI's callbacks. */
 export const handlerOf = (registrations: ReadonlyArray<Registration>): ControlProtocol.Handler => {
   const byId = new Map(registrations.map((registration, index) => [idOf(index), registration]))
   return ({ callback_id: id, input }) => {
@@ -55,17 +53,16 @@ export const handlerOf = (registrations: ReadonlyArray<Registration>): ControlPr
   }
 }
 
-/** @internal */
 export const conflictIn = (registrations: ReadonlyArray<Registration>): InvalidOptionsError | undefined => {
   for (const { event, options: { matcher, timeout } } of registrations) {
     if (!Object.hasOwn(inputs, event)) return invalid(event, "the CLI has no such event", "See HookInput for those.")
     if (matcher !== undefined && Either.isLeft(Either.try(() => new RegExp(matcher)))) {
       return invalid(`${event}.matcher`, "it is not a regular expression", "Name tools, as in \"Bash|Write\".")
     }
-    if (timeout !== undefined && !Option.exists(Duration.decodeUnknown(timeout), Duration.greaterThan(Duration.zero))) {
+    if (timeout !== undefined && !Schema.is(PatienceAboveZero)(timeout)) {
       return invalid(
         `${event}.timeout`,
-        "it must be a duration above zero",
+        "it must be a duration above 0",
         "Give milliseconds, or text such as \"1 minute\"."
       )
     }
@@ -94,8 +91,8 @@ const refusable: ReadonlySet<HookEvent> = new Set([
   "ConfigChange"
 ])
 
-const failureOf = ({ event, options: { onFailure } }: Registration): "block" | "continue" =>
-  onFailure ?? (gates.has(event) ? "block" : "continue")
+const blocks = ({ event, options: { onFailure } }: Registration): boolean =>
+  onFailure === undefined ? gates.has(event) : onFailure === "block"
 
 /** No timer runs longer than this. */
 const longest = Duration.days(20)
@@ -106,20 +103,20 @@ const timeoutOf = ({ options: { timeout = "60 seconds" } }: Registration): Durat
 /** An error answer would let the tool run on a CLI that does not know `onFailure`. So there is none. */
 const answer = (registration: Registration, input: unknown): Effect.Effect<Readonly<Record<string, unknown>>> => {
   const { event } = registration
+  const duration = timeoutOf(registration)
   return Effect.suspend(() => registration.handle(input)).pipe(
     Effect.timeoutFail({
-      duration: timeoutOf(registration),
-      onTimeout: () => new HookFailure({ message: `it took longer than ${Duration.format(timeoutOf(registration))}` })
+      duration,
+      onTimeout: () => new HookFailure({ message: `it took longer than ${Duration.format(duration)}` })
     }),
     Effect.map((output) => encode(event, output, input)),
     Effect.catchAllCause((cause) => {
-      const blocks = failureOf(registration) === "block"
-      return Effect.as(
-        Effect.annotateLogs(
-          Effect.logWarning(`A hook failed, so ${blocks ? "it blocks" : "the CLI goes on without it"}`, cause),
-          { hook: event }
-        ),
-        blocks ? encode(event, refusal(event, `A ${event} hook failed: ${causeText(cause)}`), input) : {}
+      const [meaning, told] = blocks(registration)
+        ? ["it blocks", encode(event, refusal(event, `A ${event} hook failed: ${causeText(cause)}`), input)]
+        : ["the CLI goes on without it", {}]
+      return Effect.logWarning(`A hook failed, so ${meaning}`, cause).pipe(
+        Effect.annotateLogs("hook", event),
+        Effect.as(told)
       )
     })
   )
@@ -155,11 +152,9 @@ interface Encoded extends Fields {
 const encodeOne = (event: HookEvent, answer: Answer, input: unknown): Encoded => {
   switch (answer._tag) {
     case "Allow":
-      return permission(event, "allow", answer.reason)
     case "Deny":
-      return permission(event, "deny", answer.reason)
     case "Ask":
-      return permission(event, "ask", answer.reason)
+      return permission(event, answer._tag.toLowerCase(), answer.reason)
     case "ChangeInput":
       return event === "PermissionRequest"
         ? { specific: { decision: { behavior: "allow", updatedInput: answer.input } } }
@@ -182,17 +177,11 @@ const encodeOne = (event: HookEvent, answer: Answer, input: unknown): Encoded =>
   }
 }
 
-const permission = (event: HookEvent, behavior: "allow" | "deny" | "ask", reason: string | undefined): Encoded =>
+/** What is undefined is not written. */
+const permission = (event: HookEvent, behavior: string, reason: string | undefined): Encoded =>
   event === "PermissionRequest"
-    ? {
-      specific: { decision: { behavior, ...(reason === undefined || behavior === "allow" ? {} : { message: reason }) } }
-    }
-    : {
-      specific: {
-        permissionDecision: behavior,
-        ...(reason === undefined ? {} : { permissionDecisionReason: reason })
-      }
-    }
+    ? { specific: { decision: { behavior, message: behavior === "allow" ? undefined : reason } } }
+    : { specific: { permissionDecision: behavior, permissionDecisionReason: reason } }
 
 /** A tool of an MCP server gives blocks, and an older CLI fails on anything else. */
 const resultFor = (input: unknown, result: unknown): unknown =>
@@ -210,5 +199,3 @@ const told = (raw: unknown): unknown => {
 const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 const schemas: { readonly [Event in HookEvent]: Schema.Schema<HookInput<Event>> } = inputs
-
-const decodeOf = <Event extends HookEvent>(event: Event) => Schema.decodeUnknownEither(schemas[event])

@@ -7,7 +7,7 @@ import { Observer } from "./observed.js"
 
 type Listener = (event: Event) => void
 
-/** Tells everybody, at once or as they come to it, without waiting for anybody. @internal */
+/** Tells everybody, at once or as they come to it, without waiting for anybody. */
 export class Hub implements ClosableEvents {
   private readonly now: () => number
   /** How often each one listens, to all and to some kinds. */

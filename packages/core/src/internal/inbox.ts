@@ -3,28 +3,26 @@ import type * as Option from "effect/Option"
 
 type Taken<A, E> = Effect.Effect<ReadonlyArray<A>, Option.Option<E>>
 
-/** How much may wait for a consumer before the CLI has to. The last batch comes on top. @internal */
+/** How much may wait for a consumer before the CLI has to. The last batch comes on top. */
 export interface Most {
   readonly messages: number
   /** Of the output that the messages were made from: they are not measured one by one. */
   readonly bytes: number
 }
 
-/** Usually. @internal */
+/** Usually. */
 export const mostHeld: Most = { messages: 1024, bytes: 1024 * 1024 }
 
-/** How many times as much where something else may come behind it: a question to the program, news of a session. @internal */
+/** How many times as much where something else may come behind it: a question to the program, news of a session. */
 export const hearing = 16
 
-/** And where something does: an answer to us, the CLI's last words. @internal */
+/** And where something does: an answer to us, the CLI's last words. */
 export const atLast = 2 * hearing
 
 /**
  * What is on its way from one reader to one consumer, through however many hands, and what the consumer has in its own:
  * until it wants more. The reader looks whether it is too much before it reads on, so that a slow consumer slows the CLI
  * instead of filling memory. A consumer that waits is not slow.
- *
- * @internal
  */
 export class Backlog {
   private readonly most: Most
@@ -89,11 +87,7 @@ export class Backlog {
   }
 }
 
-/**
- * Batches on their way from one fiber to another. The end is told after everything before it has been taken.
- *
- * @internal
- */
+/** Batches on their way from one fiber to another. The end is told after everything before it has been taken. */
 export class Inbox<A, E> {
   private held: ReadonlyArray<A> = []
   /** Two batches and more, of which `held` is what they make together. */
@@ -161,7 +155,7 @@ export class Inbox<A, E> {
   }
 }
 
-/** The bytes of one read. @internal */
+/** The bytes of one read. */
 export const sizeOf = (chunks: ReadonlyArray<Uint8Array>): number => {
   let bytes = 0
   for (const chunk of chunks) bytes += chunk.length

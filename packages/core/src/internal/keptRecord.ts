@@ -1,28 +1,22 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Struct from "effect/Struct"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
 import type { SessionStoreError } from "../ClaudeError.js"
 import type { Init } from "../Message.js"
 import { promptText, type SessionRecord } from "../SessionRecord.js"
-import type { SessionRepositoryService } from "../SessionRepository.js"
 import { noUsage } from "./figures.js"
+import type { RecordingParts } from "./recording.js"
 import { toRecord } from "./resumable.js"
-
-interface KeptRecordParts {
-  readonly repository: SessionRepositoryService
-  readonly options: QueryOptions
-  readonly draft: { readonly tags: ReadonlyArray<string> } | undefined
-  readonly now: () => number
-}
 
 /** The fields that a session's own program writes. The others, its tags, belong to whoever changes them. */
 type Own = Pick<SessionRecord, "title" | "model" | "cwd" | "options" | "cliVersion">
 
-/** The record of the session that the CLI is in. @internal */
+/** The record of the session that the CLI is in. */
 export class KeptRecord {
   sessionId = ""
-  private readonly parts: KeptRecordParts
+  private readonly parts: RecordingParts
   private own: Own
   private parentId: string | undefined
   /** What is stored, as text, where something is. */
@@ -30,7 +24,7 @@ export class KeptRecord {
   private open = false
   private begun = false
 
-  constructor(parts: KeptRecordParts) {
+  constructor(parts: RecordingParts) {
     const { cwd = "", forkSession, model, resume, title = "" } = parts.options
     this.parts = parts
     this.parentId = forkSession === true ? resume : undefined
@@ -66,12 +60,11 @@ export class KeptRecord {
   /** The options that the session has by now. */
   change(changes: QueryOptions): void {
     const back = Object.entries(changes).flatMap(([name, value]) => value === undefined ? [name] : [])
-    const kept = Object.entries(this.own.options).filter(([name]) => !back.includes(name))
-    const { model, ...own } = this.own
+    const { model, options, ...own } = this.own
     const now = "model" in changes ? changes.model : model
     this.own = {
       ...own,
-      options: { ...Object.fromEntries(kept), ...toRecord(changes) },
+      options: { ...Struct.omit(options, ...back), ...toRecord(changes) },
       ...(now === undefined ? {} : { model: now })
     }
   }
@@ -102,9 +95,6 @@ export class KeptRecord {
   readonly update: Effect.Effect<void, SessionStoreError> = Effect.suspend(() =>
     this.stored === undefined || this.stored === JSON.stringify(this.own) ? Effect.void : this.write
   )
-
-  /** Somebody has deleted it. */
-  readonly again: Effect.Effect<void, SessionStoreError> = Effect.suspend(() => this.write)
 
   readonly create: Effect.Effect<void, SessionStoreError> = Effect.suspend(() =>
     this.stored === undefined && this.parentId !== undefined ? this.write : Effect.void
@@ -142,7 +132,8 @@ export class KeptRecord {
     )
   })
 
-  private readonly write: Effect.Effect<void, SessionStoreError> = Effect.suspend(() => {
+  /** Also where somebody has deleted it. */
+  readonly write: Effect.Effect<void, SessionStoreError> = Effect.suspend(() => {
     const { draft, now, repository } = this.parts
     const { own, parentId, sessionId } = this
     return Effect.gen(this, function*() {

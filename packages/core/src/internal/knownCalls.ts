@@ -1,7 +1,7 @@
 import type { Common, Telling } from "../Events.js"
 
 /** What all events of a call are told with, as far as it is known. */
-export interface KnownCall {
+interface KnownCall {
   readonly traceId: string | undefined
   /** Empty where it is not known yet. */
   readonly sessionId: () => string

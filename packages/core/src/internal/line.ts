@@ -1,41 +1,44 @@
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 
 /** One at a time, in the order of coming. */
 export class Line {
   private busy = false
-  private waiting: Array<() => void> = []
+  private readonly waiting: Array<Effect.Latch> = []
 
   /** Whoever has entered leaves. One who is interrupted has not entered, also when it was just their turn. */
   get enter(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+    return this.entering(identity)
+  }
+
+  /** The same where nothing is interrupted but what is restored: so nothing comes between one's turn and one's leaving. */
+  entering(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> {
+    return Effect.suspend(() => {
       if (!this.busy) {
         this.busy = true
-        resume(Effect.void)
-        return Effect.sync(() => this.leave())
+        return Effect.void
       }
-      let entered = false
-      const go = () => {
-        entered = true
-        resume(Effect.void)
-      }
-      this.waiting.push(go)
-      return Effect.sync(() => {
-        if (entered) this.leave()
-        else this.waiting = this.waiting.filter((other) => other !== go)
-      })
+      const turn = Effect.unsafeMakeLatch()
+      this.waiting.push(turn)
+      return Effect.onError(restore(turn.await), () =>
+        Effect.sync(() => {
+          const at = this.waiting.indexOf(turn)
+          if (at < 0) this.leave()
+          else this.waiting.splice(at, 1)
+        }))
     })
   }
 
   leave(): void {
     const next = this.waiting.shift()
     if (next === undefined) this.busy = false
-    else next()
+    else next.unsafeOpen()
   }
 
   /** While nobody else is in. */
   alone<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.zipRight(restore(this.enter), Effect.ensuring(restore(effect), Effect.sync(() => this.leave())))
+      Effect.zipRight(this.entering(restore), Effect.ensuring(restore(effect), Effect.sync(() => this.leave())))
     )
   }
 

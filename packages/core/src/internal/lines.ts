@@ -3,7 +3,7 @@ import { ByteBuffer } from "./byteBuffer.js"
 const newline = 0x0a
 const headBytes = 1024
 
-/** What became of one line. @internal */
+/** What became of one line. */
 export interface LineHandler {
   readonly line: (text: string) => void
   readonly oversized: (head: string, bytes: number) => void
@@ -17,8 +17,6 @@ export interface LineHandler {
  *
  * Lines that lie within one chunk are decoded together as long as they are ASCII. Beyond it the decoder is ten times
  * slower and makes strings of twice the size, so that then each line is decoded alone, until a chunk is ASCII again.
- *
- * @internal
  */
 export class LineSplitter {
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true })
@@ -31,13 +29,19 @@ export class LineSplitter {
   private readonly handler: LineHandler
 
   constructor(maxLineBytes: number, handler: LineHandler) {
-    this.maxLineBytes = maxLineBytes
+    this.maxLineBytes = Math.max(1, maxLineBytes)
     this.handler = handler
-    this.begun = new ByteBuffer(maxLineBytes)
+    this.begun = new ByteBuffer(this.maxLineBytes)
   }
 
   push(chunk: Uint8Array): void {
+    const most = this.maxLineBytes
     let from = 0
+    // A line that lies within a chunk is over the limit only where the chunk is.
+    if (chunk.length > most) {
+      for (; from < chunk.length; from += most) this.push(chunk.subarray(from, from + most))
+      return
+    }
     if (this.begunBytes > 0) {
       const end = chunk.indexOf(newline)
       if (end < 0) return this.keep(chunk)
@@ -45,7 +49,6 @@ export class LineSplitter {
       this.flush(this.handler.line)
       from = end + 1
     }
-    if (chunk.length > this.maxLineBytes) from = this.pushEach(chunk, from)
     const last = chunk.lastIndexOf(newline)
     if (last >= from) {
       if (this.ascii) this.pushBlock(chunk.subarray(from, last))
@@ -81,17 +84,6 @@ export class LineSplitter {
       line(text)
       from = end + 1
     }
-  }
-
-  /** A chunk longer than the limit may hold lines that are over it. */
-  private pushEach(chunk: Uint8Array, start: number): number {
-    let from = start
-    for (let end = chunk.indexOf(newline, from); end >= 0; end = chunk.indexOf(newline, from)) {
-      this.keep(chunk.subarray(from, end))
-      this.flush(this.handler.line)
-      from = end + 1
-    }
-    return from
   }
 
   private keep(part: Uint8Array): void {

@@ -25,7 +25,7 @@ import { atLast, sizeOf } from "./inbox.js"
 import { Seen } from "./seen.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
-/** What a session wants to be told of its process. It is told where the output is read: it must be short. @internal */
+/** What a session wants to be told of its process. It is told where the output is read: it must be short. */
 export interface Listener {
   readonly saw: (turn: Turn, messages: ReadonlyArray<Message>) => Effect.Effect<void>
   /** The CLI is done with the turn. These are its last messages, which the consumer does not have yet. */
@@ -43,7 +43,7 @@ export interface Listener {
   readonly gone: (turn: Turn | undefined, error: ClaudeError) => Effect.Effect<void>
 }
 
-/** A session's process. @internal */
+/** A session's process. */
 export interface Live {
   /** Begins to read it. Without this nothing is heard of it. */
   readonly run: Effect.Effect<void, never, Scope.Scope>
@@ -67,8 +67,6 @@ export interface Live {
 /**
  * Reads a process from its start to its end, whatever the session does with it, and answers what it asks. The scope owns
  * the process.
- *
- * @internal
  */
 export const open = (
   connection: Connection,
@@ -214,7 +212,7 @@ export const open = (
       yield* Effect.uninterruptible(deliver(parser.end(), 0))
       if (!reading) return
       if (turn !== undefined) yield* Effect.uninterruptible(tell(turn, attribution.end().turn, false))
-      const exit = Option.getOrUndefined(yield* Effect.timeoutOption(cli.exit, leaving))
+      const exit = Option.getOrUndefined(yield* Effect.timeoutOption(cli.exit, Deadlines.leavingTime))
       const stderrTail = yield* cli.stderrTail
       yield* Effect.uninterruptible(Effect.suspend(() => gone(facts(stderrTail, exit))))
     })
@@ -243,23 +241,25 @@ export const open = (
         )
       })
 
-    const initializing = Effect.tap(
-      connection.initialized === undefined
-        ? initialize(control, plan.initialize, deadline, options, () => parser.counts.frames)
-        : Effect.succeed(connection.initialized),
-      (reply) => Billing.assertPayer(options, reply)
+    const { startup } = deadline.limits(options)
+    const initialize = Deadlines.within(
+      control.request({ subtype: "initialize", ...plan.initialize }, Duration.infinity),
+      startup,
+      () => Deadlines.timeoutError("startup", startup, { sessionId: "", frames: parser.counts.frames })
+    ).pipe(
+      Effect.tapErrorTag("CliTimeoutError", deadline.expired),
+      Effect.map((reply) => isRecord(reply) ? reply : {})
     )
 
     const run = Effect.gen(function*() {
       yield* Effect.forkScoped(
         Effect.ensuring(read, Effect.suspend(() => reading ? gone(facts("", undefined)) : Effect.void))
       )
-      yield* initializing.pipe(
-        Effect.tap(() =>
-          Effect.sync(() => {
-            ready = true
-          })
-        ),
+      yield* (connection.initialized === undefined ? initialize : Effect.succeed(connection.initialized)).pipe(
+        Effect.tap((reply) => Billing.assertPayer(options, reply)),
+        Effect.tap(() => {
+          ready = true
+        }),
         Effect.intoDeferred(initialized),
         Effect.forkScoped
       )
@@ -291,30 +291,3 @@ export const open = (
         })
     }
   })
-
-// ---------------------------------------------------------------------------
-
-/** After the end of the output, until the process must be gone. It was seen to take 45 ms. */
-const leaving = "5 seconds"
-
-const initialize = (
-  control: ControlProtocol.ControlProtocol,
-  fields: Readonly<Record<string, unknown>> | undefined,
-  deadline: Deadline["Type"],
-  options: QueryOptions,
-  frames: () => number
-): Effect.Effect<Readonly<Record<string, unknown>>, ClaudeError> => {
-  const { startup } = deadline.limits(options)
-  const reply: Effect.Effect<unknown, ClaudeError> = control.request(
-    { subtype: "initialize", ...fields },
-    Duration.infinity
-  )
-  return Deadlines.within(
-    reply,
-    startup,
-    () => Deadlines.timeoutError("startup", startup, { sessionId: "", frames: frames() })
-  ).pipe(
-    Effect.tapErrorTag("CliTimeoutError", deadline.expired),
-    Effect.map((reply) => isRecord(reply) ? reply : {})
-  )
-}

@@ -22,8 +22,6 @@ interface Entry {
 /**
  * The sessions that live in a scope. Each is found under the id that it has now, and is gone from here when it is closed,
  * by whom and however that happens.
- *
- * @internal
  */
 export class LiveSessions {
   private readonly scope: Scope.Scope
@@ -66,11 +64,9 @@ export class LiveSessions {
       Effect.gen(this, function*() {
         yield* restore(this.room)
         const scope = yield* Scope.fork(this.scope, sequential)
-        const made = yield* restore(Scope.extend(make, scope)).pipe(
-          Effect.onError(() => Scope.close(scope, Exit.void)),
-          Effect.ensuring(Effect.sync(() => {
-            this.coming--
-          }))
+        const made = yield* Effect.onError(
+          restore(Scope.extend(make, scope)),
+          () => Effect.ensuring(Scope.close(scope, Exit.void), Effect.sync(() => this.coming--))
         )
         return yield* this.enter(made, scope)
       })
@@ -111,6 +107,7 @@ export class LiveSessions {
         turns: 0,
         usedAt: yield* Clock.currentTimeMillis
       }
+      this.coming--
       this.entries.add(entry)
       yield* Scope.addFinalizer(
         scope,

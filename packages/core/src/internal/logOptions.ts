@@ -14,7 +14,7 @@ import { sayable } from "./errorFacts.js"
 
 type Options = Logger.Logger.Options<unknown>
 
-/** What is logged within a call says to which one it belongs. @internal */
+/** What is logged within a call says to which one it belongs. */
 export const correlated = (options: Options): Options => {
   const context = FiberRefs.getOrDefault(options.context, FiberRef.currentContext)
   const { id } = Context.get(context, CurrentCall)
@@ -44,10 +44,10 @@ const quiet = (error: unknown): unknown =>
 
 const isOurs = (error: unknown): error is ClaudeError => error instanceof CCFlowError
 
-/** A trace id of a call that has no trace. @internal */
+/** A trace id of a call that has no trace. */
 export const traceIdOf = (callId: string | undefined): string | undefined => callId?.replaceAll("-", "")
 
-/** For those who do not write lines of text. @internal */
+/** For those who do not write lines of text. */
 export const redacted = (redact: (text: string) => string) => (options: Options): Options => {
   const safe = (value: unknown): unknown =>
     typeof value === "number" || typeof value === "boolean"

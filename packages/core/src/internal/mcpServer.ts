@@ -14,8 +14,6 @@ import { toJsonSchema } from "./outputSchema.js"
 /**
  * Answers the CLI's MCP messages: one server for each tool set. There is no connection to keep, so that the same set can
  * serve any number of sessions; what is under way is kept by the process that asked.
- *
- * @internal
  */
 export const make = (
   toolSets: ReadonlyArray<Tools.ToolSet>,
@@ -36,7 +34,7 @@ export const make = (
       Effect.flatMap(HostChannel, (channel) => {
         const server = servers.get(String(name))
         if (server === undefined) return Effect.fail({ error: `There is no tool set "${String(name)}"` })
-        const calls = underWay.get(channel) ?? new Map<string, Deferred.Deferred<void>>()
+        const calls: Calls = underWay.get(channel) ?? new Map()
         underWay.set(channel, calls)
         return Effect.map(
           Option.match(decodeMessage(message), {
@@ -57,8 +55,8 @@ interface Server {
   readonly listed: ReadonlyArray<unknown>
 }
 
-/** What is being done for a process, by server and request. */
-type Calls = Map<string, Deferred.Deferred<void>>
+/** What is being done for a process, by server and request, each with what cancels it. */
+type Calls = Map<string, Deferred.Deferred<Result>>
 
 const JsonRpc = Schema.Struct({
   id: Schema.optional(Schema.Union(Schema.String, Schema.Number)),
@@ -104,8 +102,7 @@ const serverOf = (set: Tools.ToolSet): Either.Either<Server, InvalidOptionsError
         name: tool.name,
         description: tool.description,
         inputSchema,
-        ...(tool.annotations === undefined ? {} : { annotations: tool.annotations }),
-        // What is undefined is not written.
+        annotations: tool.annotations,
         _meta: { "anthropic/maxResultSizeChars": tool.inlineChars, "anthropic/alwaysLoad": tool.alwaysLoad }
       })
     }
@@ -136,7 +133,7 @@ const respond = (
         protocolVersion: typeof params["protocolVersion"] === "string" ? params["protocolVersion"] : "2025-06-18",
         capabilities: { tools: {} },
         serverInfo: { name: server.set.name, version: server.set.version },
-        ...(server.set.instructions === undefined ? {} : { instructions: server.set.instructions })
+        instructions: server.set.instructions
       }))
     case "ping":
       return Effect.succeed(success(id, {}))
@@ -147,11 +144,11 @@ const respond = (
         cancellable(calls, `${server.set.name} ${String(id)}`, call(server, params, tell)),
         (result) => success(id, result)
       )
-    case "notifications/cancelled":
-      return Effect.as(
-        cancel(calls, `${server.set.name} ${String(params["requestId"])}`),
-        success(0, {})
-      )
+    case "notifications/cancelled": {
+      const cancelled = calls.get(`${server.set.name} ${String(params["requestId"])}`)
+      const ended = toolError("The call was cancelled.")
+      return Effect.as(cancelled === undefined ? Effect.void : Deferred.succeed(cancelled, ended), success(0, {}))
+    }
     default:
       // What is only told has no answer, but the control request that it came in has.
       return Effect.succeed(id === null ? success(0, {}) : failure(id, -32601, `There is no method ${method}`))
@@ -159,18 +156,13 @@ const respond = (
 }
 
 const cancellable = (calls: Calls, key: string, work: Effect.Effect<Result>): Effect.Effect<Result> =>
-  Effect.flatMap(Deferred.make<void>(), (cancelled) => {
+  Effect.flatMap(Deferred.make<Result>(), (cancelled) => {
     calls.set(key, cancelled)
     return Effect.ensuring(
-      Effect.raceFirst(work, Effect.as(Deferred.await(cancelled), toolError("The call was cancelled."))),
+      Effect.raceFirst(work, Deferred.await(cancelled)),
       Effect.sync(() => calls.delete(key))
     )
   })
-
-const cancel = (calls: Calls, key: string): Effect.Effect<void> => {
-  const cancelled = calls.get(key)
-  return cancelled === undefined ? Effect.void : Effect.asVoid(Deferred.succeed(cancelled, undefined))
-}
 
 interface Result {
   readonly content: ReadonlyArray<Tools.ContentBlock>

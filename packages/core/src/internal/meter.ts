@@ -3,13 +3,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 
-/** What a call counts for. @internal */
+/** What a call counts for. */
 export interface Cost {
   readonly requests: number
   readonly tokens: number
 }
 
-/** One limit of a rate, of one key. @internal */
+/** One limit of a rate, of one key. */
 export interface Meter {
   /** Such as `60 requests per 1 minute`. */
   readonly limit: string
@@ -25,7 +25,7 @@ export interface Meter {
   readonly atRest: () => boolean
 }
 
-/** How a limit is kept together with other hosts. @internal */
+/** How a limit is kept together with other hosts. */
 export interface Asking {
   readonly key: string
   readonly now: () => number
@@ -39,8 +39,6 @@ export interface Asking {
  * So much in a time, evenly, and `burst` of it at once after a rest. The store's counter serves as the clock of a leaky
  * bucket: what it has left to live is what was taken and not yet paid off. Its own token bucket counts whole refills from
  * its first call, so that two who wait leave together where they came between two refills.
- *
- * @internal
  */
 export const evenly = (
   { amount, ask, counts, key, limit, msPer, now }: Asking & {
@@ -92,8 +90,6 @@ export const evenly = (
 /**
  * At most so many in any window of that length. Each of them is a place that is taken for the length of the window, which
  * a store does at once or not at all.
- *
- * @internal
  */
 export const inWindow = (
   { ask, key, limit, now, requests, windowMs }: Asking & {

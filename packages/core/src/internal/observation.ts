@@ -25,14 +25,14 @@ export interface ObservedCall {
   readonly server?: string | undefined
 }
 
-/** What is put around every call, and around every attempt of it, for those who look on. @internal */
+/** What is put around every call, and around every attempt of it, for those who look on. */
 export interface Observation {
   readonly events: Events.EventsService
   readonly whole: (call: ObservedCall) => (open: Open) => Open
   readonly attempt: (call: ObservedCall) => (open: Open) => Open
 }
 
-/** With the program's own bus and tracer. The events are told within the span: they know its trace. @internal */
+/** With the program's own bus and tracer. The events are told within the span: they know its trace. */
 export const make: Effect.Effect<Observation> = Effect.map(Events.current, (events) => ({
   events,
   whole: (call) => (open) =>

@@ -8,22 +8,21 @@ import type { Most } from "./inbox.js"
 /**
  * Those who look on. Nobody waits for them: one who is slow misses what lies far back, never the last. Without any, to tell
  * costs nothing.
- *
- * @internal
  */
 export class Observers<A> {
   private readonly most: Most
   private readonly observers = new Set<Observer<A>>()
   private ended = false
 
-  constructor(most: Most) {
+  /** Of one who is slow no more than this is kept. */
+  constructor(most: Most = { messages: 1024, bytes: Infinity }) {
     this.most = most
   }
 
   /** What they read ends when the scope closes. */
-  static scoped<A>(most: Most): Effect.Effect<Observers<A>, never, Scope.Scope> {
+  static scoped<A>(): Effect.Effect<Observers<A>, never, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.sync(() => new Observers<A>(most)),
+      Effect.sync(() => new Observers<A>()),
       (observers) => Effect.sync(() => observers.end())
     )
   }
@@ -60,14 +59,10 @@ export class Observers<A> {
   }
 }
 
-/**
- * What changes, for those who look on.
- *
- * @internal
- */
+/** What changes, for those who look on. */
 export class Observed<A> {
   private readonly current: () => A
-  private readonly observers = new Observers<A>(most)
+  private readonly observers = new Observers<A>()
 
   constructor(current: () => A) {
     this.current = current
@@ -90,7 +85,7 @@ export class Observed<A> {
 
 // ---------------------------------------------------------------------------
 
-/** What one who looks on has not taken yet. @internal */
+/** What one who looks on has not taken yet. */
 export class Observer<A> {
   private readonly most: Most
   private held: Array<A> = []
@@ -99,7 +94,8 @@ export class Observer<A> {
   /** How many it was too slow for. */
   dropped = 0
   private ended = false
-  private wake: (() => void) | undefined
+  /** Closed while its reader waits. */
+  private readonly some = Effect.unsafeMakeLatch()
 
   readonly take: Effect.Effect<Chunk.Chunk<A>, Option.Option<never>> = Effect.suspend(() => {
     if (this.held.length > 0) {
@@ -109,9 +105,9 @@ export class Observer<A> {
       this.bytes = 0
       return Effect.succeed(taken)
     }
-    return this.ended ? Effect.fail(Option.none()) : Effect.async((resume) => {
-      this.wake = () => resume(this.take)
-    })
+    if (this.ended) return Effect.fail(Option.none())
+    this.some.unsafeClose()
+    return Effect.zipRight(this.some.await, this.take)
   })
 
   get stream(): Stream.Stream<A> {
@@ -133,20 +129,11 @@ export class Observer<A> {
       this.bytes -= this.sizes.shift() ?? 0
       this.dropped++
     }
-    this.awake()
+    this.some.unsafeOpen()
   }
 
   end(): void {
     this.ended = true
-    this.awake()
-  }
-
-  private awake(): void {
-    const { wake } = this
-    this.wake = undefined
-    wake?.()
+    this.some.unsafeOpen()
   }
 }
-
-/** Changes that are kept for a slow observer. */
-const most: Most = { messages: 64, bytes: Infinity }

@@ -12,12 +12,12 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import { redactor } from "../Redaction.js"
 import { correlated, redacted } from "./logOptions.js"
 import type { OtlpSettings, Target } from "./otlpSettings.js"
-import { redactor } from "./redact.js"
 import { sampling } from "./sampling.js"
 
-/** Traces, metrics and log lines to a collector, by the program's own HTTP client where it has one. @internal */
+/** Traces, metrics and log lines to a collector, by the program's own HTTP client where it has one. */
 export const layer = (settings: OtlpSettings, secrets: ReadonlyArray<string>): Layer.Layer<never> =>
   Layer.unwrapScoped(Effect.gen(function*() {
     const { attributes, logs, metrics, sampler, serviceName, traces } = settings
@@ -53,25 +53,19 @@ export const layer = (settings: OtlpSettings, secrets: ReadonlyArray<string>): L
 const leaving = 3000
 
 /** A collector that takes a request and never answers holds nothing up for ever. */
-const client = (timeoutMs: number): Layer.Layer<HttpClient.HttpClient> => {
-  const inTime = Layer.effect(
+const client = (timeoutMs: number): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(
     HttpClient.HttpClient,
-    Effect.map(
-      HttpClient.HttpClient,
-      (client) =>
-        HttpClient.transform(client, (response, request) =>
-          Effect.timeoutFail(response, {
-            duration: timeoutMs,
-            onTimeout: () =>
-              new HttpClientError.RequestError({ request, reason: "Transport", description: "no answer in time" })
-          }))
-    )
+    Effect.map(Effect.flatMap(Effect.serviceOption(HttpClient.HttpClient), ownOrFetch), (client) =>
+      HttpClient.transform(client, (response, request) =>
+        Effect.timeoutFail(response, {
+          duration: timeoutMs,
+          onTimeout: () =>
+            new HttpClientError.RequestError({ request, reason: "Transport", description: "no answer in time" })
+        })))
   )
-  return Layer.unwrapEffect(Effect.map(
-    Effect.serviceOption(HttpClient.HttpClient),
-    Option.match({
-      onNone: () => Layer.provide(inTime, FetchHttpClient.layer),
-      onSome: (own) => Layer.provide(inTime, Layer.succeed(HttpClient.HttpClient, own))
-    })
-  ))
-}
+
+const ownOrFetch = Option.match({
+  onNone: () => Effect.provide(HttpClient.HttpClient, FetchHttpClient.layer),
+  onSome: (own: HttpClient.HttpClient) => Effect.succeed(own)
+})

@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import type { OtlpOptions } from "../Telemetry.js"
 import type { Sampler } from "./sampling.js"
-import { badVariable, oneOf, variable } from "./variable.js"
+import { badVariable, isAboveZero, numberIn, oneOf, variable } from "./variable.js"
 
 /** Where one kind of data goes. */
 export interface Target {
@@ -38,26 +40,26 @@ export const settingsOf = (
       Effect.gen(function*() {
         const exporters = (yield* variable(`OTEL_${signal}_EXPORTER`)) ?? "otlp"
         if (!exporters.split(",").some((name) => name.trim() === "otlp")) return undefined
-        const own = options.endpoint === undefined
-          ? yield* variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`)
-          : undefined
-        const name = own === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : `OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`
+        const name = `OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`
+        const own = options.endpoint === undefined ? yield* variable(name) : undefined
         const url = own ?? `${base.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`
         if (!isAddress(url)) {
-          return yield* bad(options.endpoint === undefined ? name : "endpoint", "it must be an http or https address")
+          return yield* options.endpoint === undefined
+            ? badVariable(own === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : name, notAnAddress)
+            : new InvalidOptionsError({ field: "endpoint", detail: notAnAddress, hint: "Correct the option." })
         }
         const more = yield* secret(`OTEL_EXPORTER_OTLP_${signal}_HEADERS`)
         return {
           url,
           headers: Redacted.make({ ...headers, ...more, ...options.headers }),
-          interval: yield* number(delay, usual)
+          interval: yield* millis(delay, usual)
         }
       })
     const protocol = yield* oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", ["http/protobuf", "http/json"])
     const attributes = pairs((yield* variable("OTEL_RESOURCE_ATTRIBUTES")) ?? "")
     return Option.some({
       protocol: protocol ?? "http/protobuf",
-      timeoutMs: yield* number("OTEL_EXPORTER_OTLP_TIMEOUT", 10_000),
+      timeoutMs: yield* millis("OTEL_EXPORTER_OTLP_TIMEOUT", 10_000),
       sampler: yield* sampler,
       serviceName: options.serviceName ?? (yield* variable("OTEL_SERVICE_NAME")) ?? attributes["service.name"] ??
         "ccflow",
@@ -72,21 +74,13 @@ export const settingsOf = (
 
 type Signal = "TRACES" | "METRICS" | "LOGS"
 
-const bad = (field: string, detail: string): InvalidOptionsError =>
-  field.startsWith("OTEL_")
-    ? badVariable(field, detail)
-    : new InvalidOptionsError({ field, detail, hint: "Correct the option." })
+const notAnAddress = "it must be an http or https address"
 
 const secret = (name: string): Effect.Effect<Readonly<Record<string, string>>> =>
   Effect.map(variable(name), (value) => pairs(value ?? ""))
 
-const number = (name: string, usual: number): Effect.Effect<number, InvalidOptionsError> =>
-  Effect.flatMap(variable(name), (value) => {
-    if (value === undefined) return Effect.succeed(usual)
-    return Number(value) > 0 && Number(value) < Infinity
-      ? Effect.succeed(Number(value))
-      : bad(name, "it must be a number of milliseconds above 0")
-  })
+const millis = (name: string, usual: number): Effect.Effect<number, InvalidOptionsError> =>
+  Effect.map(numberIn(name, "a number of milliseconds above 0", isAboveZero), (value) => value ?? usual)
 
 const sampler: Effect.Effect<Sampler, InvalidOptionsError> = Effect.gen(function*() {
   const name = (yield* oneOf("OTEL_TRACES_SAMPLER", [
@@ -97,11 +91,10 @@ const sampler: Effect.Effect<Sampler, InvalidOptionsError> = Effect.gen(function
     "always_off",
     "traceidratio"
   ])) ?? "parentbased_always_on"
-  const ratio = Number((yield* variable("OTEL_TRACES_SAMPLER_ARG")) ?? 1)
-  if (!(ratio >= 0 && ratio <= 1)) return yield* bad("OTEL_TRACES_SAMPLER_ARG", "it must be a number from 0 to 1")
+  const ratio = yield* numberIn("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", (value) => value >= 0 && value <= 1)
   return {
     parentBased: name.startsWith("parentbased_"),
-    ratio: name.endsWith("always_on") ? 1 : name.endsWith("always_off") ? 0 : ratio
+    ratio: name.endsWith("always_on") ? 1 : name.endsWith("always_off") ? 0 : ratio ?? 1
   }
 })
 
@@ -115,18 +108,6 @@ const pairs = (list: string): Readonly<Record<string, string>> =>
     })
   )
 
-const decoded = (value: string): string => {
-  try {
-    return decodeURIComponent(value)
-  } catch {
-    return value
-  }
-}
+const decoded = (value: string): string => Either.getOrElse(Encoding.decodeUriComponent(value), () => value)
 
-const isAddress = (text: string): boolean => {
-  try {
-    return /^https?:$/.test(new URL(text).protocol)
-  } catch {
-    return false
-  }
-}
+const isAddress = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)

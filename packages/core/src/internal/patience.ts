@@ -6,8 +6,6 @@ import type { SessionRepositoryService } from "../SessionRepository.js"
 /**
  * What takes longer has failed, also where its caller cannot be interrupted. It is told to end, and nobody waits until it
  * has.
- *
- * @internal
  */
 export const inTime = <A, E, E2>(
   effect: Effect.Effect<A, E>,
@@ -17,8 +15,6 @@ export const inTime = <A, E, E2>(
 /**
  * A store that must answer in time, also where its caller cannot be interrupted: a session is never held by one that does
  * not.
- *
- * @internal
  */
 export const patient = (repository: SessionRepositoryService): SessionRepositoryService => {
   const within = <A, E>(operation: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E | SessionStoreError> =>

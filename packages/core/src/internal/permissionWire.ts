@@ -5,7 +5,7 @@ import type * as ControlProtocol from "../ControlProtocol.js"
 import type { Decision, Handler, PermissionRequest } from "../Permissions.js"
 import { causeText } from "./causeText.js"
 import { CurrentCall, saying } from "./currentCall.js"
-import { complaintOf } from "./schemaIssue.js"
+import { complaint } from "./schemaIssue.js"
 
 const open = { key: Schema.String, value: Schema.Unknown }
 
@@ -29,38 +29,32 @@ const CanUseTool = Schema.Struct({
 
 const decode = Schema.decodeUnknownEither(CanUseTool)
 
-/** Without this the CLI never asks: it denies. @internal */
+/** Without this the CLI never asks: it denies. */
 export const args: ReadonlyArray<string> = ["--permission-prompt-tool=stdio"]
 
 /**
  * The program's handler as the CLI asks it. It always gets an answer it understands: an error would deny, too, but leave
  * the model without a reason.
- *
- * @internal
  */
-export const handlerOf = (handler: Handler): ControlProtocol.Handler => (request) =>
-  Either.match(decode(request), {
-    onLeft: (error) => {
-      const { detail, field } = complaintOf(error)
-      return Effect.succeed(denial(`The question was not understood (${field}: ${detail}).`))
-    },
-    onRight: (asked) => {
-      const told = requestOf(asked, request)
-      return telling(told)(
-        Effect.suspend(() => handler(told)).pipe(
-          Effect.map((decision) => ({ ...responseOf(told, decision), ...idOf(told) })),
-          Effect.catchAllCause((cause) =>
-            Effect.as(
-              Effect.logWarning("A permission handler failed, so the tool was denied", cause).pipe(
-                Effect.annotateLogs("tool", told.tool)
-              ),
-              { ...denial(`The permission handler failed: ${causeText(cause)}`), ...idOf(told) }
-            )
-          )
-        )
+export const handlerOf = (handler: Handler): ControlProtocol.Handler => (asked) => {
+  const decoded = decode(asked)
+  if (Either.isLeft(decoded)) {
+    return Effect.succeed(denial(`The question was not understood (${complaint(decoded.left)}).`))
+  }
+  const request = requestOf(decoded.right, asked)
+  return Effect.suspend(() => handler(request)).pipe(
+    Effect.map((decision) => responseOf(request, decision)),
+    Effect.catchAllCause((cause) =>
+      Effect.logWarning("A permission handler failed, so the tool was denied", cause).pipe(
+        Effect.annotateLogs("tool", request.tool),
+        Effect.as(denial(`The permission handler failed: ${causeText(cause)}`))
       )
-    }
-  })
+    ),
+    // What is undefined is not written.
+    Effect.map((response) => ({ ...response, toolUseID: request.toolUseId || undefined })),
+    telling(request)
+  )
+}
 
 // ---------------------------------------------------------------------------
 
@@ -97,8 +91,6 @@ const interactive: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMo
 
 const denial = (message: string) => ({ behavior: "deny", message })
 
-const idOf = ({ toolUseId }: PermissionRequest) => toolUseId === "" ? {} : { toolUseID: toolUseId }
-
 const responseOf = (request: PermissionRequest, decision: Decision) => {
   switch (decision._tag) {
     case "Allow":
@@ -106,11 +98,12 @@ const responseOf = (request: PermissionRequest, decision: Decision) => {
         behavior: "allow",
         // Newer versions take no input for the same one; older ones insist.
         updatedInput: decision.input ?? request.input,
-        ...(decision.rules === undefined ? {} : { updatedPermissions: decision.rules })
+        updatedPermissions: decision.rules
       }
     case "Deny":
-      return { ...denial(decision.message), ...(decision.interrupt === true ? { interrupt: true } : {}) }
-    case "Pass":
+      return { ...denial(decision.message), interrupt: decision.interrupt === true || undefined }
+    default:
+      // `Pass`, and what is no decision at all.
       return denial("Nobody allowed it.")
   }
 }

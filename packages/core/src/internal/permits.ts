@@ -1,13 +1,6 @@
 import * as Effect from "effect/Effect"
+import type { Claim } from "../Concurrency.js"
 import { Fifo, type Place } from "./fifo.js"
-
-/** What is wanted, and by whom. */
-export interface Wanted {
-  readonly caller: string
-  readonly priority: number
-  /** Only what nobody else wants. */
-  readonly spare?: boolean | undefined
-}
 
 export interface Waiting {
   readonly caller: Caller
@@ -23,14 +16,13 @@ interface Caller {
   readonly level: Level
   readonly name: string
   readonly waiters: Fifo<Waiting>
-  turn: Place<Caller> | undefined
 }
 
-/** Those of one priority: the callers in the order of their turns. */
+/** Those of one priority. */
 interface Level {
   readonly priority: number
+  /** By name, in the order of their turns. */
   readonly callers: Map<string, Caller>
-  readonly turns: Fifo<Caller>
 }
 
 /**
@@ -70,7 +62,7 @@ export class Permits {
     this.changed()
   }
 
-  join({ caller, priority, spare = false }: Wanted): Waiter {
+  join({ caller, priority, spare = false }: Claim): Waiter {
     const own = callerOf(this.levelOf(spare ? -Infinity : Number.isNaN(priority) ? 0 : priority), caller)
     const granted = this.active < this.max
     const waiter = own.waiters.push({ caller: own, spare, granted: false, turn: Effect.unsafeMakeLatch() })
@@ -92,19 +84,18 @@ export class Permits {
   }
 
   private next(): Waiting | undefined {
-    const caller = this.levels[0]?.turns.head
+    const [caller] = this.levels[0]?.callers.values() ?? []
     const next = caller?.waiters.shift()
     if (caller === undefined || next === undefined) return undefined
-    caller.level.turns.shift()
-    caller.turn = caller.level.turns.push(caller)
+    caller.level.callers.delete(caller.name)
+    caller.level.callers.set(caller.name, caller)
     this.gone(next)
     return next
   }
 
-  private gone({ caller: { level, name, turn, waiters }, spare }: Waiting): void {
+  private gone({ caller: { level, name, waiters }, spare }: Waiting): void {
     if (!spare) this.waiting--
-    if (waiters.size > 0 || turn === undefined) return
-    level.turns.remove(turn)
+    if (waiters.size > 0) return
     level.callers.delete(name)
     if (level.callers.size === 0) this.levels.splice(this.levels.indexOf(level), 1)
   }
@@ -113,7 +104,7 @@ export class Permits {
     const at = this.levels.findIndex((level) => level.priority <= priority)
     const found = this.levels[at]
     if (found?.priority === priority) return found
-    const level: Level = { priority, callers: new Map(), turns: new Fifo() }
+    const level: Level = { priority, callers: new Map() }
     this.levels.splice(at < 0 ? this.levels.length : at, 0, level)
     return level
   }
@@ -122,10 +113,7 @@ export class Permits {
 // ---------------------------------------------------------------------------
 
 const callerOf = (level: Level, name: string): Caller => {
-  const known = level.callers.get(name)
-  if (known !== undefined) return known
-  const caller: Caller = { level, name, waiters: new Fifo(), turn: undefined }
-  caller.turn = level.turns.push(caller)
+  const caller = level.callers.get(name) ?? { level, name, waiters: new Fifo<Waiting>() }
   level.callers.set(name, caller)
   return caller
 }

@@ -5,21 +5,16 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { QueryOptions } from "../AgentOptions.js"
-import type { Prompt } from "../Claude.js"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
-import { noop, type Policy, targetOf, type Wait } from "../Policy.js"
+import { type Call, noop, type Policy, targetOf, type Wait } from "../Policy.js"
 import { Backlog, Inbox, mostHeld } from "./inbox.js"
 import { Line } from "./line.js"
 import { type End, type Open, type Pull, pullOf, streamed } from "./streamed.js"
 import { waitUnless } from "./waiting.js"
 
-/** One turn, as often as a policy has it made. @internal */
-export interface PolicedTurn {
-  readonly id: string
-  readonly prompt: Prompt
-  readonly options: QueryOptions
+/** One turn, as often as a policy has it made. */
+export interface PolicedTurn extends Pick<Call, "id" | "prompt" | "options"> {
   readonly interruptWhen: Effect.Effect<unknown> | undefined
   /** An attempt. The first one has the id that the caller chose. Its consumer is that of the backlog, where one is given. */
   readonly attempt: (first: boolean, backlog?: Backlog) => Open
@@ -35,8 +30,6 @@ interface Going {
  * The policies of a session's turns. A turn that waits, or is made again, keeps its place: those that were sent after it
  * come after it. A fiber of its own reads it, so that its end never waits for its consumer; what that one has
  * not taken yet holds up the CLI alone.
- *
- * @internal
  */
 export class Policed {
   private readonly policies: Policy
@@ -83,7 +76,7 @@ export class Policed {
       })
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.zipRight(
-          Effect.map(restore(this.line.enter), () => {
+          Effect.map(this.line.entering(restore), () => {
             this.current = going
           }),
           Effect.forkScoped(

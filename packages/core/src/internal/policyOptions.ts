@@ -6,39 +6,37 @@ import * as Schema from "effect/Schema"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import { complaintOf } from "./schemaIssue.js"
 
-const lasts = (least: number) => (value: unknown): value is Duration.DurationInput =>
-  Option.exists(Duration.decodeUnknown(value), (duration) => {
-    const ms = typeof value === "number" ? value : Duration.toMillis(duration)
-    return ms >= least && ms < Infinity
-  })
+const time = (description: string, least: number, most: number) =>
+  Schema.declare(
+    (value: unknown): value is Duration.DurationInput =>
+      Option.exists(Duration.decodeUnknown(value), (duration) => {
+        const ms = typeof value === "number" ? value : Duration.toMillis(duration)
+        return ms >= least && ms <= most
+      }),
+    { description: `${description}: milliseconds, or text such as "5 minutes"` }
+  )
 
-/** A time that ends. @internal */
-export const Time = Schema.declare(lasts(0), { description: "a duration: milliseconds, or text such as \"5 minutes\"" })
+/** A time that ends. */
+export const Time = time("a duration", 0, Number.MAX_VALUE)
 
-/** @internal */
-export const TimeAboveZero = Schema.declare(lasts(Number.MIN_VALUE), {
-  description: "a duration above 0: milliseconds, or text such as \"5 minutes\""
-})
+export const TimeAboveZero = time("a duration above 0", Number.MIN_VALUE, Number.MAX_VALUE)
 
-/** @internal */
+/** It may have no end. */
+export const Patience = time("a duration, or Infinity", 0, Infinity)
+
+export const PatienceAboveZero = time("a duration above 0", Number.MIN_VALUE, Infinity)
+
 export const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number above 0" })
 
-/** @internal */
 export const CountFromZero = Schema.Int.pipe(Schema.nonNegative()).annotations({ description: "a whole number" })
 
-/** @internal */
 export const Amount = Schema.Number.pipe(Schema.positive(), Schema.finite()).annotations({
   description: "a number above 0"
 })
 
-/** @internal */
 export const Callback = Schema.declare(Predicate.isFunction, { description: "a function" })
 
-/**
- * Options of a policy that are known to be good; `policy` is their name where a client has them.
- *
- * @internal
- */
+/** Options of a policy that are known to be good; `policy` is their name where a client has them, else empty. */
 export const checked = <A>(schema: Schema.Schema<A>, policy: string) => {
   const validate = Schema.validateEither(schema, { onExcessProperty: "error" })
   return <Given>(options: Given): Either.Either<Given, InvalidOptionsError> =>
@@ -46,7 +44,7 @@ export const checked = <A>(schema: Schema.Schema<A>, policy: string) => {
       onLeft: (error) => {
         const { detail, field } = complaintOf(error)
         return new InvalidOptionsError({
-          field: field === "" ? policy : `${policy}.${field}`,
+          field: [policy, field].filter((name) => name !== "").join("."),
           detail,
           hint: "Left out it has its default."
         })

@@ -10,8 +10,6 @@ const price = (model: string, input: number, output: number, more: Omit<Price, "
 /**
  * What the Messages API lists by 2026-11-22, without surcharges for a region or for speed. Models that are gone are here
  * for what was used when they were not.
- *
- * @internal
  */
 export const published: PriceTable = [
   price("claude-fable-5-1", 10, 50, { cacheRead: 0.25 }),
@@ -43,14 +41,14 @@ export const published: PriceTable = [
   price("claude-3-5-haiku", 0.8, 4)
 ]
 
-/** As of January 2025, and fixed: for rough figures before there is a model. @internal */
+/** As of January 2025, and fixed: for rough figures before there is a model. */
 export const aliases: PriceTable = [price("haiku", 0.8, 4), price("sonnet", 3, 15), price("opus", 15, 75)]
 
-/** The model itself, a dated version of it, or one with a suffix: `claude-sonnet-5-5` is no `claude-sonnet-5`. @internal */
+/** The model itself, a dated version of it, or one with a suffix: `claude-sonnet-5-5` is no `claude-sonnet-5`. */
 export const ofModel = (id: string, model: string): boolean =>
   id === model || (id.startsWith(model) && /^(-\d{8}|-latest)?(\[\w+\])?$/.test(id.slice(model.length)))
 
-/** The prices of a model on a day, those for short prompts first. @internal */
+/** The prices of a model on a day, those for short prompts first. */
 export const versionsOf = (prices: PriceTable, model: string, at: number | undefined): PriceTable => {
   const until = at ?? Infinity
   const ours = prices.filter((one) => ofModel(model, one.model) && begins(one) <= until)

@@ -3,7 +3,6 @@ import type { Prompt } from "../Claude.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import { type Encoded, toBlock } from "../ContextEncoder.js"
 
-/** @internal */
 export const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptionsError> =>
   typeof prompt === "string" && prompt.trim() !== "" || Array.isArray(prompt) && prompt.length > 0
     ? Effect.void
@@ -15,7 +14,7 @@ export const checkPrompt = (prompt: unknown): Effect.Effect<void, InvalidOptions
       })
     )
 
-/** The data comes after what is asked. @internal */
+/** The data comes after what is asked. */
 export const withContext = (prompt: Prompt, context: Encoded | undefined): Prompt => {
   if (context === undefined) return prompt
   const text = toBlock("Turn Context", context)

@@ -14,7 +14,7 @@ import { Recording } from "./recording.js"
 import * as SessionActor from "./sessionActor.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
-/** Keeps a session's records, in the order of what happens. @internal */
+/** Keeps a session's records, in the order of what happens. */
 export interface Recorder {
   /**
    * Before the first process, and again after each pause: the right to write to the session. True when turns of it have
@@ -36,14 +36,14 @@ export interface Recorder {
     last: ReadonlyArray<Message>
   ) => Effect.Effect<void, InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError>
   /** The CLI has named the session, or gone on to another one, as `/clear` makes it. */
-  readonly moved: (from: string, to: string) => Effect.Effect<void>
+  readonly moved: (to: string) => Effect.Effect<void>
   /** Told each time that the end of a turn is in the records. */
   readonly onPersisted: (persisted: (sessionId: string, callId: string) => void) => void
   /** The session is closed. */
   readonly close: (sessionId: string) => Effect.Effect<void>
 }
 
-/** Keeps nothing. @internal */
+/** Keeps nothing. */
 export const none: Recorder = {
   open: () => Effect.succeed(false),
   begin: () => Effect.void,
@@ -54,19 +54,19 @@ export const none: Recorder = {
   close: () => Effect.void
 }
 
-/** Where records are kept, and in whose name. @internal */
+/** Where records are kept, and in whose name. */
 export interface Records {
   readonly repository: SessionRepositoryService
   readonly holder: Holder
 }
 
-/** Those of the fiber, where it has a `SessionRepository`. @internal */
+/** Those of the fiber, where it has a `SessionRepository`. */
 export const records: Effect.Effect<Records | undefined> = Effect.gen(function*() {
   const repository = yield* Effect.serviceOption(SessionRepository)
   return Option.isNone(repository) ? undefined : { repository: repository.value, holder: yield* SessionHolder }
 })
 
-/** A session that is recorded before its first turn, with these tags. @internal */
+/** A session that is recorded before its first turn, with these tags. */
 export class Draft extends Context.Reference<Draft>()("@ccflow/core/internal/Draft", {
   defaultValue: (): { readonly tags: ReadonlyArray<string> } | undefined => undefined
 }) {}
@@ -74,8 +74,6 @@ export class Draft extends Context.Reference<Draft>()("@ccflow/core/internal/Dra
 /**
  * A session's recorder. Where the session's id is known its lease is taken now, so that one who may not write to it is
  * told before anything has begun.
- *
- * @internal
  */
 export const make = (
   kept: Records | undefined,

@@ -21,7 +21,7 @@ import type { Turn, TurnOutcome } from "./turn.js"
 
 type Failure = InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError
 
-/** What a recording is made of. @internal */
+/** What a recording is made of. */
 export interface RecordingParts {
   readonly repository: SessionRepositoryService
   readonly lease: HeldLease
@@ -36,33 +36,35 @@ export interface RecordingParts {
 }
 
 /** What is known of a turn beside what it knows itself. */
-interface Kept {
+class Kept {
   readonly turn: Turn
   /** Its record is there. It is not where the CLI has yet to name the session. */
-  begun: boolean
+  begun = false
   /** The text that was stored. */
-  text: string
+  text = ""
   /** Messages that are not stored yet. */
-  log: Array<Message>
+  log: Array<Message> = []
   /** In characters, as far as the store has failed to take them. */
-  logSize: number
+  logSize = 0
   /** Messages that the store did not take and we did not keep. */
-  missed: number
+  missed = 0
   usage: Usage | undefined
-  costUsd: number
-  numTurns: number
+  costUsd = 0
+  numTurns = 0
   /** Nothing need be written before, in milliseconds. */
-  dueAt: number
+  dueAt = 0
   /** The store has failed: nothing is written before. */
-  failedUntil: number
-  waiting: boolean
+  failedUntil = 0
+  waiting = false
+
+  constructor(turn: Turn) {
+    this.turn = turn
+  }
 }
 
 /**
  * The records of one session. What cannot be stored while a turn runs is stored again when it ends: its end is the one
  * moment at which something could be lost, and so the one at which the turn fails for it.
- *
- * @internal
  */
 export class Recording implements Recorder {
   private readonly parts: RecordingParts
@@ -90,25 +92,8 @@ export class Recording implements Recorder {
     return this.one(Effect.zipRight(this.parts.lease.take(sessionId), this.record.find(sessionId)))
   }
 
-  begin(
-    sessionId: string,
-    turn: Turn,
-    changes: QueryOptions
-  ): Effect.Effect<void, Failure> {
-    const kept: Kept = {
-      turn,
-      begun: false,
-      text: "",
-      log: [],
-      logSize: 0,
-      missed: 0,
-      usage: undefined,
-      costUsd: 0,
-      numTurns: 0,
-      dueAt: 0,
-      failedUntil: 0,
-      waiting: false
-    }
+  begin(sessionId: string, turn: Turn, changes: QueryOptions): Effect.Effect<void, Failure> {
+    const kept = new Kept(turn)
     this.record.change(changes)
     this.turns.set(turn.id, kept)
     if (sessionId === "") return Effect.void
@@ -168,7 +153,7 @@ export class Recording implements Recorder {
   }
 
   /** Told where the CLI's output is read: what fails is tried again by the next turn's beginning or end. */
-  moved(_from: string, to: string): Effect.Effect<void> {
+  moved(to: string): Effect.Effect<void> {
     this.sessionId = to
     return Effect.ignore(this.one(Effect.gen(this, function*() {
       yield* this.record.move(to)
@@ -202,7 +187,7 @@ export class Recording implements Recorder {
       const stored = yield* Effect.catchTag(
         begin,
         "SessionNotFoundError",
-        () => Effect.zipRight(this.record.again, begin)
+        () => Effect.zipRight(this.record.write, begin)
       )
       if (stored.sessionId !== sessionId || stored.holder !== holder || stored.status !== "running") {
         return yield* usedBefore(turnId)
@@ -217,17 +202,13 @@ export class Recording implements Recorder {
       const { log, turn } = kept
       if (log.length === 0) return Effect.void
       kept.log = []
-      return Effect.matchEffect(this.parts.repository.appendMessages(turn.id, log.map(plain)), {
-        onFailure: (error) => {
-          kept.log = [...log, ...kept.log]
-          return Effect.fail(error)
-        },
-        onSuccess: () => {
+      return this.parts.repository.appendMessages(turn.id, log.map(plain)).pipe(
+        Effect.tapError(() => Effect.sync(() => kept.log = [...log, ...kept.log])),
+        Effect.map(() => {
           kept.logSize = 0
           kept.failedUntil = 0
-          return Effect.void
-        }
-      })
+        })
+      )
     })
   }
 

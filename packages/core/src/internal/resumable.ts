@@ -74,7 +74,7 @@ const kept: { readonly [Name in keyof QueryOptions]-?: boolean } = {
   extraArgs: false
 }
 
-/** What a record keeps of a session's options, as plain JSON. @internal */
+/** What a record keeps of a session's options, as plain JSON. */
 export const toRecord = (options: QueryOptions): Readonly<Record<string, unknown>> => {
   const { agents, outputSchema, ...plain } = only(options)
   return {
@@ -84,7 +84,7 @@ export const toRecord = (options: QueryOptions): Readonly<Record<string, unknown
   }
 }
 
-/** The options that a record has kept. What this version does not know of them is left out. @internal */
+/** The options that a record has kept. What this version does not know of them is left out. */
 export const fromRecord = (
   stored: Readonly<Record<string, unknown>>
 ): Effect.Effect<QueryOptions, InvalidOptionsError> => {

@@ -3,18 +3,16 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import type { ClaudeError, RunFacts } from "../ClaudeError.js"
+import type { ClaudeError } from "../ClaudeError.js"
 import type { CliExit } from "../CliProcess.js"
 import * as ControlProtocol from "../ControlProtocol.js"
 import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
-import type { Wait } from "../Policy.js"
 import type { Charge } from "./account.js"
 import * as Billing from "./billing.js"
 import * as Allowance from "./budgetAllowance.js"
@@ -23,8 +21,10 @@ import * as Deadlines from "./deadlines.js"
 import type { Host } from "./host.js"
 import { atLast, Backlog, hearing, Inbox, mostHeld, sizeOf } from "./inbox.js"
 import { Seen } from "./seen.js"
+import type { Open } from "./streamed.js"
+import { waitUnless } from "./waiting.js"
 
-/** What a run is made of. @internal */
+/** What a run is made of. */
 export interface RunParts {
   readonly connect: Connect
   readonly deadline: Deadline["Type"]
@@ -32,13 +32,9 @@ export interface RunParts {
   readonly options: QueryOptions
   readonly host: Host
   readonly interruptWhen: Effect.Effect<unknown> | undefined
-  readonly wait: Wait
   /** Who pays. */
   readonly charge: Charge
 }
-
-/** The next messages; the failure `None` is the good end. @internal */
-export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeError>>
 
 /**
  * One prompt on one process, from start to end.
@@ -46,12 +42,8 @@ export type Pull = Effect.Effect<ReadonlyArray<Message>, Option.Option<ClaudeErr
  * A fiber of its own reads the CLI, so that deadlines and control replies never wait for the consumer. The run ends when
  * the user's result has come, no background work lives and the CLI has left; or by a deadline; or when the CLI dies.
  * The scope owns everything: closing it at any moment ends the process.
- *
- * @internal
  */
-export const open = (
-  { charge, connect, deadline, host, interruptWhen, options, prompt, wait }: RunParts
-): Effect.Effect<Pull, ClaudeError, Scope.Scope> =>
+export const open = ({ charge, connect, deadline, host, interruptWhen, options, prompt }: RunParts): Open =>
   Effect.gen(function*() {
     const context = yield* Effect.context<Scope.Scope>()
     const scope = Context.get(context, Scope.Scope)
@@ -62,7 +54,7 @@ export const open = (
     const pace = new Deadlines.Pace(now(), seen)
     const limits = deadline.limits(options)
     const { account, cli, initialized, parser, plan } = yield* Deadlines.within(
-      connect(planOf(Allowance.limited(options, allowance), host), wait),
+      connect(planOf(Allowance.limited(options, allowance), host), waitUnless(interruptWhen)),
       limits.total,
       () => Deadlines.timeoutError("total", limits.total, { sessionId: "", frames: 0 })
     ).pipe(Effect.tapErrorTag("CliTimeoutError", deadline.expired))
@@ -97,15 +89,6 @@ export const open = (
       backlog.stir()
     })
 
-    const facts = (stderrTail: string, exit: CliExit | undefined): RunFacts => ({
-      exitCode: exit?.code ?? null,
-      signal: exit?.signal ?? null,
-      argv: redactedArgv(plan),
-      stderrTail,
-      sessionId: seen.sessionId,
-      frames: parser.counts.frames
-    })
-
     const tooLate = (phase: Deadlines.Phase, timeoutMs: number) =>
       Deadlines.timeoutError(phase, timeoutMs, {
         sessionId: seen.sessionId,
@@ -138,20 +121,25 @@ export const open = (
         return Effect.map(deadline.expired(error), () => inbox.end(Effect.fail(Option.some(error))))
       })
 
-    const decide = (stderrTail: string, exit: CliExit | undefined) =>
-      end(Either.match(seen.outcome(facts(stderrTail, exit)), { onLeft: identity, onRight: () => undefined }))
-
     /** The verdict, with what is known of the exit by then. */
-    const finish = (exit?: CliExit): Effect.Effect<void> =>
-      seen.answered || pace.expired !== undefined
-        ? decide("", exit)
-        : Effect.flatMap(cli.stderrTail, (stderrTail) => decide(stderrTail, exit))
+    const finish = (exit?: CliExit): Effect.Effect<void> => {
+      const said = seen.answered || pace.expired !== undefined ? Effect.succeed("") : cli.stderrTail
+      return Effect.flatMap(said, (stderrTail) => {
+        const outcome = seen.outcome({
+          exitCode: exit?.code ?? null,
+          signal: exit?.signal ?? null,
+          argv: redactedArgv(plan),
+          stderrTail,
+          sessionId: seen.sessionId,
+          frames: parser.counts.frames
+        })
+        return end(Either.isLeft(outcome) ? outcome.left : undefined)
+      })
+    }
 
     const initialize = initialized !== undefined
       ? undefined
-      : options.billing === undefined
-      ? plan.initialize
-      : plan.initialize ?? {}
+      : plan.initialize ?? (options.billing === undefined ? undefined : {})
     if (initialized !== undefined) yield* Billing.assertPayer(options, initialized)
     // A process that was warmed up repeats the prompt: that is not for the consumer.
     const uuid = initialized === undefined ? undefined : crypto.randomUUID()

@@ -2,7 +2,7 @@ import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as SchemaAST from "effect/SchemaAST"
 
-/** The one thing to say about a value that does not fit. @internal */
+/** The one thing to say about a value that does not fit. */
 export interface Complaint {
   /** From the root, joined by dots. */
   readonly field: string
@@ -11,12 +11,16 @@ export interface Complaint {
 
 /**
  * Where a value does not fit its schema, and what would. It never shows the value: that may be a prompt or a secret.
- *
- * @internal
  */
 export const complaintOf = (error: ParseResult.ParseError): Complaint => {
   const { path, problem, wanted } = leaf(error.issue, [])
   return { field: path.join("."), detail: problem ?? `it must be ${[...new Set(wanted)].join(" or ")}` }
+}
+
+/** The same in one line. */
+export const complaint = (error: ParseResult.ParseError): string => {
+  const { detail, field } = complaintOf(error)
+  return field === "" ? detail : `${field}: ${detail}`
 }
 
 interface Leaf {

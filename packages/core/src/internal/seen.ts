@@ -1,5 +1,4 @@
 import * as Either from "effect/Either"
-import { identity } from "effect/Function"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { ClaudeError, RunFacts } from "../ClaudeError.js"
 import { appendText, type Assistant, type ErrorMessage, type Message, type RateLimit, type Result } from "../Message.js"
@@ -175,12 +174,9 @@ export class Seen {
   }
 
   private decoded(message: Result): Result {
-    return Either.match(Outcome.decoded(message, this.options), {
-      onLeft: (undecodable) => {
-        this.undecodable = undecodable
-        return message
-      },
-      onRight: identity
+    return Either.getOrElse(Outcome.decoded(message, this.options), (undecodable) => {
+      this.undecodable = undecodable
+      return message
     })
   }
 }

@@ -2,72 +2,61 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { merge, type QueryOptions } from "../AgentOptions.js"
+import { merge } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import { type ClaudeError, type InvalidOptionsError } from "../ClaudeError.js"
-import type { Deadline } from "../Deadline.js"
+import type { ClaudeError, InvalidOptionsError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
 import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
 import type { SessionControl } from "../SessionControl.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
 import { purposeOf } from "../UsageLedger.js"
-import type { Adopted, Connect } from "./connection.js"
-import { contextOf, type Host } from "./host.js"
+import { contextOf } from "./host.js"
 import { hearing, type Most, mostHeld } from "./inbox.js"
 import type { Observation, ObservedCall } from "./observation.js"
 import { Observers } from "./observed.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
-import { Draft, type Recorder } from "./recorder.js"
+import { Draft } from "./recorder.js"
 import { controlsOf } from "./sessionControls.js"
 import { SessionCore } from "./sessionCore.js"
 import { SessionEvents } from "./sessionEvents.js"
+import type { ProcessParts } from "./sessionProcess.js"
 import { streamed } from "./streamed.js"
 
-/** What a session is made of. @internal */
-export interface SessionPlan {
-  readonly connect: Connect
-  readonly deadline: Deadline["Type"]
+/** What a session is made of. */
+export interface SessionPlan extends Omit<ProcessParts, "recycle" | "wait" | "work" | "now"> {
   readonly policies: Policy
   readonly observation: Observation
-  readonly adopted: Adopted | undefined
-  readonly host: Host
-  readonly recorder: Recorder
-  readonly options: QueryOptions
   readonly lifetime: Lifetime
   /** Makes the session that branches off. */
   readonly fork: (options: SessionOptions) => Effect.Effect<Session, ClaudeError, Scope.Scope>
 }
 
-/** @internal */
 export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { lifetime: { idleTimeout, recycleAfter = {} }, options } = plan
-    const work = yield* Scope.make()
     const background = new Observers<Message>(mostInBackground)
     const clock = yield* Effect.clock
     const telling = new SessionEvents(plan.observation.events)
     plan.recorder.onPersisted((sessionId, callId) => telling.persisted(sessionId, callId))
-    const core = new SessionCore(
-      {
-        connect: plan.connect,
-        deadline: plan.deadline,
-        adopted: plan.adopted,
-        recorder: plan.recorder,
-        options,
-        host: telling.host(plan.host),
-        idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
-        recycle: {
-          ageMs: Duration.toMillis(recycleAfter.age ?? "6 hours"),
-          turns: recycleAfter.turns ?? 200,
-          memoryBytes: recycleAfter.memoryBytes ?? 1024 ** 3
-        }
+    const core = new SessionCore({
+      connect: plan.connect,
+      deadline: plan.deadline,
+      adopted: plan.adopted,
+      recorder: plan.recorder,
+      options,
+      host: telling.host(plan.host),
+      idleTimeout: Duration.decode(idleTimeout ?? "10 minutes"),
+      recycle: {
+        ageMs: Duration.toMillis(recycleAfter.age ?? "6 hours"),
+        turns: recycleAfter.turns ?? 200,
+        memoryBytes: recycleAfter.memoryBytes ?? 1024 ** 3
       },
       background,
-      work,
-      () => clock.unsafeCurrentTimeMillis()
-    )
+      work: yield* Scope.make(),
+      now: () => clock.unsafeCurrentTimeMillis()
+    })
     const policed = new Policed(plan.policies, () => core.cli.whenClosed)
     const closed = () => telling.closed(core.cli.sessionId, core.totals)
     yield* Effect.addFinalizer(() =>
@@ -123,13 +112,10 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
       fork: (given = {}) =>
         core.between(Effect.gen(function*() {
           const { cli } = core
-          const branch = yield* plan.fork(
-            cli.begun
-              ? { ...cli.changes, ...given, resume: cli.sessionId, forkSession: true }
-              : { ...cli.changes, ...given }
-          )
+          const from = cli.established ? { resume: cli.sessionId, forkSession: true } : {}
+          const branch = yield* plan.fork({ ...cli.changes, ...given, ...from })
           // It reads the history when it starts, and must not see what is said here later.
-          if (cli.begun) yield* branch.prewarm
+          if (cli.established) yield* branch.prewarm
           return branch
         })),
       background: Stream.suspend(() => background.stream),

@@ -3,14 +3,14 @@ import type * as Scope from "effect/Scope"
 import type { Holder } from "../SessionHolder.js"
 import type { HolderIsAlive } from "../SessionLease.js"
 
-/** One of those in this process who take leases: two of them are as apart as two processes. @internal */
+/** One of those in this process who take leases: two of them are as apart as two processes. */
 export interface Actor {
   /** The holder's id, and which of its actors this is. */
   readonly name: string
   readonly isAlive: HolderIsAlive
 }
 
-/** Alive until the scope closes. @internal */
+/** Alive until the scope closes. */
 export const make = (holder: Holder): Effect.Effect<Actor, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(

@@ -5,7 +5,6 @@ import type { SessionControl } from "../SessionControl.js"
 import * as Models from "../SessionControl.js"
 import type { SessionProcess } from "./sessionProcess.js"
 
-/** @internal */
 export const controlsOf = (process: SessionProcess): SessionControl => {
   const ask = <A, I>(
     subtype: string,
@@ -19,20 +18,6 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
   const tell = (subtype: string, fields: Readonly<Record<string, unknown>>): Effect.Effect<void, ClaudeError> =>
     Effect.asVoid(process.request({ subtype, ...fields }))
 
-  /** A process that does not run need not be started to be told: the next one is. */
-  const change = (
-    subtype: string,
-    fields: Readonly<Record<string, unknown>>,
-    remembered: SessionProcess["changes"]
-  ): Effect.Effect<void, ClaudeError> =>
-    Effect.suspend(() => process.live === undefined && !process.closed ? Effect.void : tell(subtype, fields)).pipe(
-      Effect.tap(() =>
-        Effect.sync(() => {
-          process.changes = { ...process.changes, ...remembered }
-        })
-      )
-    )
-
   const initial = <A, I>(field: string, schema: Schema.Schema<A, I>): Effect.Effect<A, ClaudeError> =>
     Effect.suspend(() =>
       process.ready.pipe(
@@ -42,11 +27,13 @@ export const controlsOf = (process: SessionProcess): SessionControl => {
     )
 
   return {
-    setModel: (model) => change("set_model", model === undefined ? {} : { model }, { model }),
+    setModel: (model) => process.change({ subtype: "set_model", ...(model === undefined ? {} : { model }) }, { model }),
     setPermissionMode: (mode) =>
-      change("set_permission_mode", { mode: mode === "manual" ? "default" : mode }, { permissionMode: mode }),
+      process.change({ subtype: "set_permission_mode", mode: mode === "manual" ? "default" : mode }, {
+        permissionMode: mode
+      }),
     setMaxThinkingTokens: (tokens) =>
-      change("set_max_thinking_tokens", { max_thinking_tokens: tokens ?? null }, {
+      process.change({ subtype: "set_max_thinking_tokens", max_thinking_tokens: tokens ?? null }, {
         thinking: tokens === undefined ? undefined : tokens === 0 ? "disabled" : { budgetTokens: tokens }
       }),
     contextUsage: ask("get_context_usage", Models.ContextUsage),

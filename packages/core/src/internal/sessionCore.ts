@@ -12,30 +12,30 @@ import { userLine } from "../ControlProtocol.js"
 import type { Message } from "../Message.js"
 import type { Wait } from "../Policy.js"
 import type { Charge } from "./account.js"
+import { leavingTime } from "./deadlines.js"
 import { isRecord } from "./guard.js"
 import type { Backlog } from "./inbox.js"
 import { Line } from "./line.js"
 import type { Live } from "./live.js"
 import type { Observers } from "./observed.js"
-import { closedError, leaving, type ProcessParts, SessionProcess, stopped } from "./sessionProcess.js"
+import { closedError, type ProcessParts, SessionProcess, stopped } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
 import { count, nothing } from "./totals.js"
 import { Turn, type TurnOutcome } from "./turn.js"
 import { TurnDeadlines } from "./turnDeadlines.js"
 import { diedByItself, givenUp, sentBefore } from "./turnErrors.js"
 
-/** @internal */
 export interface SessionParts extends Omit<ProcessParts, "wait"> {
   readonly idleTimeout: Duration.Duration
+  readonly background: Observers<Message>
+  readonly work: Scope.CloseableScope
 }
 
-/** A session's turns: one after the other, each with one end, whatever becomes of its process or its consumer. @internal */
+/** A session's turns: one after the other, each with one end, whatever becomes of its process or its consumer. */
 export class SessionCore {
   readonly cli: SessionProcess
   readonly totals = nothing()
   private readonly parts: SessionParts
-  private readonly work: Scope.CloseableScope
-  private readonly now: () => number
   private readonly deadlines: TurnDeadlines
   private readonly line = new Line()
   private readonly closing = new Line()
@@ -48,13 +48,11 @@ export class SessionCore {
   /** Who waits until there may be one more process. */
   private waiting = 0
 
-  constructor(parts: SessionParts, background: Observers<Message>, work: Scope.CloseableScope, now: () => number) {
+  constructor(parts: SessionParts) {
     this.parts = parts
-    this.work = work
-    this.now = now
     this.deadlines = new TurnDeadlines({
       deadline: parts.deadline,
-      now,
+      now: parts.now,
       process: () => ({ sessionId: this.cli.sessionId, frames: this.cli.live?.frames() ?? 0 }),
       fork: (effect) => this.inBackground(effect),
       release: (turn) => this.release(turn),
@@ -73,16 +71,14 @@ export class SessionCore {
         known: (turn) => this.conclude(turn, Either.left(sentBefore(turn.id)), []),
         background: (messages, bytes) => {
           count(this.totals, messages)
-          for (const message of messages) background.tell(message, bytes / messages.length)
+          for (const message of messages) parts.background.tell(message, bytes / messages.length)
           return this.spare
         },
         gone: (turn, error) => turn === undefined ? Effect.void : this.gone(turn, error),
         mistaken: (error) => this.mistaken(error),
         started: () => this.restLater,
         answered: () => this.spare
-      },
-      work,
-      now
+      }
     )
   }
 
@@ -108,7 +104,7 @@ export class SessionCore {
           this.line.leave()
           return yield* refused
         }
-        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, charge, this.now(), backlog)
+        const turn = new Turn(turnId ?? crypto.randomUUID(), prompt, options, charge, this.parts.now(), backlog)
         this.turn = turn
         if (this.idle !== undefined) yield* stopped(this.idle)
         if (this.cli.live !== undefined) yield* this.cli.live.permit.busy
@@ -130,16 +126,17 @@ export class SessionCore {
   /** One more message for the turn that runs. False when none does. */
   steer(prompt: Prompt): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      const { cli: { live }, turn } = this
-      if (turn === undefined || live === undefined || turn.interrupted) return Effect.succeed(false)
+      const { turn } = this
+      if (turn === undefined || turn.interrupted) return Effect.succeed(false)
       const uuid = crypto.randomUUID()
       return Effect.zipRight(
         Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released)),
-        Effect.suspend(() =>
-          this.turn === turn && live.attribution.steer(uuid)
+        Effect.suspend(() => {
+          const { live } = this.cli
+          return this.turn === turn && !turn.interrupted && live?.attribution.steer(uuid) === true
             ? Effect.uninterruptible(live.cli.send(userLine(prompt, uuid)))
             : Effect.succeed(false)
-        )
+        })
       )
     })
   }
@@ -172,7 +169,7 @@ export class SessionCore {
 
   /** The end of the session's scope. */
   get dispose(): Effect.Effect<void> {
-    return Effect.zipRight(this.close, Scope.close(this.work, Exit.void))
+    return Effect.zipRight(this.close, Scope.close(this.parts.work, Exit.void))
   }
 
   // --- a turn's way ---
@@ -225,7 +222,7 @@ export class SessionCore {
       if (taken.right) return Effect.void
       // It does not read. If it is not gone by then, it will not go by itself.
       return Effect.zipRight(
-        Effect.sleep(leaving),
+        Effect.sleep(leavingTime),
         Effect.suspend(() => this.turn === turn && this.cli.live === live ? this.cli.kill : Effect.void)
       )
     })
@@ -239,14 +236,14 @@ export class SessionCore {
       if (this.waiting > 0 && (yield* this.heldBack(turn))) return
       yield* Effect.raceFirst(Deferred.await(turn.writing), Deferred.await(turn.released))
       const written = Effect.raceFirst(Deferred.await(turn.written), Deferred.await(turn.released))
-      const took = yield* Effect.timeoutOption(written, leaving)
+      const took = yield* Effect.timeoutOption(written, leavingTime)
       const { live } = this.cli
       if (live !== undefined && took._tag === "Some") {
         yield* this.withdraw(live)
         if (this.turn !== turn) return
-        yield* Effect.ignore(live.control.request({ subtype: "interrupt" }, leaving))
+        yield* Effect.ignore(live.control.request({ subtype: "interrupt" }, leavingTime))
       }
-      yield* Effect.timeoutOption(Deferred.await(turn.released), leaving)
+      yield* Effect.timeoutOption(Deferred.await(turn.released), leavingTime)
       if (this.turn === turn) yield* this.cli.kill
       yield* Deferred.await(turn.released)
     })
@@ -257,7 +254,7 @@ export class SessionCore {
     return Effect.forEach(
       attribution.waiting,
       (uuid) =>
-        control.request({ subtype: "cancel_async_message", message_uuid: uuid }, leaving).pipe(
+        control.request({ subtype: "cancel_async_message", message_uuid: uuid }, leavingTime).pipe(
           Effect.map((reply) => {
             if (isRecord(reply) && reply["cancelled"] === true) attribution.withdraw(uuid)
           }),
@@ -332,7 +329,7 @@ export class SessionCore {
     const { totals } = this
     const verdict = this.deadlines.verdict(turn, outcome)
     if (Either.isRight(verdict)) totals.turns++
-    totals.durationMs += this.now() - turn.startedAt
+    totals.durationMs += this.parts.now() - turn.startedAt
     const kept: Effect.Effect<TurnOutcome> = Effect.match(this.parts.recorder.end(turn, verdict, last), {
       onFailure: (error): TurnOutcome => Either.left(error),
       onSuccess: () => verdict
@@ -390,7 +387,7 @@ export class SessionCore {
   }
 
   private inBackground<A>(effect: Effect.Effect<A>): Effect.Effect<Fiber.RuntimeFiber<A>> {
-    return Effect.forkIn(Effect.interruptible(effect), this.work)
+    return Effect.forkIn(Effect.interruptible(effect), this.parts.work)
   }
 
   /** Comes to its end whatever becomes of the caller, who waits for it. */

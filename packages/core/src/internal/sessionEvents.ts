@@ -5,7 +5,7 @@ import { CurrentCall } from "./currentCall.js"
 import type { Host } from "./host.js"
 import type { Totals } from "./totals.js"
 
-/** What is told of a session beside its turns. @internal */
+/** What is told of a session beside its turns. */
 export class SessionEvents {
   /** The call whose turn the CLI is in, or was last. */
   running: string | undefined

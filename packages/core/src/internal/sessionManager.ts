@@ -16,14 +16,13 @@ import type { SessionOptions } from "../Session.js"
 import type { SessionFilter } from "../SessionFilter.js"
 import { SessionHolder } from "../SessionHolder.js"
 import type { ResumeOptions, SessionManager, SessionManagerOptions } from "../SessionManager.js"
-import type { SessionRecord } from "../SessionRecord.js"
+import type { SessionRecord, SessionStatus } from "../SessionRecord.js"
 import { SessionRepository, type SessionRepositoryService } from "../SessionRepository.js"
 import { LiveSessions } from "./liveSessions.js"
 import { Draft } from "./recorder.js"
 import { fromRecord } from "./resumable.js"
 import * as SessionActor from "./sessionActor.js"
 
-/** @internal */
 export const make = (
   options: SessionManagerOptions
 ): Effect.Effect<
@@ -50,13 +49,9 @@ export const make = (
 
     const resumed = (sessionId: string, given: ResumeOptions) =>
       Effect.gen(function*() {
-        const record = yield* Effect.flatMap(
-          repository.get(sessionId),
-          Option.match({
-            onNone: () => Effect.fail(unknown(sessionId)),
-            onSome: Effect.succeed
-          })
-        )
+        const found = yield* repository.get(sessionId)
+        if (Option.isNone(found)) return yield* Effect.fail(unknown(sessionId))
+        const record = found.value
         events.tell({ _tag: "SessionLoaded", sessionId, turnCount: record.turnCount })
         // Turns of a process that is dead by now.
         yield* repository.recover(actor.isAlive)
@@ -71,33 +66,29 @@ export const make = (
         () => Effect.ignore(repository.releaseLease(sessionId, actor.name))
       )
 
-    /** What holds for the session is looked at again when nobody else can change it. */
-    const sweepOne = <A>(
-      filter: SessionFilter & { readonly updatedBefore: number },
+    /** Those that have not been used for so long. Each is looked at again when nobody else can change it. */
+    const sweep = <A>(
+      status: SessionStatus,
+      unused: Duration.Duration,
       use: (record: SessionRecord) => Effect.Effect<A, SessionStoreError>
-    ) =>
-    ({ sessionId }: SessionRecord): Effect.Effect<ReadonlyArray<string>, SessionStoreError> =>
+    ): Effect.Effect<ReadonlyArray<string>, SessionStoreError> =>
       Effect.gen(function*() {
-        if (Option.isSome(yield* live.find(sessionId))) return []
-        const record = yield* repository.get(sessionId)
-        const still = Option.filter(
-          record,
-          ({ status, updatedAt }) => status === filter.status && updatedAt < filter.updatedBefore
-        )
-        if (Option.isNone(still)) return []
-        yield* use(still.value)
-        return [sessionId]
-      }).pipe(
-        (swept) => alone(sessionId, swept),
-        Effect.catchTag("SessionBusyError", () => Effect.succeed([]))
-      )
-
-    const sweepAll = <A>(
-      filter: SessionFilter & { readonly updatedBefore: number },
-      use: (record: SessionRecord) => Effect.Effect<A, SessionStoreError>
-    ) =>
-      Effect.flatMap(everySession(repository, filter), (all) =>
-        Effect.map(Effect.forEach(all, sweepOne(filter, use)), (swept) => swept.flat()))
+        if (!Duration.isFinite(unused)) return []
+        const updatedBefore = (yield* Clock.currentTimeMillis) - Duration.toMillis(unused)
+        const swept = ({ sessionId }: SessionRecord): Effect.Effect<boolean, SessionStoreError> =>
+          Effect.gen(function*() {
+            if (Option.isSome(yield* live.find(sessionId))) return false
+            const record = Option.getOrUndefined(yield* repository.get(sessionId))
+            if (record?.status !== status || record.updatedAt >= updatedBefore) return false
+            yield* use(record)
+            return true
+          }).pipe(
+            (sweeping) => alone(sessionId, sweeping),
+            Effect.catchTag("SessionBusyError", () => Effect.succeed(false))
+          )
+        const all = yield* everySession(repository, { status, updatedBefore })
+        return (yield* Effect.filter(all, swept)).map(({ sessionId }) => sessionId)
+      })
 
     const remove = (sessionId: string) =>
       Effect.tap(repository.delete(sessionId), (deleted) => {
@@ -107,14 +98,7 @@ export const make = (
       })
 
     const close = (sessionId: string) =>
-      Effect.flatMap(
-        live.find(sessionId),
-        Option.match({
-          onNone: () =>
-            Effect.succeedNone,
-          onSome: (session) => Effect.asSome(session.close)
-        })
-      )
+      Effect.flatMap(live.find(sessionId), Effect.transposeMapOption((session) => session.close))
 
     return {
       create: (given = {}) => live.add(Effect.provideService(start(given), Draft, { tags: given.tags ?? [] })),
@@ -142,23 +126,12 @@ export const make = (
           alone(sessionId, remove(sessionId))
         )),
       sweep: Effect.gen(function*() {
-        const now = yield* Clock.currentTimeMillis
         // What is expired only now is deleted by a later sweep: whoever looks between them sees it coming.
-        const deleted = Duration.isFinite(deleteAfter)
-          ? yield* sweepAll(
-            { status: "expired", updatedBefore: now - Duration.toMillis(deleteAfter) },
-            ({ sessionId }) => remove(sessionId)
-          )
-          : []
+        const deleted = yield* sweep("expired", deleteAfter, ({ sessionId }) => remove(sessionId))
         const expire = (record: SessionRecord) => repository.save({ ...record, status: "expired" })
-        const updatedBefore = now - Duration.toMillis(expireAfter)
-        const expired = Duration.isFinite(expireAfter)
-          ? [
-            ...(yield* sweepAll({ status: "open", updatedBefore }, expire)),
-            ...(yield* sweepAll({ status: "closed", updatedBefore }, expire))
-          ]
-          : []
-        return { expired, deleted }
+        const open = yield* sweep("open", expireAfter, expire)
+        const closed = yield* sweep("closed", expireAfter, expire)
+        return { expired: [...open, ...closed], deleted }
       }),
       recovered
     }

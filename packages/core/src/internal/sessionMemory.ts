@@ -13,7 +13,6 @@ import type { SessionRepositoryService } from "../SessionRepository.js"
 import { addUsage, noUsage } from "./figures.js"
 import { behind, compare, matches } from "./sessionOrder.js"
 
-/** @internal */
 export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
   const sessions = new Map<string, Stored>()
   const turns = new Map<string, StoredTurn>()
@@ -135,10 +134,9 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
       }),
 
     turns: (id, page = {}) =>
-      Effect.map(resolvePage("turns", page), ({ after, limit }) => {
-        const all = sessions.get(id)?.turns ?? []
-        const shown = all.slice(after + 1, after + 1 + limit).map(({ record }) => copy(record))
-        return { turns: shown, ...more(after, shown.length, all.length) }
+      Effect.map(resolvePage("turns", page), (asked) => {
+        const { shown, ...more } = pageOf(sessions.get(id)?.turns ?? [], asked)
+        return { turns: shown.map(({ record }) => copy(record)), ...more }
       }),
 
     appendMessages: (id, given) =>
@@ -148,10 +146,9 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
       }),
 
     messages: (id, page = {}) =>
-      Effect.map(resolvePage("messages", page), ({ after, limit }) => {
-        const all = turns.get(id)?.messages ?? []
-        const shown = all.slice(after + 1, after + 1 + limit).map((line): unknown => JSON.parse(line))
-        return { messages: shown, ...more(after, shown.length, all.length) }
+      Effect.map(resolvePage("messages", page), (asked) => {
+        const { shown, ...more } = pageOf(turns.get(id)?.messages ?? [], asked)
+        return { messages: shown.map((line): unknown => JSON.parse(line)), ...more }
       }),
 
     recover: (holderIsAlive) =>
@@ -196,8 +193,6 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
 })
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 interface Stored {
   record: SessionRecord
@@ -212,5 +207,7 @@ interface StoredTurn {
 
 const copy = <A>(value: A): A => JSON.parse(JSON.stringify(value))
 
-const more = (after: number, shown: number, all: number) =>
-  after + 1 + shown < all && shown > 0 ? { next: after + shown } : {}
+const pageOf = <A>(all: ReadonlyArray<A>, { after, limit }: { readonly after: number; readonly limit: number }) => {
+  const end = after + 1 + limit
+  return { shown: all.slice(after + 1, end), ...(end < all.length ? { next: end - 1 } : {}) }
+}

@@ -3,7 +3,6 @@ import type { Prompt } from "../Claude.js"
 import { fold, type Listing, orderValue } from "../SessionFilter.js"
 import { promptText, type SessionRecord } from "../SessionRecord.js"
 
-/** @internal */
 export const matches = (listing: Listing, record: SessionRecord, prompts: ReadonlyArray<Prompt>): boolean =>
   (listing.status === undefined || record.status === listing.status) &&
   (listing.model === undefined || record.model === listing.model) &&
@@ -17,25 +16,18 @@ export const matches = (listing: Listing, record: SessionRecord, prompts: Readon
   (listing.search === "" ||
     [record.title, ...prompts.map(promptText)].some((text) => fold(text).includes(listing.search)))
 
-/** @internal */
 export const compare = (listing: Listing) => (one: SessionRecord, other: SessionRecord): number =>
   (listing.descending ? -1 : 1) * (
     byValue(orderValue(listing.orderBy, one), orderValue(listing.orderBy, other)) ||
     byValue(one.sessionId, other.sessionId)
   )
 
-/**
- * Whether a session belongs behind the cursor of the page before.
- *
- * @internal
- */
+/** Whether a session belongs behind the cursor of the page before. */
 export const behind = ({ after, descending, orderBy }: Listing, record: SessionRecord): boolean =>
   after === undefined ||
   (byValue(orderValue(orderBy, record), after.value) || byValue(record.sessionId, after.sessionId)) *
         (descending ? -1 : 1) > 0
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** Text by code points, as databases compare its bytes; JavaScript's `<` puts surrogate pairs before U+E000. */

@@ -1,5 +1,4 @@
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { sequential } from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
@@ -13,20 +12,20 @@ import type { Request } from "../ControlProtocol.js"
 import type { Deadline } from "../Deadline.js"
 import type { Wait } from "../Policy.js"
 import { type Adopted, type Connect, sessionPlan } from "./connection.js"
+import { leavingTime } from "./deadlines.js"
 import type { Host } from "./host.js"
 import { sessionOf, withoutIdentity } from "./identity.js"
 import { Line } from "./line.js"
 import * as Live from "./live.js"
 import type { Recorder } from "./recorder.js"
 
-/** When a process is replaced by a new one between two turns. @internal */
+/** When a process is replaced by a new one between two turns. */
 export interface Recycle {
   readonly ageMs: number
   readonly turns: number
   readonly memoryBytes: number
 }
 
-/** @internal */
 export interface ProcessParts {
   readonly connect: Connect
   readonly deadline: Deadline["Type"]
@@ -38,9 +37,12 @@ export interface ProcessParts {
   readonly recycle: Recycle
   /** How a turn waits until there may be one more process. */
   readonly wait: Wait
+  /** Everything that goes on behind the callers' backs. */
+  readonly work: Scope.Scope
+  readonly now: () => number
 }
 
-/** What its owner wants to know of it. @internal */
+/** What its owner wants to know of it. */
 export interface ProcessListener extends Omit<Live.Listener, "named"> {
   /** It is another conversation than the one that was asked for. No tool of it has run. */
   readonly mistaken: (error: SessionNotFoundError) => Effect.Effect<void>
@@ -61,27 +63,24 @@ interface Running {
 /**
  * The process of a session, which comes and goes while the session stays: started when it is needed, resumed when it was
  * gone, with what was changed in the last one.
- *
- * @internal
  */
 export class SessionProcess {
   sessionId: string
   /** What was changed since the session began, and a new process must be told. */
   changes: Pick<QueryOptions, "model" | "permissionMode" | "thinking"> = {}
   closed = false
+  /** The CLI has the session on disk: a new process resumes it, and there is something to branch from. */
+  established: boolean
   private readonly shut = Deferred.unsafeMake<never, SessionClosedError>(FiberId.none)
   private readonly parts: ProcessParts
   private readonly listener: ProcessListener
-  /** Everything that goes on behind the callers' backs. */
-  private readonly work: Scope.Scope
-  private readonly now: () => number
   private readonly changing = new Line()
+  /** Changes that the process which is to come may not have been started with, by their kind. */
+  private untold: Readonly<Record<string, Request>> = {}
   private adopted: Adopted | undefined
   /** Requests that the CLI has not answered. */
   private asked = 0
   private running: Running | undefined
-  /** The CLI has the session on disk: a new process resumes it. */
-  private established: boolean
   /** The CLI has left the session that it was started for, as `/clear` makes it. */
   private moved = false
   /** A prompt was written under this id, so that the CLI may have it on disk. */
@@ -89,12 +88,10 @@ export class SessionProcess {
   /** Turns that the CLI has answered under this id. */
   private answered = 0
 
-  constructor(parts: ProcessParts, listener: ProcessListener, work: Scope.Scope, now: () => number) {
+  constructor(parts: ProcessParts, listener: ProcessListener) {
     const { adopted, options } = parts
     this.parts = parts
     this.listener = listener
-    this.work = work
-    this.now = now
     this.adopted = adopted
     this.sessionId = sessionOf(options)
     this.established = options.resume !== undefined && options.forkSession !== true
@@ -107,11 +104,6 @@ export class SessionProcess {
 
   get live(): Live.Live | undefined {
     return this.running?.live.alive() === true ? this.running.live : undefined
-  }
-
-  /** There is something to go on with, or to branch from. */
-  get begun(): boolean {
-    return this.established
   }
 
   /** The process, started and initialised. */
@@ -143,6 +135,17 @@ export class SessionProcess {
             return this.listener.answered()
           })
       ))
+
+  /** A process that does not run need not be started to be told: it is when it has started. */
+  change(request: Request, changes: SessionProcess["changes"]): Effect.Effect<void, ClaudeError> {
+    return Effect.suspend(() => {
+      const tells = this.live !== undefined || this.closed
+      if (!tells) this.untold = { ...this.untold, [request.subtype]: request }
+      return Effect.map(tells ? this.request(request) : Effect.void, () => {
+        this.changes = { ...this.changes, ...changes }
+      })
+    })
+  }
 
   /** The permit of a process that has nothing to do, if there is one. */
   get spare(): Permit | undefined {
@@ -190,7 +193,7 @@ export class SessionProcess {
       const { live, running } = this
       const politely = live === undefined || live.background.size > 0
         ? Effect.void
-        : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leaving))
+        : Effect.zipRight(live.cli.closeInput, Effect.timeoutOption(live.cli.exit, leavingTime))
       return Effect.zipRight(politely, running === undefined ? Effect.void : this.close(running))
     })
   }
@@ -205,8 +208,8 @@ export class SessionProcess {
     return Effect.suspend(() => {
       const { live, running } = this
       if (running === undefined || live === undefined || live.background.size > 0) return Effect.succeed(false)
-      const { ageMs, memoryBytes, turns } = this.parts.recycle
-      if (running.turns >= turns || this.now() - live.startedAt >= ageMs) return Effect.succeed(true)
+      const { now, recycle: { ageMs, memoryBytes, turns } } = this.parts
+      if (running.turns >= turns || now() - live.startedAt >= ageMs) return Effect.succeed(true)
       if (live.cli.memory === undefined || running.turns % turnsBetweenLooks > 0) return Effect.succeed(false)
       return Effect.map(live.cli.memory, (bytes) => bytes !== undefined && bytes >= memoryBytes)
     })
@@ -236,7 +239,7 @@ export class SessionProcess {
 
   private open(resumes: boolean): Effect.Effect<Live.Live, ClaudeError> {
     return Effect.gen(this, function*() {
-      const scope = yield* Scope.fork(this.work, sequential)
+      const scope = yield* Scope.fork(this.parts.work, sequential)
       return yield* Effect.onError(
         Scope.extend(this.opened(resumes, scope), scope),
         () => {
@@ -255,7 +258,9 @@ export class SessionProcess {
       const options = this.startOptions(resumes)
       const { adopted } = this
       this.adopted = undefined
-      if (adopted !== undefined) {
+      // A new one is started with them.
+      if (adopted === undefined) this.untold = {}
+      else {
         yield* adopted.permit.busy
         yield* Effect.addFinalizer(() => adopted.close)
       }
@@ -268,6 +273,9 @@ export class SessionProcess {
       this.running = { live, scope, expected: resumes ? this.sessionId : options.sessionId ?? "", turns: 0 }
       yield* live.run
       yield* live.initialized
+      const { untold } = this
+      this.untold = {}
+      yield* Effect.forEach(Object.values(untold), (request) => live.control.request(request), { discard: true })
       yield* this.listener.started()
       return live
     })
@@ -300,7 +308,7 @@ export class SessionProcess {
       this.moved = true
       this.answered = 0
     }
-    return this.parts.recorder.moved(sessionId, id)
+    return this.parts.recorder.moved(id)
   }
 
   /** Its scope is closed from another fiber: the one that tells belongs to it. */
@@ -308,20 +316,16 @@ export class SessionProcess {
     const { running } = this
     if (running?.live !== live) return tell()
     this.running = undefined
-    return Effect.zipRight(Effect.forkIn(this.close(running), this.work), Effect.suspend(tell))
+    return Effect.zipRight(Effect.forkIn(this.close(running), this.parts.work), Effect.suspend(tell))
   }
 }
 
-/** @internal */
 export const closedError = (sessionId: string): SessionClosedError =>
   new SessionClosedError({ sessionId, hint: "Resume it: its conversation is kept." })
 
-/** Nobody waits for its end. Most have come to theirs by then: to interrupt one takes another fiber. @internal */
+/** Nobody waits for its end. Most have come to theirs by then: to interrupt one takes another fiber. */
 export const stopped = (fiber: Fiber.RuntimeFiber<unknown>): Effect.Effect<void> =>
   fiber.unsafePoll() === null ? Fiber.interruptFork(fiber) : Effect.void
-
-/** With nothing left to do the CLI was seen to leave within 45 ms. @internal */
-export const leaving: Duration.DurationInput = "5 seconds"
 
 /** To look at the memory costs more than the rest of a turn's end, and it grows slowly. */
 const turnsBetweenLooks = 10

@@ -1,4 +1,4 @@
-/** A prompt, an answer or a tool's input as the value of an attribute. @internal */
+/** A prompt, an answer or a tool's input as the value of an attribute. */
 export const contentOf = (content: unknown): string => {
   if (typeof content === "string") return content
   try {
@@ -8,7 +8,7 @@ export const contentOf = (content: unknown): string => {
   }
 }
 
-/** A message as OpenTelemetry writes those of a conversation. @internal */
+/** A message as OpenTelemetry writes those of a conversation. */
 export const messagesOf = (role: "user" | "assistant", content: unknown): string =>
   contentOf([{
     role,

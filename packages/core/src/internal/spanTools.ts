@@ -7,7 +7,7 @@ import { contentOf } from "./spanContent.js"
 import { Attribute, Span } from "./spanNames.js"
 import { left, type Setting, spanFailure } from "./spanned.js"
 
-/** The spans of an attempt's tools: from the model's use of one to its result. @internal */
+/** The spans of an attempt's tools: from the model's use of one to its result. */
 export class ToolSpans {
   private readonly attempt: Tracer.Span
   private readonly setting: Setting

@@ -1,4 +1,3 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -7,16 +6,15 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
-import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
-import type { CallOutcome } from "../Events.js"
-import type { Message } from "../Message.js"
+import type { Message, Result } from "../Message.js"
 import { errorFacts, plainError, sayable } from "./errorFacts.js"
+import { lookedOnAt } from "./onlooker.js"
 import { Attribute, CurrentContent } from "./spanNames.js"
-import type { End, Open, Pull } from "./streamed.js"
+import type { Open } from "./streamed.js"
 
-/** Where a span is made: who makes it, and what it may say. @internal */
+/** Where a span is made: who makes it, and what it may say. */
 export interface Setting {
   readonly tracer: Tracer.Tracer
   readonly clock: Clock.Clock
@@ -24,18 +22,14 @@ export interface Setting {
   readonly content: boolean
 }
 
-/** What a span that is recorded sees of its run. @internal */
+/** What a span that is recorded sees of its run. */
 export interface Watch {
   readonly see: (batch: ReadonlyArray<Message>) => void
-  /** The user's answer is there: who leaves now leaves nothing unfinished. */
-  readonly answered: () => boolean
-  /** It was interrupted, and has said so. */
-  readonly interrupted: () => boolean
-  /** The end, before the span's own. */
-  readonly end: (at: bigint) => void
+  /** The end, before the span's own, with the result of the user's prompt. */
+  readonly end: (at: bigint, result: Result | undefined) => void
 }
 
-/** What a span is like. @internal */
+/** What a span is like. */
 export interface Kind {
   readonly name: string
   readonly kind: Tracer.SpanKind
@@ -47,7 +41,7 @@ export interface Kind {
   readonly around?: (open: Open) => Open
 }
 
-/** Somebody may see the spans that are made here. Effect's own tracer shows them to nobody. @internal */
+/** Somebody may see the spans that are made here. Effect's own tracer shows them to nobody. */
 export const isHeard = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
   fiber.currentTracer !== unheard && fiber.getFiberRef(FiberRef.currentTracerEnabled)
 
@@ -55,8 +49,6 @@ export const isHeard = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
  * A span around a run. It begins when the run is opened, is the parent of what happens in it, also where that is read by
  * another fiber, and ends once: with the run's end or failure, or when whoever reads it has left. Without a tracer that
  * somebody listens to it costs two comparisons.
- *
- * @internal
  */
 export const spanned = (kind: Kind) => (open: Open): Open =>
   Effect.withFiberRuntime((fiber) => {
@@ -69,84 +61,39 @@ export const spanned = (kind: Kind) => (open: Open): Open =>
         content: Context.get(fiber.currentContext, CurrentContent)
       }
       const watch = span.sampled ? kind.watch(span, setting) : undefined
-      const ending = new Ending(span, setting.clock, watch, kind.begun?.(span))
-      return within(kind.around?.(open) ?? open, span, watch, ending)
+      let told: (() => void) | undefined
+      const within = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, Tracer.ParentSpan, span)
+      return lookedOnAt(Effect.map(within(kind.around?.(open) ?? open), within), {
+        begin: () => {
+          told = kind.begun?.(span)
+        },
+        see: watch?.see,
+        end: (outcome, result, failure) => {
+          const now = setting.clock.unsafeCurrentTimeNanos()
+          watch?.end(now, result)
+          span.attribute(Attribute.outcome, outcome)
+          const without = result === undefined || result.isError ? left : Exit.void
+          span.end(now, failure === undefined ? without : refused(span, failure))
+          told?.()
+        }
+      })
     })
   })
 
-/** A failure as a span may have it. @internal */
+/** A failure as a span may have it. */
 export const spanFailure = (name: string, message: string): Exit.Exit<never, Error> =>
   Exit.fail(plainError(name, message))
 
-/** It was left before its end. @internal */
+/** It was left before its end. */
 export const left: Exit.Exit<never> = Exit.interrupt(FiberId.none)
 
 // ---------------------------------------------------------------------------
 
 const unheard = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-const within = (open: Open, span: Tracer.Span, watch: Watch | undefined, ending: Ending): Open => {
-  const failed = (cause: Cause.Cause<ClaudeError | End>) => Effect.sync(() => ending.failed(cause))
-  const read = (pull: Pull): Pull => {
-    const told = Effect.tapErrorCause(Effect.provideService(pull, Tracer.ParentSpan, span), failed)
-    return watch === undefined ? told : Effect.map(told, (batch) => {
-      watch.see(batch)
-      return batch
-    })
-  }
-  return Effect.addFinalizer(() => Effect.sync(() => ending.left())).pipe(
-    Effect.zipRight(Effect.provideService(open, Tracer.ParentSpan, span)),
-    Effect.tapErrorCause(failed),
-    Effect.map(read)
-  )
-}
-
-class Ending {
-  private readonly span: Tracer.Span
-  private readonly clock: Clock.Clock
-  private readonly watch: Watch | undefined
-  private readonly told: (() => void) | undefined
-  private over = false
-
-  constructor(span: Tracer.Span, clock: Clock.Clock, watch: Watch | undefined, told: (() => void) | undefined) {
-    this.span = span
-    this.clock = clock
-    this.watch = watch
-    this.told = told
-  }
-
-  left(): void {
-    if (this.watch?.answered() === true) this.end(this.watch.interrupted() ? "interrupted" : "success", Exit.void)
-    else this.end("interrupted", left)
-  }
-
-  failed(cause: Cause.Cause<ClaudeError | End>): void {
-    // Whoever interrupts it closes it as well.
-    if (this.over || Cause.isInterruptedOnly(cause)) return
-    const failure = Option.getOrUndefined(Cause.failureOption(cause))
-    if (failure === undefined) {
-      this.span.attribute(Attribute.errorType, "defect")
-      return this.end("failure", spanFailure("defect", "a defect"))
-    }
-    if (!Option.isOption(failure)) return this.refused(failure)
-    return Option.isSome(failure) ? this.refused(failure.value) : this.left()
-  }
-
-  private refused(error: ClaudeError): void {
-    this.span.attribute(Attribute.errorType, error._tag)
-    for (const [name, value] of Object.entries(errorFacts(error))) {
-      this.span.attribute(`ccflow.error.${name}`, value)
-    }
-    this.end("failure", Exit.fail(sayable(error)))
-  }
-
-  private end(outcome: CallOutcome, exit: Exit.Exit<unknown, unknown>): void {
-    if (this.over) return
-    this.over = true
-    const now = this.clock.unsafeCurrentTimeNanos()
-    this.watch?.end(now)
-    this.span.attribute(Attribute.outcome, outcome)
-    this.span.end(now, exit)
-    this.told?.()
-  }
+const refused = (span: Tracer.Span, failure: ClaudeError | "defect"): Exit.Exit<never, Error> => {
+  span.attribute(Attribute.errorType, failure === "defect" ? failure : failure._tag)
+  if (failure === "defect") return spanFailure("defect", "a defect")
+  for (const [name, value] of Object.entries(errorFacts(failure))) span.attribute(`ccflow.error.${name}`, value)
+  return Exit.fail(sayable(failure))
 }

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import type * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { Invocation } from "../CliProcess.js"
@@ -8,7 +9,7 @@ import { dateText } from "./errorText.js"
 import type { ObservedCall } from "./observation.js"
 import { Attribute, Span, SpanEvent } from "./spanNames.js"
 import { isHeard, spanned } from "./spanned.js"
-import { AttemptWatch, CallWatch, stamped } from "./spanWatch.js"
+import { attemptWatch, callWatch, stamped } from "./spanWatch.js"
 import type { Open } from "./streamed.js"
 import { outer, traceVariables } from "./traceContext.js"
 import { watched } from "./watchedParser.js"
@@ -25,12 +26,12 @@ export const whole = (call: ObservedCall, events: Events.EventsService = Events.
         : { [Attribute.operationName]: "chat" }),
       ...(call.kind === "turn" ? { [Attribute.turnNumber]: call.turnNumber } : {})
     }),
-    watch: (span, setting) => new CallWatch(call, span, setting),
+    watch: (span, setting) => callWatch(call, span, setting),
     begun: (span) => {
       going.set(call.id, { span, attempts: 0 })
       return () => going.delete(call.id)
     },
-    around: (open) => Effect.zipRight(events.observe(noteWait, waits), open)
+    around: (open) => Effect.zipRight(events.observe(noteWait, Struct.keys(notes)), open)
   })
 
 /** The span of one attempt, a child of the call's, with its tools as children. */
@@ -49,7 +50,7 @@ export const attempt = (call: ObservedCall): (open: Open) => Open =>
         [Attribute.attemptNumber]: trace?.attempts ?? 1
       }
     },
-    watch: (span, setting) => new AttemptWatch(span, setting)
+    watch: attemptWatch
   })
 
 /**
@@ -57,8 +58,6 @@ export const attempt = (call: ObservedCall): (open: Open) => Open =>
  * started in, which is an attempt's, or of one that the program was given from outside and passes on. Effect's own tracer
  * makes ids that nobody exports: what hangs from them belongs to nothing, so they are not told. What the caller has set
  * stays.
- *
- * @internal
  */
 export const environment = (given: Invocation["env"]): Effect.Effect<Invocation["env"]> =>
   Effect.withFiberRuntime((fiber) => {
@@ -111,33 +110,30 @@ const common = ({ id, options }: ObservedCall): Record<string, unknown> => ({
   ...(options.model === undefined ? {} : { [Attribute.requestModel]: options.model })
 })
 
-const waits: ReadonlyArray<Events.EventType> = ["Retrying", "Queued", "RateLimited", "Parked", "Unparked"]
+type Note<Type extends Events.EventType> = (
+  event: Events.EventOf<Type>
+) => readonly [name: string, attributes: Record<string, unknown>]
+
+const notes: { readonly [Type in Events.EventType]?: Note<Type> } = {
+  Retrying: ({ attempt, delayMs, error }) => [SpanEvent.retrying, {
+    [Attribute.attemptNumber]: attempt,
+    "ccflow.delay_ms": delayMs,
+    [Attribute.errorType]: error._tag
+  }],
+  Queued: ({ waitedMs }) => [SpanEvent.queued, { "ccflow.waited_ms": waitedMs }],
+  RateLimited: ({ waitedMs }) => [SpanEvent.rateLimited, { "ccflow.waited_ms": waitedMs }],
+  Parked: ({ limit, until }) => {
+    const open = dateText(until)
+    return [SpanEvent.parked, { "ccflow.limit": limit, ...(open === undefined ? {} : { "ccflow.until": open }) }]
+  },
+  Unparked: ({ limit, waitedMs }) => [SpanEvent.unparked, { "ccflow.limit": limit, "ccflow.waited_ms": waitedMs }]
+}
 
 /** One for all buses and calls. */
-const noteWait = (event: Events.Event): void => {
+const noteWait = <Type extends Events.EventType>(event: Events.EventOf<Type>): void => {
   const trace = event.callId === undefined ? undefined : going.get(event.callId)
-  if (trace === undefined) return
-  const note = (name: string, attributes: Readonly<Record<string, unknown>>) =>
-    trace.span.event(name, BigInt(event.at) * 1_000_000n, { ...attributes })
-  switch (event._tag) {
-    case "Retrying":
-      return note(SpanEvent.retrying, {
-        [Attribute.attemptNumber]: event.attempt,
-        "ccflow.delay_ms": event.delayMs,
-        [Attribute.errorType]: event.error._tag
-      })
-    case "Queued":
-      return note(SpanEvent.queued, { "ccflow.waited_ms": event.waitedMs })
-    case "RateLimited":
-      return note(SpanEvent.rateLimited, { "ccflow.waited_ms": event.waitedMs })
-    case "Parked": {
-      const until = dateText(event.until)
-      return note(SpanEvent.parked, {
-        "ccflow.limit": event.limit,
-        ...(until === undefined ? {} : { "ccflow.until": until })
-      })
-    }
-    case "Unparked":
-      return note(SpanEvent.unparked, { "ccflow.limit": event.limit, "ccflow.waited_ms": event.waitedMs })
-  }
+  const note: Note<Type> | undefined = notes[event._tag]
+  if (trace === undefined || note === undefined) return
+  const [name, attributes] = note(event)
+  trace.span.event(name, BigInt(event.at) * 1_000_000n, attributes)
 }

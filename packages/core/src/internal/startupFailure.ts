@@ -9,11 +9,7 @@ import {
   SessionNotFoundError
 } from "../ClaudeError.js"
 
-/**
- * What the CLI's own reason for not starting means; `undefined` when it gave none.
- *
- * @internal
- */
+/** What the CLI's own reason for not starting means; `undefined` when it gave none. */
 export const startupFailure = (
   reason: string | undefined,
   detail: string,
@@ -40,15 +36,13 @@ export const startupFailure = (
     case "cli_version_too_old":
       return startupFailed(detail, facts, "Update the CLI: `claude update`.")
     default:
-      return startupFailed(detail, facts, "Run `claude` once by hand to see more.")
+      return startupFailed(detail, facts)
   }
 }
 
 /**
  * What the CLI's words mean where they are all there is: most start-up failures print no result, and older versions give
  * no reason in it.
- *
- * @internal
  */
 export const startupProse = (words: string, facts: RunFacts): ClaudeError | undefined => {
   if (notFound(words, facts)) return new CliNotFoundError({ command: facts.argv[0] ?? "claude", hint: wrapped })
@@ -58,6 +52,13 @@ export const startupProse = (words: string, facts: RunFacts): ClaudeError | unde
   }
   return undefined
 }
+
+/** It has not begun, and what it says about that is all that is known. */
+export const startupFailed = (
+  detail: string,
+  facts: RunFacts,
+  hint = "Run `claude` once by hand to see more."
+): ClaudeError => new CliExitError({ reason: "StartupFailed", detail, facts, hint })
 
 const wrapped = "What was to start it has not found it: install Claude Code there, or set cliPath to where it is."
 
@@ -71,12 +72,49 @@ const notFound = (words: string, { argv, exitCode, frames }: RunFacts): boolean 
 const complaint =
   /([^\s'"`‘’:/]+)['"’]?: (?:command not found(?!: )|not found|No such file or directory|executable file not found)|command not found: (?:\S*\/)?(\S+)/g
 
+const configInvalid = (detail: string, facts: RunFacts) =>
+  new CliExitError({ reason: "ConfigInvalid", detail, facts, hint: "Repair or remove the file that it names." })
+
+const sessionNotFound = (facts: RunFacts, sessionId: string) =>
+  new SessionNotFoundError({
+    sessionId,
+    facts,
+    hint:
+      "Sessions belong to a machine and a login, and for older CLIs (2.1.197) to the directory that they began in: " +
+      "set cwd, or list them there with `claude --resume`."
+  })
+
+const refused = (facts: RunFacts, flag: string, detail: string, hint = "Correct the option.") =>
+  new InvalidOptionsError({
+    field: optionOf[flag] ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    detail: detail.trim().replace(/\.$/, ""),
+    facts,
+    hint
+  })
+
+const rootBypass = (facts: RunFacts) =>
+  refused(
+    facts,
+    "permissionMode",
+    "the CLI refuses to skip permissions as root",
+    "Run as another user, or set IS_SANDBOX=1 in a container that is one."
+  )
+
+/** Our names of the flags that the CLI complains about, where they are not the same in camel case. */
+const optionOf: Readonly<Record<string, string>> = {
+  "mcp-config": "mcpServers",
+  "json-schema": "outputSchema",
+  "add-dir": "addDirs",
+  "plugin-dir": "pluginDirs",
+  "plugin-dir-no-mcp": "pluginDirs",
+  "max-thinking-tokens": "thinking",
+  continue: "continueSession",
+  "no-session-persistence": "persistSession"
+}
+
 const known: ReadonlyArray<readonly [RegExp, (facts: RunFacts, first: string, second: string) => ClaudeError]> = [
-  [/No conversation found with session ID: (\S+)/, (facts, id) => sessionNotFound(facts, id)],
-  [
-    /--resume requires a valid session ID.*Provided value "(.*)" is not a UUID/,
-    (facts, id) => sessionNotFound(facts, id)
-  ],
+  [/No conversation found with session ID: (\S+)/, sessionNotFound],
+  [/--resume requires a valid session ID.*Provided value "(.*)" is not a UUID/, sessionNotFound],
   [
     /Session ID (\S+) is already in use/,
     (facts, sessionId) => new SessionBusyError({ sessionId, facts, hint: "Resume that session, or choose another id." })
@@ -114,47 +152,3 @@ const known: ReadonlyArray<readonly [RegExp, (facts: RunFacts, first: string, se
       hint: "Run `claude` and log in with /login."
     })]
 ]
-
-const startupFailed = (detail: string, facts: RunFacts, hint: string) =>
-  new CliExitError({ reason: "StartupFailed", detail, facts, hint })
-
-const configInvalid = (detail: string, facts: RunFacts) =>
-  new CliExitError({ reason: "ConfigInvalid", detail, facts, hint: "Repair or remove the file that it names." })
-
-const sessionNotFound = (facts: RunFacts, sessionId: string) =>
-  new SessionNotFoundError({
-    sessionId,
-    facts,
-    hint:
-      "Sessions belong to a machine and a login, and for older CLIs (2.1.197) to the directory that they began in: " +
-      "set cwd, or list them there with `claude --resume`."
-  })
-
-function rootBypass(facts: RunFacts): ClaudeError {
-  return new InvalidOptionsError({
-    field: "permissionMode",
-    detail: "the CLI refuses to skip permissions as root",
-    facts,
-    hint: "Run as another user, or set IS_SANDBOX=1 in a container that is one."
-  })
-}
-
-const refused = (facts: RunFacts, flag: string, detail: string, hint = "Correct the option.") =>
-  new InvalidOptionsError({
-    field: optionOf[flag] ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-    detail: detail.trim().replace(/\.$/, ""),
-    facts,
-    hint
-  })
-
-/** Our names of the flags that the CLI complains about, where they are not the same in camel case. */
-const optionOf: Readonly<Record<string, string>> = {
-  "mcp-config": "mcpServers",
-  "json-schema": "outputSchema",
-  "add-dir": "addDirs",
-  "plugin-dir": "pluginDirs",
-  "plugin-dir-no-mcp": "pluginDirs",
-  "max-thinking-tokens": "thinking",
-  continue: "continueSession",
-  "no-session-persistence": "persistSession"
-}

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import type { Decision, Handler, PermissionRequest, PermissionUpdate, Question } from "../Permissions.js"
 import * as UserQuestions from "./userQuestions.js"
 
-/** A handler that asks at the terminal; questions wait for each other. @internal */
+/** A handler that asks at the terminal; questions wait for each other. */
 export const make: Effect.Effect<Handler, never, Terminal.Terminal> = Effect.gen(function*() {
   const terminal = yield* Terminal.Terminal
   const turns = yield* Effect.makeSemaphore(1)
@@ -16,7 +16,7 @@ export const make: Effect.Effect<Handler, never, Terminal.Terminal> = Effect.gen
           const pressed = yield* terminal.readInput
           const key = Effect.map(pressed.take, ({ input, key }) => key.name === "return" ? enter : letter(input))
           const asked: Asked = { display: terminal.display, key }
-          const questions = request.tool === "AskUserQuestion" ? UserQuestions.read(request.input) : []
+          const questions = UserQuestions.asked(request)
           return yield* (questions.length === 0 ? decide(asked, request) : interview(asked, request, questions))
         }))).pipe(
           // The mailbox ends when the user leaves, by Ctrl-C or Ctrl-D.
@@ -66,14 +66,9 @@ const decide = (asked: Asked, request: PermissionRequest) =>
       `Allow? [y]es${rules.length === 0 ? "" : ", [a]lways in this session"}, [n]o `
     ]
     yield* asked.display(lines.join("\n"))
-    const answer = yield* oneOf(
-      asked,
-      new Map([
-        ["y", "yes"],
-        ...(rules.length === 0 ? [] : [["a", "always"] as const]),
-        ["n", "no"]
-      ])
-    )
+    const answers = new Map([["y", "yes"], ["n", "no"]])
+    if (rules.length > 0) answers.set("a", "always")
+    const answer = yield* oneOf(asked, answers)
     yield* asked.display(`${answer}\n`)
     return answer === "no" ? denied("The user said no.") : allowed(answer === "always" ? { rules } : {})
   })
@@ -84,17 +79,12 @@ const remembered = (request: PermissionRequest): ReadonlyArray<PermissionUpdate>
     .filter(({ behavior, type }) => type === "addRules" && behavior === "allow")
     .map((rule) => ({ ...rule, destination: "session" }))
 
-const interview = (
-  asked: Asked,
-  request: PermissionRequest,
-  questions: ReadonlyArray<Question>
-) =>
-  Effect.map(
-    Effect.forEach(questions, (question) =>
-      Effect.map(choose(asked, question), (labels) => [question.question, labels] as const)),
-    (answers) =>
-      allowed({ input: UserQuestions.answered(request.input, Object.fromEntries(answers)) })
-  )
+const interview = (asked: Asked, { input }: PermissionRequest, questions: ReadonlyArray<Question>) =>
+  Effect.gen(function*() {
+    const answers = new Map<string, ReadonlyArray<string>>()
+    for (const question of questions) answers.set(question.question, yield* choose(asked, question))
+    return allowed({ input: UserQuestions.answered(input, Object.fromEntries(answers)) })
+  })
 
 /** One digit; or digits one after the other, and then the return key. */
 const choose = (asked: Asked, { multiSelect, options, question }: Question) =>

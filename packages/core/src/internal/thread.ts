@@ -29,8 +29,6 @@ interface Open {
  *
  * Partial messages can be withdrawn by the CLI (a cut connection, a restarted message); assistant lines never are. So
  * what only deltas have told is kept here until a line confirms it, and is retracted when something else comes instead.
- *
- * @internal
  */
 export class Thread {
   sessionId = ""
@@ -105,13 +103,11 @@ export class Thread {
     const at = this.begun.findIndex((begun) => begun.kind === kind)
     const told = this.begun[at]?.text ?? ""
     const last = this.begun.findLastIndex((begun) => begun.kind === kind) === at
-    if (text === told || (last && text.startsWith(told))) {
-      if (at >= 0) this.begun.splice(at, 1)
-      this.tell(out, kind, messageId, text.slice(told.length), at >= 0, undefined, uuid ?? undefined)
-    } else {
-      this.withdraw(out, 0, kind)
-      this.tell(out, kind, messageId, text, false, undefined, uuid ?? undefined)
-    }
+    const goesOn = text === told || (last && text.startsWith(told))
+    if (!goesOn) this.withdraw(out, 0, kind)
+    else if (at >= 0) this.begun.splice(at, 1)
+    const rest = goesOn ? text.slice(told.length) : text
+    this.tell(out, kind, messageId, rest, goesOn && at >= 0, undefined, uuid ?? undefined)
   }
 
   /**

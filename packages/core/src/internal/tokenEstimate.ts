@@ -2,8 +2,6 @@
  * Counts runs of one class of characters, as byte-pair tokenizers split text: a word of up to seven letters, three digits
  * and three marks are about one token each, a new line with its indentation one and a half, and a single space belongs to
  * the word behind it.
- *
- * @internal
  */
 export const countTokens = (text: string): number => {
   let tokens = 0

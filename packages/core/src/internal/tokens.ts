@@ -3,8 +3,6 @@ import type { Usage } from "../Message.js"
 
 /**
  * About how many tokens a prompt has: four characters each, as English text has it, and what the API says of a picture.
- *
- * @internal
  */
 export const estimate = (prompt: Prompt): number =>
   Math.ceil(
@@ -13,7 +11,7 @@ export const estimate = (prompt: Prompt): number =>
       : prompt.reduce((sum, block) => sum + ofBlock(block), 0)
   )
 
-/** What the API's limits count: what it reads from its cache is free. @internal */
+/** What the API's limits count: what it reads from its cache is free. */
 export const counted = ({ cacheCreationInputTokens, inputTokens, outputTokens }: Usage): number =>
   inputTokens + outputTokens + cacheCreationInputTokens
 

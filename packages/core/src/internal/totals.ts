@@ -1,18 +1,13 @@
+import type * as Types from "effect/Types"
 import type { Message } from "../Message.js"
+import type { SessionStats } from "../Session.js"
 
-/** What a session has come to so far. @internal */
-export interface Totals {
-  turns: number
-  inputTokens: number
-  outputTokens: number
-  costUsd: number
-  durationMs: number
-}
+/** What a session has come to so far. */
+export type Totals = Types.Mutable<SessionStats>
 
-/** @internal */
 export const nothing = (): Totals => ({ turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 })
 
-/** What the CLI does by itself, and what subagents do, is used as well. @internal */
+/** What the CLI does by itself, and what subagents do, is used as well. */
 export const count = (totals: Totals, messages: ReadonlyArray<Message>): void => {
   for (const message of messages) {
     if (message._tag !== "Result") continue

@@ -3,7 +3,7 @@ import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { Invocation } from "../CliProcess.js"
 
-/** The W3C context of a span as variables of an environment. @internal */
+/** The W3C context of a span as variables of an environment. */
 export const traceVariables = (span: Tracer.AnySpan): Invocation["env"] | undefined => {
   const { sampled, spanId, traceId } = span
   if (!isId(traceId, 32) || !isId(spanId, 16)) return undefined
@@ -14,7 +14,7 @@ export const traceVariables = (span: Tracer.AnySpan): Invocation["env"] | undefi
   }
 }
 
-/** The nearest span that was made elsewhere: what a program passes on that makes none of its own. @internal */
+/** The nearest span that was made elsewhere: what a program passes on that makes none of its own. */
 export const outer = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined =>
   span === undefined || span._tag === "ExternalSpan" ? span : outer(Option.getOrUndefined(span.parent))
 

@@ -3,6 +3,7 @@ import * as Either from "effect/Either"
 import type { QueryOptions } from "../AgentOptions.js"
 import { defaultGraces, type Invocation, type InvocationFile } from "../CliProcess.js"
 import * as ContextEncoder from "../ContextEncoder.js"
+import { isRecord } from "./guard.js"
 import { toJsonSchema } from "./outputSchema.js"
 
 /** The CLI's arguments: each valued flag one token, lists joined by commas. */
@@ -132,7 +133,7 @@ export const redactArgs = (args: ReadonlyArray<string>): ReadonlyArray<string> =
     return at < 0 || shownFlags.has(arg.slice(0, at)) ? arg : `${arg.slice(0, at)}=<redacted>`
   })
 
-/** Whether settings given as text are the settings themselves: those do not belong into the arguments. @internal */
+/** Whether settings given as text are the settings themselves: those do not belong into the arguments. */
 export const isJson = (settings: string): boolean => settings.trimStart().startsWith("{")
 
 // ---------------------------------------------------------------------------
@@ -187,16 +188,13 @@ const settingsOf = ({ sandbox, settings }: QueryOptions): string | undefined => 
     return settings === undefined ? undefined : JSON.stringify(settings)
   }
   const given: unknown = typeof settings === "string" ? JSON.parse(settings) : settings
-  const base = isData(given) ? given : {}
+  const base = isRecord(given) ? given : {}
   const strict = sandbox["enabled"] === true ? { failIfUnavailable: true } : {}
   return JSON.stringify({
     ...base,
-    sandbox: { ...(isData(base["sandbox"]) ? base["sandbox"] : {}), ...strict, ...sandbox }
+    sandbox: { ...(isRecord(base["sandbox"]) ? base["sandbox"] : {}), ...strict, ...sandbox }
   })
 }
-
-const isData = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const encodedOf = (context: unknown): ContextEncoder.Encoded | undefined =>
   context === undefined ? undefined : Either.getOrThrowWith(ContextEncoder.encode(context), (error) => error)

@@ -2,135 +2,61 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as CliFrame from "../CliFrame.js"
 import type { Message, Unknown } from "../Message.js"
-import type { UnfinishedMessage } from "../MessageParser.js"
-import { Conversation } from "./conversation.js"
+import type { Conversation } from "./conversation.js"
 import { guard, isRecord } from "./guard.js"
-import { complaintOf } from "./schemaIssue.js"
+import { complaint } from "./schemaIssue.js"
 
-/**
- * Frames to messages: finds the kind of each frame, checks it, and has the conversation tell it. Control frames are put
- * aside.
- *
- * @internal
- */
-export class Translator {
-  private control: Array<CliFrame.Control> = []
-  private readonly conversation = new Conversation()
-
-  takeControl(): ReadonlyArray<CliFrame.Control> {
-    if (this.control.length === 0) return this.control
-    const taken = this.control
-    this.control = []
-    return taken
-  }
-
-  frame(out: Array<Message>, raw: Record<string, unknown>): void {
-    const { session_id: sessionId, subtype, type } = raw
-    if (typeof sessionId === "string") this.conversation.sessionId = sessionId
-    if (type === "stream_event") return this.translate(out, eventKind(raw["event"]), raw)
-    if (type === "system" && typeof subtype === "string") {
-      const known = system.get(subtype)
-      return known === undefined ? this.unknownSystem(out, subtype, raw) : this.translate(out, known, raw)
-    }
-    const name = typeof type === "string" ? type : ""
-    const known = kinds.get(name)
-    if (known !== undefined) return this.translate(out, known, raw)
-    const isControl = controls.get(name)
-    if (isControl !== undefined) this.addControl(out, name, isControl, raw)
-    else if (name !== "keep_alive") out.push(this.unknown("kind", name, raw))
-  }
-
-  damaged(out: Array<Message>, reason: "malformed" | "oversized" | "truncated", raw: string, bytes?: number): void {
-    const { sessionId } = this.conversation
-    out.push({
-      _tag: "Unknown",
-      sessionId,
-      uuid: undefined,
-      parentToolUseId: undefined,
-      reason,
-      type: "",
-      raw,
-      issues: undefined,
-      bytes
-    })
-  }
-
-  end(out: Array<Message>): void {
-    this.conversation.end(out)
-  }
-
-  unfinished(): ReadonlyArray<UnfinishedMessage> {
-    return this.conversation.unfinished()
-  }
-
-  private addControl(out: Array<Message>, name: string, kind: ControlKind, raw: Record<string, unknown>): void {
-    if (kind.fits(raw)) this.control.push(raw)
-    else out.push(this.unknown("changed", name, raw, kind.issues(raw)))
-  }
-
-  private translate(out: Array<Message>, kind: Kind, raw: Record<string, unknown>): void {
-    const issues = kind.accept(this.conversation, out, raw)
-    if (issues === undefined) return
-    out.push(this.unknown("changed", kind.name, raw, issues))
-    if (kind.reduce !== undefined) kind.accept(this.conversation, out, kind.reduce(raw))
-  }
-
-  private unknown(reason: "kind" | "changed", type: string, raw: Record<string, unknown>, issues?: string): Unknown {
-    return {
-      _tag: "Unknown",
-      sessionId: this.conversation.sessionId,
-      uuid: text(raw["uuid"]),
-      parentToolUseId: text(raw["parent_tool_use_id"]),
-      reason,
-      type,
-      raw,
-      issues,
-      bytes: undefined
-    }
-  }
-
-  private unknownSystem(out: Array<Message>, subtype: string, raw: Record<string, unknown>): void {
+/** Finds the kind of a frame, checks it, and has the conversation tell it. */
+export const translate = (self: Conversation, out: Array<Message>, raw: Record<string, unknown>): void => {
+  const { session_id: sessionId, subtype, type } = raw
+  if (typeof sessionId === "string") self.sessionId = sessionId
+  if (type === "stream_event") return tell(self, out, eventKind(raw["event"]), raw)
+  if (type === "system" && typeof subtype === "string") {
+    const known = system.get(subtype)
+    if (known !== undefined) return tell(self, out, known, raw)
     out.push({
       _tag: "UnknownSystem",
-      sessionId: this.conversation.sessionId,
+      sessionId: self.sessionId,
       uuid: text(raw["uuid"]),
       parentToolUseId: text(raw["parent_tool_use_id"]),
       subtype,
       raw
     })
+    return
+  }
+  const name = text(type) ?? ""
+  const known = kinds.get(name)
+  if (known !== undefined) tell(self, out, known, raw)
+  else if (name !== "keep_alive") out.push(notUnderstood(self, { reason: "kind", type: name, raw }))
+}
+
+/** What a frame becomes, or the text of a line that is none. */
+export const notUnderstood = (
+  { sessionId }: Conversation,
+  { bytes, issues, raw, reason, type }: Pick<Unknown, "reason" | "type" | "raw" | "issues" | "bytes">
+): Unknown => {
+  const { parent_tool_use_id: parent, uuid } = isRecord(raw) ? raw : {}
+  return {
+    _tag: "Unknown",
+    sessionId,
+    uuid: text(uuid),
+    parentToolUseId: text(parent),
+    reason,
+    type,
+    raw,
+    issues,
+    bytes
   }
 }
 
+const tell = (self: Conversation, out: Array<Message>, kind: Kind, raw: Record<string, unknown>): void => {
+  const issues = kind.accept(self, out, raw)
+  if (issues === undefined) return
+  out.push(notUnderstood(self, { reason: "changed", type: kind.name, raw, issues }))
+  if (kind.reduce !== undefined) kind.accept(self, out, kind.reduce(raw))
+}
+
 const text = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
-
-/** Why a frame does not fit. The values are not shown: they are in `raw`, and may be megabytes. */
-const issuesOf = <A>(schema: Schema.Schema<A>) => {
-  const decode = Schema.decodeUnknownEither(schema)
-  return (raw: unknown): string =>
-    Either.match(decode(raw), {
-      onLeft: (error) => {
-        const { detail, field } = complaintOf(error)
-        return `${field}: ${detail}`
-      },
-      onRight: () => "the guard refused it"
-    })
-}
-
-interface ControlKind {
-  readonly fits: (raw: unknown) => raw is CliFrame.Control
-  readonly issues: (raw: unknown) => string
-}
-
-const control = <A extends CliFrame.Control>(schema: Schema.Schema<A>): ControlKind => ({
-  fits: guard(schema),
-  issues: issuesOf(schema)
-})
-
-const controls: ReadonlyMap<string, ControlKind> = new Map([
-  ["control_request", control(CliFrame.ControlRequest)],
-  ["control_response", control(CliFrame.ControlResponse)],
-  ["control_cancel_request", control(CliFrame.ControlCancel)]
-])
 
 /** How frames of one type are checked and told. Gives the issues of a frame that does not fit. */
 interface Kind {
@@ -146,16 +72,19 @@ const kind = <A>(
   tell: (self: Conversation, out: Array<Message>, frame: A) => void
 ): Kind => {
   const fits = guard(schema)
-  const issues = issuesOf(schema)
   return {
     name,
     accept: (self, out, raw) => {
-      if (!fits(raw)) return issues(raw)
+      if (!fits(raw)) return issuesOf(schema, raw)
       tell(self, out, raw)
       return undefined
     }
   }
 }
+
+/** Why a frame does not fit. The values are not shown: they are in `raw`, and may be megabytes. */
+const issuesOf = <A>(schema: Schema.Schema<A>, raw: unknown): string =>
+  Either.match(Schema.decodeUnknownEither(schema)(raw), { onLeft: complaint, onRight: () => "the guard refused it" })
 
 /** The fields that are as they should be, and those that nobody knows. */
 const fittingFields = (fields: Schema.Struct.Fields) => (raw: Record<string, unknown>): Record<string, unknown> =>
@@ -182,6 +111,9 @@ const notice = (name: string): Kind =>
       raw
     })
   })
+
+const control = <A extends CliFrame.Control>(name: string, schema: Schema.Schema<A>): Kind =>
+  kind(name, schema, (self, _, frame) => self.control.push(frame))
 
 /** What an event of another type holds is of no interest: a block's start, its end, a ping. */
 const otherEvent = kind("stream_event", CliFrame.StreamEvent, () => {})
@@ -222,6 +154,9 @@ const kinds = byName([
       raw: info
     })
   }),
+  control("control_request", CliFrame.ControlRequest),
+  control("control_response", CliFrame.ControlResponse),
+  control("control_cancel_request", CliFrame.ControlCancel),
   ...Array.from(CliFrame.notices, notice)
 ])
 
@@ -243,7 +178,11 @@ const hook = (phase: "started" | "progress" | "response"): Kind =>
   })
 
 const system = byName([
-  kind("system/init", CliFrame.Init, (self, out, frame) => self.init(out, frame)),
+  {
+    ...kind("system/init", CliFrame.Init, (self, out, frame) => self.init(out, frame)),
+    // A turn has begun, whatever else is said of it otherwise.
+    reduce: fittingFields(CliFrame.Init.fields)
+  },
   kind("system/api_retry", CliFrame.ApiRetry, (self, out, frame) => {
     out.push({
       _tag: "ApiRetry",

@@ -13,14 +13,12 @@ import { Pace, type Watch } from "./deadlines.js"
 import { atLast, Backlog, hearing, Inbox, mostHeld } from "./inbox.js"
 import { Seen } from "./seen.js"
 
-/** How a turn came out. @internal */
+/** How a turn came out. */
 export type TurnOutcome = Either.Either<Result, ClaudeError>
 
 /**
  * One prompt of a session, and its messages on their way to the consumer. It has two ends: the consumer's, which is its
  * outcome, and the CLI's, which lets the next turn begin. A turn whose time is up has the first before the second.
- *
- * @internal
  */
 export class Turn {
   readonly id: string

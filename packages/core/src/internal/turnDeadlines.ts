@@ -6,7 +6,7 @@ import type { Deadline } from "../Deadline.js"
 import * as Deadlines from "./deadlines.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
-/** What the deadlines of a session's turns need of it. @internal */
+/** What the deadlines of a session's turns need of it. */
 export interface TurnDeadlinesParts {
   readonly deadline: Deadline["Type"]
   readonly now: () => number
@@ -18,7 +18,7 @@ export interface TurnDeadlinesParts {
   readonly end: (turn: Turn) => Effect.Effect<void>
 }
 
-/** The deadlines of a session's turns: one that is late ends when the CLI has said what there was, or soon. @internal */
+/** The deadlines of a session's turns: one that is late ends when the CLI has said what there was, or soon. */
 export class TurnDeadlines {
   private readonly parts: TurnDeadlinesParts
 

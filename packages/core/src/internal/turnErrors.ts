@@ -1,6 +1,6 @@
 import { type ClaudeError, CliExitError, InvalidOptionsError } from "../ClaudeError.js"
 
-/** The CLI runs a message with the same id once, and says nothing when it comes again. @internal */
+/** The CLI runs a message with the same id once, and says nothing when it comes again. */
 export const sentBefore = (turnId: string) =>
   new InvalidOptionsError({
     field: "turnId",
@@ -8,7 +8,6 @@ export const sentBefore = (turnId: string) =>
     hint: "Give each turn an id of its own, or none."
   })
 
-/** @internal */
 export const givenUp = (sessionId: string) =>
   new CliExitError({
     reason: "Interrupted",
@@ -17,7 +16,7 @@ export const givenUp = (sessionId: string) =>
     hint: "Send the prompt again."
   })
 
-/** Crashed or killed, and not refused: asking again can help. @internal */
+/** Crashed or killed, and not refused: asking again can help. */
 export const diedByItself = (error: ClaudeError): boolean =>
   error._tag === "MissingResultError" ||
   (error._tag === "CliExitError" && (error.reason === "Killed" || error.reason === "Exited"))

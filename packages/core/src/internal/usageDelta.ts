@@ -1,22 +1,14 @@
+import * as Records from "effect/Record"
 import type * as CliFrame from "../CliFrame.js"
-import type { ModelUsage, Usage } from "../Message.js"
+import type { ModelUsage, Result, Usage } from "../Message.js"
 import { promptTokens } from "./figures.js"
 
-/** What one result adds to what was there before it. @internal */
-export interface Share {
-  /** By model, without those of which nothing was used. Undefined where the CLI did not say. */
-  readonly models: Readonly<Record<string, ModelUsage>> | undefined
-  /** USD, without the models whose cost is not known. */
-  readonly costUsd: number
-  /** Models whose cost is not known, `""` for one that is not named. Undefined where there are none. */
-  readonly unpriced: ReadonlyArray<string> | undefined
-}
+/** What one result adds to what was there before it. */
+export type Share = Pick<Result, "turnUsage" | "costUsd" | "unpriced">
 
 /**
  * The cumulative figures of one process. They go on over its turns, and start again at zero when the conversation is
  * cleared. What a process takes over from an earlier one is known only where the CLI has a difference of its own.
- *
- * @internal
  */
 export class UsageDelta {
   /** As the CLI has counted it so far, in USD. */
@@ -47,9 +39,9 @@ export class UsageDelta {
     const tokens = usageOf(usage)
     const counted = hasFigures(usage)
     const costUsd = told == null ? undefined : told < totalBefore ? told : told - totalBefore
-    if (counted && (costUsd ?? 0) === 0 && isNothing(tokens)) return { models: {}, costUsd: 0, unpriced: undefined }
+    if (counted && (costUsd ?? 0) === 0 && isNothing(tokens)) return { turnUsage: {}, costUsd: 0, unpriced: undefined }
     return {
-      models: counted
+      turnUsage: counted
         ? { "": { ...tokens, costUsd: costUsd ?? 0, webSearchRequests: 0, contextWindow: undefined } }
         : undefined,
       costUsd: costUsd ?? 0,
@@ -58,7 +50,6 @@ export class UsageDelta {
   }
 }
 
-/** @internal */
 export const usageOf = (usage: CliFrame.Usage | null | undefined): Usage => ({
   inputTokens: usage?.input_tokens ?? 0,
   outputTokens: usage?.output_tokens ?? 0,
@@ -66,13 +57,11 @@ export const usageOf = (usage: CliFrame.Usage | null | undefined): Usage => ({
   cacheCreationInputTokens: usage?.cache_creation_input_tokens ?? 0
 })
 
-/** @internal */
-export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<string, ModelUsage> => {
-  const told: Record<string, ModelUsage> = {}
-  for (const [model, usage] of Object.entries(models ?? {})) {
+export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<string, ModelUsage> =>
+  Records.map(models ?? {}, (usage) => {
     const hour = usage.cacheCreationEphemeral1hInputTokens ?? 0
     const thinking = usage.thinkingTokens ?? 0
-    told[model] = {
+    return {
       inputTokens: usage.inputTokens ?? 0,
       outputTokens: usage.outputTokens ?? 0,
       cacheReadInputTokens: usage.cacheReadInputTokens ?? 0,
@@ -83,18 +72,15 @@ export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<stri
       ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {}),
       ...(thinking > 0 ? { thinkingTokens: thinking } : {})
     }
-  }
-  return told
-}
+  })
 
-/** @internal */
 export const isNothing = (usage: Usage & Partial<Pick<ModelUsage, "costUsd" | "webSearchRequests">>): boolean =>
   figures.every((figure) => (usage[figure] ?? 0) === 0)
 
-/** Tokens of all prompts. @internal */
+/** Tokens of all prompts. */
 export const promptsOf = (all: ReadonlyArray<Usage>): number => all.reduce((sum, usage) => sum + promptTokens(usage), 0)
 
-/** What a model was used for beyond what it was before. @internal */
+/** What a model was used for beyond what it was before. */
 export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
   const hour = (now.cacheCreationHourInputTokens ?? 0) - (before.cacheCreationHourInputTokens ?? 0)
   const thinking = (now.thinkingTokens ?? 0) - (before.thinkingTokens ?? 0)
@@ -131,14 +117,11 @@ const added = (
     const later = now[model]
     return later !== undefined && atLeast(later, usage)
   })
-  return goOn
-    ? Object.fromEntries(
-      Object.entries(now).map(([model, usage]) => {
-        const earlier = before[model]
-        return [model, earlier === undefined ? usage : minus(usage, earlier)]
-      })
-    )
-    : now
+  if (!goOn) return now
+  return Records.map(now, (usage, model) => {
+    const earlier = before[model]
+    return earlier === undefined ? usage : minus(usage, earlier)
+  })
 }
 
 const atLeast = (one: ModelUsage, other: ModelUsage): boolean => figures.every((figure) => one[figure] >= other[figure])
@@ -159,7 +142,7 @@ const shareOf = (
     if (known) costUsd += usage.costUsd
     else unpriced.push(model)
   }
-  return { models, costUsd, unpriced: unpriced.length === 0 ? undefined : unpriced }
+  return { turnUsage: models, costUsd, unpriced: unpriced.length === 0 ? undefined : unpriced }
 }
 
 /** `usage: {}` says nothing, and not that nothing was used. */

@@ -1,5 +1,4 @@
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -9,8 +8,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { UsageLimitError } from "../ClaudeError.js"
 import type { EventsService } from "../Events.js"
-import type { Message } from "../Message.js"
-import type { ParkedCalls, UsageLimitStore, UsageWindow } from "../UsageLimit.js"
+import { is, type Message } from "../Message.js"
+import type { ParkedCalls, UsageWindow } from "../UsageLimit.js"
+import type { UsageLimitStore } from "../UsageLimitStore.js"
+import { dateText } from "./errorText.js"
 import { Observed, Observers } from "./observed.js"
 import { commits } from "./reopening.js"
 import type { End, Pull } from "./streamed.js"
@@ -18,21 +19,18 @@ import { type Ticket, UsageLines } from "./usageLines.js"
 import * as UsageMemory from "./usageMemory.js"
 import { letsThrough, type News, UsageWindows, windowsOf } from "./usageWindows.js"
 
-/**
- * Where calls wait for the windows that stop them: what messages tell, who may begin, and what is told of both.
- *
- * @internal
- */
+/** Where calls wait for the windows that stop them: what messages tell, who may begin, and what is told of both. */
 export class UsageGate {
   private readonly known = new UsageWindows()
   private readonly lines = new UsageLines(this.known)
   private readonly memory: UsageMemory.UsageMemory
-  private readonly statuses = new Observers<UsageWindow>({ messages: told, bytes: Infinity })
+  private readonly statuses = new Observers<UsageWindow>()
   private readonly crowds = new Observed(() => this.lines.parked)
   private readonly events: EventsService
   private readonly bells = new Set<Queue.Enqueue<void>>()
   private readonly outbox: Array<UsageWindow> = []
-  private crowd: ReadonlyArray<ParkedCalls> = []
+  /** As it was last told. */
+  private crowd = "[]"
 
   static readonly make = (
     store: UsageLimitStore["Type"],
@@ -73,11 +71,11 @@ export class UsageGate {
 
   /** Until it may begin. */
   admit(ticket: Ticket, maxWait: number): Effect.Effect<void, UsageLimitError> {
-    const parking = new Parking(this.events, ticket)
+    const see = parking(this.events, ticket)
     const step: Effect.Effect<void, UsageLimitError> = Effect.flatMap(
       this.changing((now, jitter) => {
         const next = this.lines.step(ticket, maxWait, 1 + jitter % gap, now)
-        parking.see(now)
+        see(now)
         return [next, now] as const
       }),
       ([next, now]) =>
@@ -91,7 +89,7 @@ export class UsageGate {
       step,
       this.changing((now) => {
         this.lines.leave(ticket)
-        parking.see(now)
+        see(now)
       })
     )
   }
@@ -156,13 +154,8 @@ export class UsageGate {
 
   private heard(ticket: Ticket, batch: ReadonlyArray<Message>): Effect.Effect<void> {
     return this.changing((now, jitter) => {
-      for (const message of batch) {
-        if (message._tag === "RateLimit") {
-          for (const window of windowsOf(message, ticket.target.account, now)) {
-            this.news(this.known.learn(window, ticket.askedAt, jitter))
-          }
-        }
-      }
+      const told = batch.filter(is("RateLimit")).flatMap((message) => windowsOf(message, ticket.target.account, now))
+      for (const window of told) this.news(this.known.learn(window, ticket.askedAt, jitter))
       if (isLetThrough(batch)) this.lines.probed(ticket, true)
     })
   }
@@ -195,9 +188,9 @@ export class UsageGate {
       this.outbox.push(...this.known.sweep(now))
       const done = change(now, jitter)
       for (const window of this.outbox.splice(0)) this.statuses.tell(window)
-      const { parked } = this.lines
-      if (!sameCrowd(this.crowd, parked)) this.crowds.tell()
-      this.crowd = parked
+      const crowd = JSON.stringify(this.lines.parked)
+      if (crowd !== this.crowd) this.crowds.tell()
+      this.crowd = crowd
       return done
     })
   }
@@ -206,32 +199,21 @@ export class UsageGate {
 // ---------------------------------------------------------------------------
 
 /** Tells when a call begins to wait in a line, and when it has left it. */
-class Parking {
-  private readonly events: EventsService
-  private readonly ticket: Ticket
-  private parked: { readonly limit: string; readonly since: number } | undefined
-
-  constructor(events: EventsService, ticket: Ticket) {
-    this.events = events
-    this.ticket = ticket
-  }
-
-  see(now: number): void {
-    const { events, parked, ticket: { callId, line } } = this
-    const limit = line?.known.window.limit
+const parking = (events: EventsService, ticket: Ticket) => {
+  const { callId } = ticket
+  let parked: { readonly limit: string; readonly since: number } | undefined
+  return (now: number): void => {
+    const known = ticket.line?.known
+    const limit = known?.window.limit
     if (limit === parked?.limit) return
     if (parked !== undefined) {
       events.tell({ _tag: "Unparked", callId, limit: parked.limit, waitedMs: now - parked.since })
     }
-    this.parked = limit === undefined ? undefined : { limit, since: now }
-    if (line === undefined || limit === undefined) return
-    const { closedUntil } = line.known
-    events.tell({ _tag: "Parked", callId, limit, ...(closedUntil > now ? { until: closedUntil } : {}) })
+    parked = limit === undefined ? undefined : { limit, since: now }
+    if (known === undefined || limit === undefined) return
+    events.tell({ _tag: "Parked", callId, limit, ...(known.closedUntil > now ? { until: known.closedUntil } : {}) })
   }
 }
-
-/** What a slow observer may miss is older than this many changes. */
-const told = 256
 
 /** Programs that share an account do not all come in the moment of its reset. */
 const maxJitter = 500
@@ -246,7 +228,7 @@ const sleep = (millis: number): Effect.Effect<void> =>
   )
 
 const pause = (ticket: Ticket, millis: number): Effect.Effect<void> =>
-  millis === Infinity ? ticket.wakened : Effect.raceFirst(ticket.wakened, sleep(millis))
+  millis === Infinity ? ticket.news.await : Effect.raceFirst(ticket.news.await, sleep(millis))
 
 const tells = (batch: ReadonlyArray<Message>, probes: boolean): boolean =>
   batch.some(({ _tag }) => _tag === "RateLimit") || (probes && isLetThrough(batch))
@@ -259,23 +241,14 @@ const isLetThrough = (batch: ReadonlyArray<Message>): boolean =>
 /** Words of the API, and of the CLI in its place. */
 const spoken: ReadonlySet<Message["_tag"]> = new Set(["Text", "Thinking", "ToolUse", "Assistant", "Error"])
 
-const refusal = ({ limit, resetsAt }: UsageWindow): UsageLimitError =>
-  new UsageLimitError({
+const refusal = ({ limit, resetsAt }: UsageWindow): UsageLimitError => {
+  const until = dateText(resetsAt ?? undefined)
+  const long = until === undefined ? "" : ` until ${until}`
+  return new UsageLimitError({
     limit,
     resetsAt,
-    detail: `the ${limit === "" ? "usage" : limit} limit is used up${
-      Option.match(resetsAt === null ? Option.none() : DateTime.make(resetsAt), {
-        onNone: () => "",
-        onSome: (at) => ` until ${DateTime.formatIso(at)}`
-      })
-    }, so nothing was asked`,
+    detail: `the ${limit === "" ? "usage" : limit} limit is used up${long}, so nothing was asked`,
     facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId: "", frames: 0 },
     hint: "Wait until the window resets, have calls wait for it with a longer maxWait, or use another account."
   })
-
-const sameCrowd = (one: ReadonlyArray<ParkedCalls>, other: ReadonlyArray<ParkedCalls>): boolean =>
-  one.length === other.length &&
-  one.every(({ calls, limit, until, account }, index) => {
-    const same = other[index]
-    return same?.calls === calls && same.limit === limit && same.until === until && same.account === account
-  })
+}

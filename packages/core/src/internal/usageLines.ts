@@ -3,11 +3,7 @@ import type { Target } from "../Policy.js"
 import type { ParkedCalls } from "../UsageLimit.js"
 import { concerns, keyOf, type Known, type UsageWindows } from "./usageWindows.js"
 
-/**
- * A call, from its start to its end, however often it is made.
- *
- * @internal
- */
+/** A call, from its start to its end, however often it is made. */
 export class Ticket {
   /** When it stops waiting, from the first time on that it has to. UTC epoch milliseconds. */
   deadline: number | undefined
@@ -18,8 +14,8 @@ export class Ticket {
   probing: Line | undefined
   line: Line | undefined
   place = 0
-  private resume: (() => void) | undefined
-  private woken = false
+  /** Open while there is something that it has not looked at. */
+  readonly news = Effect.unsafeMakeLatch()
   readonly target: Target
   readonly callId: string
 
@@ -28,31 +24,15 @@ export class Ticket {
     this.callId = callId
   }
 
-  wake(): void {
-    this.woken = true
-    this.resume?.()
-  }
-
-  /** Until there is something to look at. What came before it was asked for counts as well. */
-  readonly wakened: Effect.Effect<void> = Effect.async((resume) => {
-    if (this.woken) return resume(Effect.void)
-    this.resume = () => resume(Effect.void)
-  })
-
   /** Begins, if it may. */
   take(): boolean {
     const { admitted } = this
     this.admitted = false
     return admitted
   }
-
-  look(): void {
-    this.woken = false
-    this.resume = undefined
-  }
 }
 
-/** Calls that wait for one window, in the order in which they came. @internal */
+/** Calls that wait for one window, in the order in which they came. */
 export interface Line {
   known: Known
   /** Nobody begins before this. */
@@ -63,14 +43,12 @@ export interface Line {
   open: boolean
 }
 
-/** What a call does next: begins, is refused, looks again at a time, or when it is woken. @internal */
+/** What a call does next: begins, is refused, looks again at a time, or when it is woken. */
 export type Step = "go" | { readonly refusedBy: Known } | { readonly until: number }
 
 /**
  * Who waits, and who may begin. When a window opens, the first of its line goes ahead; the others follow when it is let
  * through, or else the next finds out.
- *
- * @internal
  */
 export class UsageLines {
   private readonly lines = new Map<string, Line>()
@@ -86,7 +64,7 @@ export class UsageLines {
   }
 
   step(ticket: Ticket, maxWait: number, gap: number, now: number): Step {
-    ticket.look()
+    ticket.news.unsafeClose()
     const { target } = ticket
     const closing = this.windows.closing(target, now)
     if (closing !== undefined) {
@@ -195,12 +173,12 @@ export class UsageLines {
 
   private next(line: Line): void {
     const [first] = line.tickets
-    if (first !== undefined) first.wake()
+    if (first !== undefined) first.news.unsafeOpen()
     else if (line.probe === undefined) this.lines.delete(keyOf(line.known.window))
   }
 
   private wake(line: Line): void {
-    for (const ticket of line.tickets) ticket.wake()
+    for (const ticket of line.tickets) ticket.news.unsafeOpen()
   }
 }
 

@@ -1,63 +1,55 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { SessionStoreError } from "../ClaudeError.js"
-import type { UsageLimitStore, UsageWindow } from "../UsageLimit.js"
+import type { UsageWindow } from "../UsageLimit.js"
+import type { UsageLimitStore } from "../UsageLimitStore.js"
+import { inTime } from "./patience.js"
+import { keyOf } from "./usageWindows.js"
 
-/** What a program has remembered, and how it remembers more without waiting for it. @internal */
+/** What a program has remembered, and how it remembers more without waiting for it. */
 export interface UsageMemory {
   readonly remembered: ReadonlyArray<UsageWindow>
   /** The last word of each window is kept, at the end of the scope at the latest. */
   readonly save: (window: UsageWindow) => void
 }
 
-/** @internal */
 export const make = (store: UsageLimitStore["Type"]): Effect.Effect<UsageMemory, never, Scope.Scope> =>
   Effect.gen(function*() {
     const pending = new Map<string, UsageWindow>()
     const bell = yield* Queue.sliding<void>(1)
     let warned = false
 
-    const remembered = yield* store.load.pipe(
-      Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => "no answer within 5 seconds" }),
-      Effect.catchAllCause((cause) =>
-        Cause.isInterruptedOnly(cause)
-          ? Effect.interrupt
-          : Effect.as(warn("Usage limits of earlier are not known", cause), [])
-      )
+    const remembered = yield* Effect.catchAllCause(
+      inTime(store.load, { duration: "5 seconds", onTimeout: () => "no answer within 5 seconds" }),
+      (cause) => Effect.as(warn("Usage limits of earlier are not known", cause), [])
     )
 
     const one = (key: string, window: UsageWindow): Effect.Effect<void> =>
-      store.save(window).pipe(
-        Effect.matchCauseEffect({
-          onFailure: (cause) => {
-            if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
-            if (warned) return Effect.void
-            warned = true
-            return warn("Usage limits are not remembered", cause)
-          },
-          onSuccess: () =>
-            Effect.sync(() => {
-              warned = false
-            })
-        }),
-        Effect.zipRight(Effect.sync(() => {
-          if (pending.get(key) === window) pending.delete(key)
-        }))
-      )
+      Effect.flatMap(Effect.exit(store.save(window)), (exit) => {
+        if (pending.get(key) === window) pending.delete(key)
+        const before = warned
+        warned = Exit.isFailure(exit)
+        return Exit.isSuccess(exit) || before ? Effect.void : warn("Usage limits are not remembered", exit.cause)
+      })
 
     const all = Effect.suspend(() =>
       Effect.forEach([...pending], ([key, window]) => one(key, window), { discard: true })
     )
 
-    yield* Effect.addFinalizer(() => all.pipe(Effect.interruptible, Effect.timeoutOption("1 second")))
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(bell), all)))
+    yield* Effect.addFinalizer(() =>
+      Effect.ignore(inTime(all, { duration: "1 second", onTimeout: () => "no answer within 1 second" }))
+    )
+    const saving = Effect.forever(Effect.zipRight(Queue.take(bell), all))
+    // It is told to end, and nobody waits until it has.
+    yield* Effect.forkScoped(Effect.interruptible(Effect.disconnect(saving)))
     return {
       remembered,
       save: (window) => {
-        pending.set(`${window.account}\n${window.limit}`, window)
+        pending.set(keyOf(window), window)
         bell.unsafeOffer(undefined)
       }
     }

@@ -68,19 +68,16 @@ export class UsageWindows {
 
   /** The last to open of those that stop this call. */
   closing(target: Target, now: number): Known | undefined {
-    let last: Known | undefined
-    for (const known of this.known.values()) {
-      if (known.closedUntil <= now || known.closedUntil <= (last?.closedUntil ?? 0)) continue
-      if (concerns(known, target)) last = known
-    }
-    return last
+    return this.all.filter((known) => known.closedUntil > now && concerns(known, target))
+      .sort((one, other) => other.closedUntil - one.closedUntil)[0]
   }
 
   /** Forgets what has been reset. Gives what had been more than allowed. */
   sweep(now: number): ReadonlyArray<UsageWindow> {
     const over: Array<UsageWindow> = []
-    for (const [key, { closedUntil, window }] of this.known) {
-      if (window.resetsAt === null || Math.max(window.resetsAt, closedUntil) > now) continue
+    for (const [key, known] of this.known) {
+      const { window } = known
+      if (overAt(known) > now) continue
       this.known.delete(key)
       if (window.status !== "allowed") over.push({ ...window, status: "reset", utilization: null, overage: false })
     }
@@ -89,12 +86,7 @@ export class UsageWindows {
 
   /** When the first of them is to be forgotten. */
   get nextReset(): number {
-    return Math.min(
-      ...Array.from(
-        this.known.values(),
-        ({ closedUntil, window }) => window.resetsAt === null ? Infinity : Math.max(window.resetsAt, closedUntil)
-      )
-    )
+    return Math.min(...this.all.map(overAt))
   }
 
   clear(): void {
@@ -118,9 +110,7 @@ export class UsageWindows {
 
 export const keyOf = ({ account, limit }: Pick<UsageWindow, "account" | "limit">): string => `${account}\n${limit}`
 
-/**
- * What a message says of windows. A newer CLI tells each; an older one the one that decides.
- */
+/** What a message says of windows. A newer CLI tells each; an older one the one that decides. */
 export const windowsOf = (message: RateLimit, account: string, now: number): ReadonlyArray<UsageWindow> => {
   const overage = paysOver(message)
   const windows = new Map<string, UsageWindow>()
@@ -181,6 +171,10 @@ const closedUntil = ({ overage, resetsAt, seenAt, status }: UsageWindow): number
   if (status !== "rejected" || overage || resetsAt === null) return 0
   return resetsAt > seenAt ? resetsAt : seenAt + pause
 }
+
+/** When it is to be forgotten. */
+const overAt = ({ closedUntil, window }: Known): number =>
+  window.resetsAt === null ? Infinity : Math.max(window.resetsAt, closedUntil)
 
 const isGeneral = (limit: string): boolean => limit === "" || /^[a-z]+_(hour|day|week|month)s?$/.test(limit)
 

@@ -1,6 +1,6 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Question } from "../Permissions.js"
+import type { PermissionRequest, Question } from "../Permissions.js"
 
 const Questions = Schema.Struct({
   questions: Schema.Array(Schema.Struct({
@@ -16,11 +16,13 @@ const Questions = Schema.Struct({
 
 const decode = Schema.decodeUnknownOption(Questions)
 
-/** The questions in the input of the tool; none where it is not what we know. @internal */
-export const read = (input: unknown): ReadonlyArray<Question> =>
-  Option.match(decode(input), { onNone: () => [], onSome: ({ questions }) => questions })
+/** None where the tool is another, or its input is not what we know. */
+export const asked = ({ input, tool }: PermissionRequest): ReadonlyArray<Question> =>
+  tool === "AskUserQuestion"
+    ? Option.match(decode(input), { onNone: () => [], onSome: ({ questions }) => questions })
+    : []
 
-/** The tool's input with the answers in it: that is how it takes them. @internal */
+/** The tool's input with the answers in it: that is how it takes them. */
 export const answered = (
   input: Readonly<Record<string, unknown>>,
   answers: Readonly<Record<string, string | ReadonlyArray<string>>>

@@ -7,27 +7,19 @@ import type { QueryOptions } from "../AgentOptions.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import { type Claim, CurrentClaim } from "../Concurrency.js"
 import * as ControlProtocol from "../ControlProtocol.js"
-import { type Adopted, type Connect, type Connection, planOf, sessionPlan } from "./connection.js"
+import { type Adopted, type Connect, planOf, sessionPlan } from "./connection.js"
 import { isRecord } from "./guard.js"
 import { contextOf, type Host, none } from "./host.js"
 import { patiently } from "./waiting.js"
 
-/** Processes that wait for their first prompt. Each is given away once. @internal */
+/** Processes that wait for their first prompt. Each is given away once. */
 export interface WarmPool {
   /** For a query: one that waits, or a new one. */
   readonly connect: Connect
-  /** For a session: one that waits, and the id that it has; or none, and an id where the CLI leaves it to us. */
-  readonly adopt: (
-    options: QueryOptions,
-    host: Host
-  ) => Effect.Effect<
-    { readonly adopted: Adopted | undefined; readonly options: QueryOptions },
-    never,
-    Scope.Scope
-  >
+  /** For a session: one that waits. */
+  readonly adopt: (options: QueryOptions, host: Host) => Effect.Effect<Adopted | undefined, never, Scope.Scope>
 }
 
-/** @internal */
 export const make = (
   size: number,
   defaults: QueryOptions,
@@ -41,14 +33,9 @@ export const make = (
         hint: "Each costs the memory of a CLI: a few are enough."
       })
     }
-    if (size === 0) {
-      return {
-        connect,
-        adopt: (options) => Effect.succeed({ adopted: undefined, options: named(options) })
-      }
-    }
+    if (size === 0) return { connect, adopt: () => Effect.succeed(undefined) }
     const work = yield* Effect.scope
-    const ready: Array<Waiting> = []
+    const ready: Array<Adopted> = []
     const host = { ...none, context: yield* contextOf(defaults.context) }
     const key = keyOf(defaults, host)
     let starting = 0
@@ -56,25 +43,24 @@ export const make = (
     const start = Effect.gen(function*() {
       const scope = yield* Scope.fork(work, sequential)
       const sessionId = crypto.randomUUID()
-      const waiting = yield* Effect.onError(
-        Scope.extend(warmUp(connect, { ...defaults, sessionId }, host, sessionId, scope), scope),
-        () => Scope.close(scope, Exit.void)
+      const close = Effect.uninterruptible(Scope.close(scope, Exit.void))
+      const connection = yield* Effect.onError(
+        Scope.extend(warmUp(connect(sessionPlan({ ...defaults, sessionId }, host), patiently)), scope),
+        () => close
       )
+      const waiting: Adopted = { ...connection, sessionId, close }
       ready.push(waiting)
-      yield* waiting.connection.permit.idle(Effect.flatMap(drop(waiting), Fiber.await))
+      yield* waiting.permit.idle(Effect.flatMap(drop(waiting), Fiber.await))
       // One that dies while it waits is not given away.
-      yield* Effect.forkIn(
-        Effect.flatMap(waiting.connection.cli.exit, () => drop(waiting)),
-        scope
-      )
+      yield* Effect.forkIn(Effect.zipRight(waiting.cli.exit, drop(waiting)), scope)
     })
 
-    const drop = (waiting: Waiting): Effect.Effect<Fiber.Fiber<void>> =>
+    const drop = (waiting: Adopted): Effect.Effect<Fiber.Fiber<void>> =>
       Effect.suspend(() => {
         const at = ready.indexOf(waiting)
         if (at < 0) return Effect.succeed(Fiber.void)
         ready.splice(at, 1)
-        return Effect.forkIn(Effect.uninterruptible(Scope.close(waiting.scope, Exit.void)), work)
+        return Effect.forkIn(waiting.close, work)
       })
 
     /** What cannot be started is told to whoever needs it: here it is only not there. */
@@ -96,12 +82,12 @@ export const make = (
       )
     })
 
-    const take = (wanted: string): Effect.Effect<Waiting | undefined, never, Scope.Scope> =>
+    const take = (wanted: string): Effect.Effect<Adopted | undefined, never, Scope.Scope> =>
       wanted !== key ? Effect.succeed(undefined) : Effect.uninterruptible(Effect.gen(function*() {
         const waiting = ready.shift()
         if (waiting !== undefined) {
-          yield* waiting.connection.permit.busy
-          yield* Effect.addFinalizer((exit) => Scope.close(waiting.scope, exit))
+          yield* waiting.permit.busy
+          yield* Effect.addFinalizer(() => waiting.close)
         }
         yield* refill
         return waiting
@@ -110,54 +96,25 @@ export const make = (
     yield* refill
     return {
       connect: (plan, wait) =>
-        Effect.flatMap(take(JSON.stringify(plan)), (waiting) =>
-          waiting === undefined ? connect(plan, wait) : Effect.succeed(waiting.connection)),
-      adopt: (options, host) =>
-        Effect.map(
-          take(keyOf(options, host)),
-          (waiting) =>
-            waiting === undefined
-              ? { adopted: undefined, options: named(options) }
-              : {
-                adopted: {
-                  ...waiting.connection,
-                  close: Effect.uninterruptible(Scope.close(waiting.scope, Exit.void))
-                },
-                options: { ...options, sessionId: waiting.sessionId }
-              }
-        )
+        Effect.flatMap(
+          take(JSON.stringify(plan)),
+          (waiting) => waiting === undefined ? connect(plan, wait) : Effect.succeed(waiting)
+        ),
+      adopt: (options, host) => take(keyOf(options, host))
     }
   })
 
 // ---------------------------------------------------------------------------
-
-interface Waiting {
-  readonly connection: Connection
-  readonly sessionId: string
-  readonly scope: Scope.CloseableScope
-}
 
 /** Nobody waits for a process that only waits itself. */
 const spare: Claim = { caller: "", priority: 0, spare: true }
 
 const keyOf = (options: QueryOptions, host: Host): string => JSON.stringify(planOf(options, host))
 
-const named = (options: QueryOptions): QueryOptions =>
-  options.sessionId !== undefined || options.continueSession === true ||
-    (options.resume !== undefined && options.forkSession !== true)
-    ? options
-    : { ...options, sessionId: crypto.randomUUID() }
-
 /** Started and asked what it is, which is answered when it has started. */
-const warmUp = (
-  connect: Connect,
-  options: QueryOptions,
-  host: Host,
-  sessionId: string,
-  scope: Scope.CloseableScope
-) =>
+const warmUp = (started: ReturnType<Connect>) =>
   Effect.gen(function*() {
-    const connection = yield* connect(sessionPlan(options, host), patiently)
+    const connection = yield* started
     const { cli, parser, plan } = connection
     const control = yield* ControlProtocol.make(cli)
     const reading = yield* Effect.fork(Effect.gen(function*() {
@@ -171,5 +128,5 @@ const warmUp = (
     const reply = yield* control.request({ subtype: "initialize", ...plan.initialize }, "1 minute")
     // The next reader goes on where this one stops.
     yield* Fiber.interrupt(reading)
-    return { connection: { ...connection, initialized: isRecord(reply) ? reply : {} }, sessionId, scope }
+    return { ...connection, initialized: isRecord(reply) ? reply : {} }
   })

@@ -1,7 +1,7 @@
 import type { Message } from "../Message.js"
 import type { Parser } from "../MessageParser.js"
 
-/** The same parser, of which somebody sees each batch before it is handed on. @internal */
+/** The same parser, of which somebody sees each batch before it is handed on. */
 export const watched = (
   parser: Parser,
   see: (batch: ReadonlyArray<Message>) => ReadonlyArray<Message>
