@@ -1,6 +1,4 @@
-/**
- * What the API's client is made with. To check it loads nothing of that client.
- */
+/** What the API's client is made with. To check it loads nothing of that client. */
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Config from "effect/Config"
 import * as Either from "effect/Either"
@@ -49,8 +47,6 @@ export const decode = (options: AnthropicOptions): Either.Either<Checked, Invali
   return Either.right({ ...options, baseUrl, maxTokens, model })
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const invalid = (field: string, detail: string, hint: string) =>

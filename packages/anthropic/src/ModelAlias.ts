@@ -1,6 +1,4 @@
-/**
- * What the short names of models stand for at the API. The CLI knows them, the API does not.
- */
+/** What the short names of models stand for at the API. The CLI knows them, the API does not. */
 
 /** As of 2026-11-22. `default` is what the CLI was seen to take on its own (2.1.330). */
 export const aliases: Readonly<Record<string, string>> = {
@@ -10,8 +8,9 @@ export const aliases: Readonly<Record<string, string>> = {
   haiku: "claude-haiku-5-5"
 }
 
-/** The id for an alias; any other name as it is. These models have their long window without being asked for it. */
+/** The id for an alias; any other name as it is, but for the CLI's mark `[1m]`: the long window is there without it. */
 export const resolve = (model: string): string => {
-  const name = model.toLowerCase().replace(/\[1m\]$/, "")
-  return Object.hasOwn(aliases, name) ? aliases[name] ?? model : model
+  const id = model.replace(/\[1m\]$/i, "")
+  const alias = id.toLowerCase()
+  return Object.hasOwn(aliases, alias) ? aliases[alias] ?? id : id
 }

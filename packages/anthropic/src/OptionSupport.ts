@@ -101,8 +101,6 @@ export const unsupported = (options: QueryOptions): ReadonlyArray<string> =>
   Object.entries(options).flatMap(([name, value]) => value === undefined || passes(name, value) ? [] : [name])
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const known: ReadonlyMap<string, Support> = new Map(Object.entries(support))
 

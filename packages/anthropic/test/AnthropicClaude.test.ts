@@ -191,6 +191,15 @@ describe("a request", () => {
     }).pipe(Effect.provide(withFetch(fetch)))
   })
 
+  it.effect("names the model as the API knows it: no alias, and without the CLI's mark of a long window", () => {
+    const { fetch, requests } = scripted(() => streamOf(sse(text("4"))))
+    return Effect.gen(function*() {
+      for (const model of ["Sonnet", "haiku[1m]", "claude-opus-4-8[1m]", "gpt"]) yield* Claude.text("hi", { model })
+      const asked = ["claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-4-8", "gpt"]
+      assert.deepStrictEqual(requests.map(({ body }) => body["model"]), asked)
+    }).pipe(Effect.provide(withFetch(fetch)))
+  })
+
   it.effect("starts from the client's options and the fiber's", () => {
     const { fetch, requests } = scripted(() => streamOf(sse(text("4"))))
     return Effect.gen(function*() {

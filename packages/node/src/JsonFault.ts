@@ -1,6 +1,4 @@
-/**
- * Where a text stops being JSON, for who has to correct it.
- */
+/** Where a text stops being JSON, for who has to correct it. */
 export interface JsonFault {
   /** From 1. */
   readonly line: number
@@ -9,15 +7,13 @@ export interface JsonFault {
   readonly detail: string
 }
 
-/**
- * The first fault of a text that is not JSON; `undefined` where it is. Node's own errors do not always say where.
- */
+/** The first fault of a text that is not JSON; `undefined` where it is. Node's own errors do not always say where. */
 export const jsonFault = (text: string): JsonFault | undefined => {
   try {
     JSON.parse(text)
     return undefined
   } catch {
-    const { at, detail } = new Reader(text).fault()
+    const { at, detail } = faultIn(text)
     const before = text.slice(0, at).split("\n")
     return { line: before.length, column: [...before[before.length - 1]!].length + 1, detail }
   }
@@ -31,93 +27,75 @@ interface Place {
 }
 
 /** Containers are kept in a list and not on the stack, which a file of brackets would use up. */
-class Reader {
-  private readonly text: string
-  private at = 0
-  private readonly open: Array<"{" | "["> = []
+const faultIn = (text: string): Place => {
+  const open: Array<"{" | "["> = []
+  let at = 0
+  let expecting: "value" | "first value" | "key" | "first key" | "more" = "value"
+  const place = (detail: string): Place => ({ at, detail })
 
-  constructor(text: string) {
-    this.text = text
-  }
-
-  fault(): Place {
-    let expecting: "value" | "first value" | "key" | "first key" | "more" = "value"
-    for (;;) {
-      this.skip(spaces)
-      const next = this.text[this.at]
-      const within = this.open.at(-1)
-      if (next === undefined) {
-        return this.text.trim() === ""
-          ? this.place("it is empty")
-          : this.place(within === undefined ? "it ends too early" : `it ends before a ${within} is closed`)
-      }
-      if (within !== undefined && next === closers[within] && (expecting === "more" || expecting.startsWith("first"))) {
-        this.open.pop()
-        this.at++
-        expecting = "more"
-        continue
-      }
-      if (expecting === "more") {
-        if (within === undefined) return this.place("there is more behind the end")
-        if (next !== ",") return this.place(`a comma or ${closers[within]} is missing`)
-        this.at++
-        expecting = within === "{" ? "key" : "value"
-        continue
-      }
-      if (expecting === "key" || expecting === "first key") {
-        if (next === "}") return this.place("there is a comma too many before }")
-        if (next !== "\"") return this.place("a name in double quotes is missing")
-        const wrong = this.string()
-        if (wrong !== undefined) return wrong
-        this.skip(spaces)
-        if (this.text[this.at] !== ":") return this.place("a colon is missing behind the name")
-        this.at++
-        expecting = "value"
-        continue
-      }
-      if (next === "{" || next === "[") {
-        this.open.push(next)
-        this.at++
-        expecting = next === "{" ? "first key" : "first value"
-        continue
-      }
-      if (next === "]" && this.text.slice(0, this.at).trimEnd().endsWith(",")) {
-        return this.place("there is a comma too many before ]")
-      }
-      if (next === "\"") {
-        const wrong = this.string()
-        if (wrong !== undefined) return wrong
-      } else if (!this.skip(word)) {
-        return this.place(next === "/" ? "comments are not allowed" : "this is no value")
-      }
-      expecting = "more"
-    }
-  }
-
-  private string(): Place | undefined {
-    const began = this.at++
-    for (;;) {
-      this.skip(plain)
-      const next = this.text[this.at]
-      if (next === "\"") {
-        this.at++
-        return undefined
-      }
-      if (next === undefined || next === "\n") return { at: began, detail: "a text is not closed" }
-      if (next !== "\\") return this.place("a text holds a control character")
-      if (!this.skip(escape)) return this.place("there is no such escape")
-    }
-  }
-
-  private skip(pattern: RegExp): boolean {
-    pattern.lastIndex = this.at
-    if (!pattern.test(this.text)) return false
-    this.at = pattern.lastIndex
+  const skip = (pattern: RegExp): boolean => {
+    pattern.lastIndex = at
+    if (!pattern.test(text)) return false
+    at = pattern.lastIndex
     return true
   }
 
-  private place(detail: string): Place {
-    return { at: this.at, detail }
+  const faultInText = (): Place | undefined => {
+    const began = at++
+    for (;;) {
+      skip(plain)
+      const next = text[at]
+      if (next === undefined || next === "\n") return { at: began, detail: "a text is not closed" }
+      if (next === "\"") {
+        at++
+        return undefined
+      }
+      if (next !== "\\") return place("a text holds a control character")
+      if (!skip(escape)) return place("there is no such escape")
+    }
+  }
+
+  for (;;) {
+    skip(spaces)
+    const next = text[at]
+    const within = open.at(-1)
+    if (next === undefined) {
+      if (text.trim() === "") return place("it is empty")
+      return place(within === undefined ? "it ends too early" : `it ends before a ${within} is closed`)
+    }
+    if (within !== undefined && next === closers[within] && (expecting === "more" || expecting.startsWith("first"))) {
+      open.pop()
+      at++
+      expecting = "more"
+    } else if (expecting === "more") {
+      if (within === undefined) return place("there is more behind the end")
+      if (next !== ",") return place(`a comma or ${closers[within]} is missing`)
+      at++
+      expecting = within === "{" ? "key" : "value"
+    } else if (expecting === "key" || expecting === "first key") {
+      if (next === "}") return place("there is a comma too many before }")
+      if (next !== "\"") return place("a name in double quotes is missing")
+      const wrong = faultInText()
+      if (wrong !== undefined) return wrong
+      skip(spaces)
+      if (text[at] !== ":") return place("a colon is missing behind the name")
+      at++
+      expecting = "value"
+    } else if (next === "{" || next === "[") {
+      open.push(next)
+      at++
+      expecting = next === "{" ? "first key" : "first value"
+    } else if (next === "\"") {
+      const wrong = faultInText()
+      if (wrong !== undefined) return wrong
+      expecting = "more"
+    } else if (skip(word)) {
+      expecting = "more"
+    } else if (next === "]" && text.slice(0, at).trimEnd().endsWith(",")) {
+      return place("there is a comma too many before ]")
+    } else {
+      return place(next === "/" ? "comments are not allowed" : "this is no value")
+    }
   }
 }
 

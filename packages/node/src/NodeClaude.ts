@@ -1,6 +1,4 @@
-/**
- * Everything that a query needs on Node, in one layer.
- */
+/** Everything that a query needs on Node, in one layer. */
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
@@ -67,8 +65,6 @@ export const layerWith = (
 /** The user's `claude`, as the environment says. */
 export const layer: Layer.Layer<Services, InvalidOptionsError> = Layer.suspend(() => layerWith({}))
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** That of the program, where it has one. */

@@ -28,14 +28,6 @@ export interface NodeCliProcessOptions {
   readonly unref?: boolean | undefined
 }
 
-const open = (
-  invocation: Invocation,
-  unref: boolean
-): Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope> =>
-  invocation.files.length === 0
-    ? owned(invocation, invocation.args, unref)
-    : Effect.flatMap(privateFiles(invocation), (more) => owned(invocation, [...invocation.args, ...more], unref))
-
 /** The CLI as a child process of this Node. */
 export const layerWith = ({ unref = false }: NodeCliProcessOptions): Layer.Layer<CliProcess> =>
   Layer.succeed(CliProcess, {
@@ -51,13 +43,17 @@ export const layerWith = ({ unref = false }: NodeCliProcessOptions): Layer.Layer
 export const layer: Layer.Layer<CliProcess> = layerWith({})
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-const owned = (invocation: Invocation, args: ReadonlyArray<string>, unref: boolean) =>
+const open = (invocation: Invocation, unref: boolean) =>
+  invocation.files.length === 0
+    ? owned(invocation, unref)
+    : Effect.flatMap(privateFiles(invocation), (more) =>
+      owned({ ...invocation, args: [...invocation.args, ...more] }, unref))
+
+const owned = (invocation: Invocation, unref: boolean) =>
   Effect.uninterruptible(
     Effect.flatMap(Effect.scope, (scope) =>
-      Effect.flatMap(start(invocation, args, unref), (child) =>
+      Effect.flatMap(start(invocation, unref), (child) =>
         Effect.as(
           Scope.addFinalizer(
             scope,
@@ -67,20 +63,16 @@ const owned = (invocation: Invocation, args: ReadonlyArray<string>, unref: boole
         )))
   )
 
-const start = (
-  invocation: Invocation,
-  args: ReadonlyArray<string>,
-  unref: boolean
-): Effect.Effect<Child, CliNotFoundError | CliSpawnError> =>
+const start = (invocation: Invocation, unref: boolean): Effect.Effect<Child, CliNotFoundError | CliSpawnError> =>
   Effect.suspend(() => {
-    const { command, cwd } = invocation
+    const { args, command, cwd } = invocation
     const env = childEnvironment(invocation.env)
-    if (cwd !== undefined && !isDirectory(cwd)) return Effect.fail(cwdMissing(invocation.command, cwd))
+    if (cwd !== undefined && !isDirectory(cwd)) return Effect.fail(cwdMissing(command, cwd))
     const located = locate(invocation, env["PATH"])
     if (Either.isLeft(located)) return Effect.fail(located.left)
     const failed = (cause: unknown) => Effect.fail(spawnError(invocation, cause))
     try {
-      const process = spawn(located.right, args, {
+      const cli = spawn(located.right, args, {
         argv0: command,
         cwd,
         env,
@@ -88,17 +80,24 @@ const start = (
         detached: true,
         windowsHide: true
       })
-      if (process.pid === undefined) {
-        const reason = new Promise<unknown>((resolve) => process.on("error", resolve))
+      if (cli.pid === undefined) {
+        const reason = new Promise<unknown>((resolve) => cli.on("error", resolve))
         return Effect.flatMap(Effect.promise(() => reason), failed)
       }
       // Errors now tell of signals that came too late.
-      process.on("error", () => {})
-      return Effect.succeed(new Child(process, process.pid, unref))
+      cli.on("error", () => {})
+      return Effect.succeed(new Child(cli, cli.pid, unref))
     } catch (cause) {
       return failed(cause)
     }
   })
+
+/** Read name by name: a spread asks for each variable twice. What is `undefined` is not handed on by `spawn`. */
+const childEnvironment = (changes: Invocation["env"]): NodeJS.ProcessEnv => {
+  const env: NodeJS.ProcessEnv = {}
+  for (const name of Object.getOwnPropertyNames(process.env)) env[name] = process.env[name]
+  return Object.assign(env, changes)
+}
 
 const handle = (child: Child): RunningCli => {
   const { output, stderr } = child
@@ -118,13 +117,4 @@ const handle = (child: Child): RunningCli => {
     stderrTail: Effect.async((resume) => Effect.sync(stderr.read((text) => resume(Effect.succeed(text))))),
     memory: memoryOf(child.pid)
   }
-}
-
-const childEnvironment = (changes: Invocation["env"]): NodeJS.ProcessEnv => {
-  const env = { ...process.env }
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === undefined) delete env[name]
-    else env[name] = value
-  }
-  return env
 }

@@ -142,8 +142,6 @@ export const layer: Layer.Layer<Services> = Layer.provideMerge(
 )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** From this process's environment to that of the machine, as it is told. */
 const changesTo = ({ env }: Machine): Readonly<Record<string, string | undefined>> => ({

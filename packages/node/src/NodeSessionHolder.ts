@@ -1,6 +1,4 @@
-/**
- * This process as the holder of sessions, so that others on this machine see at once when it is dead.
- */
+/** This process as the holder of sessions, so that others on this machine see at once when it is dead. */
 import { SessionHolder } from "@ccflow/core/SessionHolder"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -27,8 +25,6 @@ export const layer: Layer.Layer<SessionHolder> = Layer.effect(
   })
 )
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** Two machines, or two containers, can have one name; a pid means something within one of them, and until it restarts. */

@@ -7,6 +7,7 @@ import * as Metric from "effect/Metric"
 import type * as MetricPair from "effect/MetricPair"
 import * as MetricState from "effect/MetricState"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 
 /** The content type to serve it with. */
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,8 +29,6 @@ export const toText = (metrics: Iterable<MetricPair.MetricPair.Untyped>): string
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 type Kind = "counter" | "gauge" | "histogram" | "summary"
 
@@ -43,66 +42,62 @@ interface Family {
 type Labels = ReadonlyMap<string, string>
 
 const add = (families: Map<string, Family>, { metricKey, metricState }: MetricPair.MetricPair.Untyped): void => {
-  const kind = kindOf(metricState, metricKey.keyType)
-  if (kind === undefined) return
   const labels = new Map(metricKey.tags.map(({ key, value }) => [labelName(key), value]))
   const millis = labels.get("time_unit") === "milliseconds"
   if (millis) labels.delete("time_unit")
+  const told = toldOf(metricState, metricKey.keyType, labels, millis ? 1000 : 1)
+  if (told === undefined) return
+  const [kind, series] = told
   const name = familyName(metricKey.name, kind, millis)
   const family = families.get(name) ??
     { kind, help: Option.getOrElse(metricKey.description, () => ""), series: new Map<string, string>() }
   if (family.kind !== kind) return
   families.set(name, family)
-  for (const [key, text] of seriesOf(name, metricState, labels, millis ? 1000 : 1)) {
-    if (!family.series.has(key)) family.series.set(key, text)
+  for (const [own, samples] of series) {
+    const key = labelText([...own])
+    if (family.series.has(key)) continue
+    const lines = samples.map(([suffix, value, ...more]) =>
+      `${name}${suffix}${labelText([...own, ...more])} ${numberText(value)}\n`
+    )
+    family.series.set(key, lines.join(""))
   }
 }
 
-const kindOf = (state: unknown, keyType: unknown): Kind | undefined => {
-  if (MetricState.isCounterState(state)) return isIncremental(keyType) ? "counter" : "gauge"
-  if (MetricState.isFrequencyState(state)) return "counter"
-  if (MetricState.isGaugeState(state)) return "gauge"
-  if (MetricState.isHistogramState(state)) return "histogram"
-  return MetricState.isSummaryState(state) ? "summary" : undefined
+/** What stands behind the family's name, the value, and a label beside those of the series. */
+type Sample = readonly [suffix: string, value: number | bigint, ...label: ReadonlyArray<readonly [string, string]>]
+
+type Told = readonly [Kind, series: ReadonlyArray<readonly [Labels, ReadonlyArray<Sample>]>]
+
+const toldOf = (state: unknown, keyType: unknown, labels: Labels, scale: number): Told | undefined => {
+  const scaled = (value: number) => scale === 1 ? value : value / scale
+  const one = (kind: Kind, ...samples: ReadonlyArray<Sample>): Told => [kind, [[labels, samples]]]
+  if (MetricState.isCounterState(state)) return one(isIncremental(keyType) ? "counter" : "gauge", ["", state.count])
+  if (MetricState.isGaugeState(state)) return one("gauge", ["", state.value])
+  if (MetricState.isFrequencyState(state)) {
+    return [
+      "counter",
+      Array.from(state.occurrences, ([word, count]) => [new Map(labels).set("key", word), [["", count]]])
+    ]
+  }
+  if (MetricState.isHistogramState(state)) {
+    const buckets = state.buckets.filter(([le]) => Number.isFinite(le)).map((
+      [le, count]
+    ): Sample => ["_bucket", count, ["le", numberText(scaled(le))]])
+    const last: Sample = ["_bucket", state.count, ["le", "+Inf"]]
+    return one("histogram", ...buckets, last, ["_sum", scaled(state.sum)], ["_count", state.count])
+  }
+  if (MetricState.isSummaryState(state)) {
+    const quantiles = state.quantiles.map((
+      [quantile, value]
+    ): Sample => ["", scaled(Option.getOrElse(value, () => Number.NaN)), ["quantile", numberText(quantile)]])
+    return one("summary", ...quantiles, ["_sum", scaled(state.sum)], ["_count", state.count])
+  }
+  return undefined
 }
 
 /** One that may go down is no counter to Prometheus. */
 const isIncremental = (keyType: unknown): boolean =>
-  typeof keyType === "object" && keyType !== null && "incremental" in keyType && keyType.incremental === true
-
-const seriesOf = (
-  name: string,
-  state: unknown,
-  labels: Labels,
-  scale: number
-): ReadonlyArray<readonly [key: string, text: string]> => {
-  const line = (suffix: string, value: number | bigint, extra: ReadonlyArray<readonly [string, string]> = []) =>
-    `${name}${suffix}${labelText([...labels, ...extra])} ${numberText(value)}\n`
-  const scaled = (value: number) => scale === 1 ? value : value / scale
-  const key = labelText([...labels])
-  if (MetricState.isCounterState(state)) return [[key, line("", state.count)]]
-  if (MetricState.isGaugeState(state)) return [[key, line("", state.value)]]
-  if (MetricState.isFrequencyState(state)) {
-    return Array.from(state.occurrences, ([word, count]) => {
-      const all = new Map(labels).set("key", word)
-      return [labelText([...all]), `${name}${labelText([...all])} ${numberText(count)}\n`]
-    })
-  }
-  if (MetricState.isHistogramState(state)) {
-    const buckets = state.buckets.filter(([le]) => Number.isFinite(le)).map(([le, count]) =>
-      line("_bucket", count, [["le", numberText(scaled(le))]])
-    )
-    const last = line("_bucket", state.count, [["le", "+Inf"]])
-    return [[key, [...buckets, last, line("_sum", scaled(state.sum)), line("_count", state.count)].join("")]]
-  }
-  if (MetricState.isSummaryState(state)) {
-    const quantiles = state.quantiles.map(([quantile, value]) =>
-      line("", scaled(Option.getOrElse(value, () => Number.NaN)), [["quantile", numberText(quantile)]])
-    )
-    return [[key, [...quantiles, line("_sum", scaled(state.sum)), line("_count", state.count)].join("")]]
-  }
-  return []
-}
+  Predicate.hasProperty(keyType, "incremental") && keyType.incremental === true
 
 const textOf = (name: string, { help, kind, series }: Family): string => {
   const head = help === "" ? "" : `# HELP ${name} ${escaped(help)}\n`

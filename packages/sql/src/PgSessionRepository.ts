@@ -28,8 +28,6 @@ export const layerUrl = (url: Redacted.Redacted): Layer.Layer<SessionRepository,
   )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const missing = (): SessionStoreError =>
   new SessionStoreError({

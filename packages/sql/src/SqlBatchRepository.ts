@@ -4,21 +4,23 @@
  */
 import {
   type BatchClaim,
-  type BatchClaimed,
   type BatchRecord,
   BatchRepository,
   type BatchRepositoryService,
   type BatchTotals
 } from "@ccflow/core/BatchRepository"
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { Usage } from "@ccflow/core/Message"
 import { deadHolders, expiry } from "@ccflow/core/SessionLease"
 import { inputError, toJson } from "@ccflow/core/SessionRecord"
 import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { opened } from "./internal/migrations.js"
-import { readAll, readPage, type TokenColumns, usageOf, type Whole } from "./internal/rows.js"
+import { given, readAll, readPage, readSums, type TokenColumns, usageOf, type Whole } from "./internal/rows.js"
 import type { Store } from "./internal/store.js"
 
 /** The repository over the client in the context. Fails with `NewerVersion` before it changes anything. */
@@ -30,72 +32,71 @@ export const make: Effect.Effect<BatchRepositoryService, SessionStoreError, SqlC
 export const layer: Layer.Layer<BatchRepository, SessionStoreError, SqlClient> = Layer.effect(BatchRepository, make)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-/** Who claims an item is decided by a single statement. */
-const over = ({ changed, held, run, sql, transaction }: Store): BatchRepositoryService => {
-  const now = Clock.currentTimeMillis
+/** Who claims an item is decided by single statements. */
+const over = ({ changed, run, sql }: Store): BatchRepositoryService => {
+  const of = (batchId: string, key: string) => sql`batch_id = ${batchId} AND item_key = ${key}`
 
-  const find = (batchId: string, key: string) =>
-    sql<BatchRow>`SELECT * FROM ccflow_batch_items WHERE batch_id = ${batchId} AND item_key = ${key}`
+  /** What its holder may change, and tell whether it has. */
+  const own = (batchId: string, key: string, holder: string) =>
+    sql`WHERE ${of(batchId, key)} AND status = 'running' AND holder = ${holder} RETURNING item_key`
 
-  const one = (operation: string, rows: ReadonlyArray<BatchRow>): Effect.Effect<BatchRecord, SessionStoreError> =>
-    Effect.flatMap(
-      readAll(operation, readItem, rows),
-      ([record]) =>
-        record === undefined ? Effect.fail(inputError(operation, "the item is gone")) : Effect.succeed(record)
+  const one = (operation: string, statement: (now: number) => Effect.Effect<ReadonlyArray<BatchRow>, SqlError>) =>
+    Effect.flatMap(Clock.currentTimeMillis, statement).pipe(
+      (rows) => run(operation, rows),
+      Effect.flatMap((rows) => readAll(operation, readItem, rows)),
+      Effect.map(([record]) => record)
     )
 
-  const insert = ({ batchId, holder, index, key, sessionId, ttl }: BatchClaim, prompt: string, time: number) =>
-    sql<BatchRow>`INSERT INTO ccflow_batch_items (
-      batch_id, item_key, item_index, prompt, status, session_id, committed, attempts, cost_usd,
-      input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens,
-      started_at, holder, expires_at
-    ) VALUES (
-      ${batchId}, ${key}, ${index}, ${prompt}, 'running', ${sessionId}, 0, 1, 0, 0, 0, 0, 0,
-      ${time}, ${holder}, ${expiry(time, ttl)}
-    ) ON CONFLICT (batch_id, item_key) DO NOTHING RETURNING *`
+  const get = (operation: string, batchId: string, key: string) =>
+    one(operation, () => sql`SELECT * FROM ccflow_batch_items WHERE ${of(batchId, key)}`)
 
-  /** From its holder if it is this one, dead, or too late; the row is locked, or the database is. */
-  const takeOver = (
-    { again = [], batchId, holder, key, sessionId, ttl }: BatchClaim,
-    dead: ReadonlySet<string>,
-    time: number
+  const begin = ({ batchId, holder, index, key, sessionId, ttl }: BatchClaim, prompt: string) =>
+    one("claim", (now) =>
+      sql`INSERT INTO ccflow_batch_items (
+        batch_id, item_key, item_index, prompt, status, session_id, committed, attempts, cost_usd,
+        input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens,
+        started_at, holder, expires_at
+      ) VALUES (
+        ${batchId}, ${key}, ${index}, ${prompt}, 'running', ${sessionId}, 0, 1, 0, 0, 0, 0, 0,
+        ${now}, ${holder}, ${expiry(now, ttl)}
+      ) ON CONFLICT (batch_id, item_key) DO NOTHING RETURNING *`)
+
+  /** From its holder if it is this one, dead, or too late. */
+  const goOn = ({ batchId, holder, key, ttl }: BatchClaim, dead: ReadonlySet<string>) =>
+    one("claim", (now) =>
+      sql`UPDATE ccflow_batch_items SET
+        holder = ${holder}, expires_at = ${expiry(now, ttl)}, attempts = attempts + 1
+        WHERE ${of(batchId, key)} AND status = 'running'
+          AND (expires_at <= ${now} OR ${sql.in("holder", [holder, ...dead])}) RETURNING *`)
+
+  const beginAnew = (
+    { again = [], batchId, endedBy = Number.MAX_SAFE_INTEGER, holder, key, sessionId, ttl }: BatchClaim
   ) =>
-    Effect.gen(function*() {
-      const rows = yield* sql<BatchRow>`SELECT * FROM ccflow_batch_items
-        WHERE batch_id = ${batchId} AND item_key = ${key} ${held}`
-      const found = yield* one("claim", rows)
-      const of = sql`WHERE batch_id = ${batchId} AND item_key = ${key} RETURNING *`
-      if (found.status === "running") {
-        if (found.holder !== holder && found.expiresAt > time && !dead.has(found.holder)) return claimed("busy", found)
-        const taken = yield* sql<BatchRow>`UPDATE ccflow_batch_items SET
-          holder = ${holder}, expires_at = ${expiry(time, ttl)}, attempts = attempts + 1 ${of}`
-        return claimed("cut", yield* one("claim", taken))
-      }
-      if (found.status === "completed" || !again.includes(found.status)) return claimed("ended", found)
-      const anew = yield* sql<BatchRow>`UPDATE ccflow_batch_items SET
+    again.length === 0 ? Effect.succeed(undefined) : one("claim", (now) =>
+      sql`UPDATE ccflow_batch_items SET
         status = 'running', session_id = ${sessionId}, committed = 0, attempts = attempts + 1, result = NULL,
-        error = NULL, started_at = ${time}, ended_at = NULL, holder = ${holder}, expires_at = ${
-        expiry(time, ttl)
-      } ${of}`
-      return claimed("begun", yield* one("claim", anew))
-    })
+        error = NULL, started_at = ${now}, ended_at = NULL, holder = ${holder}, expires_at = ${expiry(now, ttl)}
+        WHERE ${of(batchId, key)} AND ${sql.in("status", again)} AND ended_at <= ${endedBy} RETURNING *`)
 
   return {
     claim: (item) =>
       Effect.gen(function*() {
         const { batchId, holderIsAlive = () => true, key } = item
         const [prompt = ""] = yield* toJson("claim", [item.prompt])
-        const inserted = yield* run("claim", Effect.flatMap(now, (time) => insert(item, prompt, time)))
-        if (inserted.length > 0) return claimed("begun", yield* one("claim", inserted))
-        const found = yield* Effect.flatMap(run("claim", find(batchId, key)), (rows) => one("claim", rows))
-        // Asked outside of any transaction: it may take its time.
-        const dead = found.status === "running" && found.holder !== item.holder
-          ? yield* deadHolders([found.holder], holderIsAlive)
+        const begun = yield* begin(item, prompt)
+        if (begun !== undefined) return { _tag: "begun", record: begun }
+        const before = yield* get("claim", batchId, key)
+        const dead = before?.status === "running"
+          ? yield* deadHolders([before.holder], holderIsAlive)
           : new Set<string>()
-        return yield* transaction("claim", Effect.flatMap(now, (time) => takeOver(item, dead, time)))
+        const cut = yield* goOn(item, dead)
+        if (cut !== undefined) return { _tag: "cut", record: cut }
+        const anew = yield* beginAnew(item)
+        if (anew !== undefined) return { _tag: "begun", record: anew }
+        const record = yield* get("claim", batchId, key)
+        if (record === undefined) return yield* Effect.fail(inputError("claim", "the item is gone"))
+        return { _tag: record.status === "running" ? "busy" : "ended", record }
       }),
 
     seen: (batchId, key, holder, { committed, costUsd, result, sessionId, usage }) =>
@@ -113,8 +114,7 @@ const over = ({ changed, held, run, sql, transaction }: Store): BatchRepositoryS
             cache_creation_input_tokens =
               coalesce(${usage?.cacheCreationInputTokens ?? null}, cache_creation_input_tokens),
             result = coalesce(${json}, result)
-            WHERE batch_id = ${batchId} AND item_key = ${key} AND status = 'running' AND holder = ${holder}
-            RETURNING item_key`
+            ${own(batchId, key, holder)}`
         )
       }),
 
@@ -123,50 +123,37 @@ const over = ({ changed, held, run, sql, transaction }: Store): BatchRepositoryS
         const [answer, failure] = [yield* optional("end", result), yield* optional("end", error)]
         return yield* changed(
           "end",
-          Effect.flatMap(now, (time) =>
+          Effect.flatMap(Clock.currentTimeMillis, (time) =>
             sql`UPDATE ccflow_batch_items SET
               status = ${status}, result = ${answer}, error = ${failure}, ended_at = ${time}, cost_usd = ${costUsd},
               input_tokens = ${usage.inputTokens}, output_tokens = ${usage.outputTokens},
               cache_read_input_tokens = ${usage.cacheReadInputTokens},
               cache_creation_input_tokens = ${usage.cacheCreationInputTokens}
-              WHERE batch_id = ${batchId} AND item_key = ${key} AND status = 'running' AND holder = ${holder}
-              RETURNING item_key`)
+              ${own(batchId, key, holder)}`)
         )
       }),
 
     release: (batchId, key, holder) =>
-      changed(
-        "release",
-        sql`UPDATE ccflow_batch_items SET expires_at = 0
-          WHERE batch_id = ${batchId} AND item_key = ${key} AND status = 'running' AND holder = ${holder}
-          RETURNING item_key`
-      ),
+      changed("release", sql`UPDATE ccflow_batch_items SET expires_at = 0 ${own(batchId, key, holder)}`),
 
-    renew: (batchId, holder, ttl) =>
-      Effect.map(
-        run(
-          "renew",
-          Effect.flatMap(now, (time) =>
-            sql<{ item_key: string }>`UPDATE ccflow_batch_items SET expires_at = ${expiry(time, ttl)}
-              WHERE batch_id = ${batchId} AND status = 'running' AND holder = ${holder} RETURNING item_key`)
-        ),
-        (rows) =>
-          rows.map(({ item_key: key }) =>
-            key
-          )
-      ),
+    renew: (batchId, holder, ttl) => {
+      const renewed = Effect.flatMap(
+        Clock.currentTimeMillis,
+        (time) =>
+          sql<Pick<BatchRow, "item_key">>`UPDATE ccflow_batch_items SET expires_at = ${expiry(time, ttl)}
+          WHERE batch_id = ${batchId} AND status = 'running' AND holder = ${holder} RETURNING item_key`
+      )
+      return Effect.map(run("renew", renewed), Arr.map((row) => row.item_key))
+    },
 
-    get: (batchId, key) =>
-      Effect.map(
-        Effect.flatMap(run("get", find(batchId, key)), (rows) => readAll("get", readItem, rows)),
-        ([record]) => record
-      ),
+    get: (batchId, key) => get("get", batchId, key),
 
-    list: (batchId, { after = "", limit = 100 } = {}) =>
+    list: (batchId, { after, limit = 100 } = {}) =>
       Effect.gen(function*() {
         const rows = yield* run(
           "list",
-          sql<BatchRow>`SELECT * FROM ccflow_batch_items WHERE batch_id = ${batchId} AND item_key > ${after}
+          sql<BatchRow>`SELECT * FROM ccflow_batch_items
+            WHERE ${sql.and([sql`batch_id = ${batchId}`, ...given(after, (key) => sql`item_key > ${key}`)])}
             ORDER BY item_key LIMIT ${limit + 1}`
         )
         const [items, more] = yield* readPage("list", readItem, rows, limit, ({ key }) => key)
@@ -177,13 +164,18 @@ const over = ({ changed, held, run, sql, transaction }: Store): BatchRepositoryS
       Effect.map(
         run(
           "totals",
-          sql<TotalsRow>`SELECT status, count(*) AS items, sum(cost_usd) AS cost_usd,
-            sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-            sum(cache_read_input_tokens) AS cache_read_input_tokens,
-            sum(cache_creation_input_tokens) AS cache_creation_input_tokens
-            FROM ccflow_batch_items WHERE batch_id = ${batchId} GROUP BY status`
+          sql<TotalsRow>`SELECT
+            count(*) FILTER (WHERE status = 'running') AS running,
+            count(*) FILTER (WHERE status = 'completed') AS completed,
+            count(*) FILTER (WHERE status = 'failed') AS failed,
+            count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+            sum(cost_usd) AS "costUsd", sum(cost_usd) FILTER (WHERE status <> 'running') AS "endedCostUsd",
+            sum(input_tokens) AS "inputTokens", sum(output_tokens) AS "outputTokens",
+            sum(cache_read_input_tokens) AS "cacheReadInputTokens",
+            sum(cache_creation_input_tokens) AS "cacheCreationInputTokens"
+            FROM ccflow_batch_items WHERE batch_id = ${batchId}`
         ),
-        totalsOf
+        ([row]) => totalsOf(row!)
       ),
 
     delete: (batchId) =>
@@ -209,13 +201,7 @@ interface BatchRow extends TokenColumns {
   readonly expires_at: Whole
 }
 
-interface TotalsRow extends TokenColumns {
-  readonly status: BatchRecord["status"]
-  readonly items: Whole
-  readonly cost_usd: number
-}
-
-const claimed = (_tag: BatchClaimed["_tag"], record: BatchRecord): BatchClaimed => ({ _tag, record })
+type TotalsRow = Readonly<Record<Exclude<keyof BatchTotals, "usage"> | keyof Usage, Whole | null>>
 
 const optional = (operation: string, value: unknown): Effect.Effect<string | null, SessionStoreError> =>
   value === undefined ? Effect.succeed(null) : Effect.map(toJson(operation, [value]), ([json = null]) => json)
@@ -239,21 +225,8 @@ const readItem = (row: BatchRow): BatchRecord => ({
   expiresAt: Number(row.expires_at)
 })
 
-const totalsOf = (rows: ReadonlyArray<TotalsRow>): BatchTotals => {
-  const count = (status: BatchRecord["status"]) => Number(rows.find((row) => row.status === status)?.items ?? 0)
-  const sum = (of: (row: TotalsRow) => number) => rows.reduce((total, row) => total + of(row), 0)
-  return {
-    running: count("running"),
-    completed: count("completed"),
-    failed: count("failed"),
-    cancelled: count("cancelled"),
-    costUsd: sum((row) => row.cost_usd),
-    endedCostUsd: sum((row) => row.status === "running" ? 0 : row.cost_usd),
-    usage: {
-      inputTokens: sum((row) => row.input_tokens),
-      outputTokens: sum((row) => row.output_tokens),
-      cacheReadInputTokens: sum((row) => row.cache_read_input_tokens),
-      cacheCreationInputTokens: sum((row) => row.cache_creation_input_tokens)
-    }
-  }
+/** A sum of nothing is NULL. */
+const totalsOf = (row: TotalsRow): BatchTotals => {
+  const { cancelled, completed, costUsd, endedCostUsd, failed, running, ...usage } = readSums(row)
+  return { running, completed, failed, cancelled, costUsd, endedCostUsd, usage }
 }

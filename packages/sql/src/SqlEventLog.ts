@@ -29,8 +29,6 @@ export const make: Effect.Effect<EventLogService, SessionStoreError, SqlClient> 
 export const layer: Layer.Layer<EventLog, SessionStoreError, SqlClient> = Layer.effect(EventLog, make)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const over = ({ run, sql, transaction }: Store): EventLogService => {
   const insert = (events: ReadonlyArray<LoggedEvent>) =>
@@ -49,7 +47,7 @@ const over = ({ run, sql, transaction }: Store): EventLogService => {
     ...given(until, (time) => sql`at < ${Math.ceil(time)}`),
     ...given(sessionId, (id) => sql`session_id = ${wellFormed(id)}`),
     ...given(callId, (id) => sql`call_id = ${wellFormed(id)}`),
-    ...given(types, (types) => types.length === 0 ? sql`1 = 0` : sql.in("type", types))
+    ...given(types, (types) => sql.in("type", types))
   ]
 
   return {
@@ -68,7 +66,7 @@ const over = ({ run, sql, transaction }: Store): EventLogService => {
         const rows = yield* run(
           "readEvents",
           sql<EventRow>`SELECT event_id, at, body FROM ccflow_events WHERE ${
-            sql.and([sql`1 = 1`, ...conditions(filter), ...behind])
+            sql.and([...conditions(filter), ...behind])
           } ORDER BY at ${order}, event_id ${order} LIMIT ${limit + 1}`
         )
         const read = ({ body }: EventRow): LoggedEvent =>

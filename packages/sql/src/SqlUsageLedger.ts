@@ -25,7 +25,7 @@ import * as Num from "effect/Number"
 import * as Rec from "effect/Record"
 import * as Schema from "effect/Schema"
 import { opened } from "./internal/migrations.js"
-import { given, longestInsert, readPage, tagsOf, type Whole } from "./internal/rows.js"
+import { given, longestInsert, readPage, readSums, tagsOf, type Whole } from "./internal/rows.js"
 import type { Store } from "./internal/store.js"
 
 /** The ledger over the client in the context. Fails with `NewerVersion` before it changes anything. */
@@ -36,8 +36,6 @@ export const make: Effect.Effect<UsageLedgerService, SessionStoreError, SqlClien
 /** The ledger over the client in the context. */
 export const layer: Layer.Layer<UsageLedger, SessionStoreError, SqlClient> = Layer.effect(UsageLedger, make)
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** Entries are booked once, and summed up by the database. */
@@ -52,7 +50,6 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
     sum(CASE WHEN u.basis = 'estimated' THEN u.cost_usd END) AS "estimatedUsd", sum(u.list_usd) AS "listUsd"`
 
   const conditions = ({ batchId, model, sessionId, since, tag, until }: UsageFilter): ReadonlyArray<Fragment> => [
-    sql`1 = 1`,
     ...given(since, (time) => sql`u.used_at >= ${Math.ceil(time)}`),
     ...given(until, (time) => sql`u.used_at < ${Math.ceil(time)}`),
     ...given(model, (name) => sql`u.model = ${wellFormed(name)}`),
@@ -81,14 +78,12 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
     Effect.map(
       run(
         "by",
-        (key === "tag"
-          ? tagged(filter)
-          : sql`SELECT ${columns[key]} AS key, ${sums} FROM ${found(filter)} GROUP BY 1`) as ReturnType<
-            typeof sql<SumRow & { readonly key: string }>
-          >
+        sql<SumRow & { readonly key: string }>`${
+          key === "tag" ? tagged(filter) : sql`SELECT ${columns[key]} AS key, ${sums} FROM ${found(filter)} GROUP BY 1`
+        }`
       ),
       (rows) =>
-        rows.map(({ key, ...sum }): UsageGroup => ({ key, ...readSum(sum) }))
+        rows.map(({ key, ...sum }): UsageGroup => ({ key, ...readSums(sum) }))
           .sort(key === "batch" ? byKey : byCost)
     )
 
@@ -122,7 +117,7 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
         yield* checkFilter("total", filter)
         const rows = yield* run("total", sql<SumRow>`SELECT ${sums} FROM ${found(filter)}`)
         // Also of nothing there is one.
-        return readSum(rows[0]!)
+        return readSums(rows[0]!)
       }),
 
     by: (key, { timeZone, ...filter } = {}) =>
@@ -138,7 +133,7 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
           } AS quarter, ${sums}
             FROM ${found(filter)} GROUP BY 1 ORDER BY 1`
         )
-        return daysOf(rows.map(({ quarter, ...sum }) => [Number(quarter), readSum(sum)]), day)
+        return daysOf(rows.map(({ quarter, ...sum }) => [Number(quarter), readSums(sum)]), day)
       }),
 
     entries: ({ after, limit = 100, ...filter } = {}) =>
@@ -166,9 +161,6 @@ const booked = (entries: Parameters<UsageLedgerService["book"]>[0]) => {
 }
 
 type SumRow = Readonly<Record<keyof UsageSum, Whole | null>>
-
-/** A sum of nothing is NULL. */
-const readSum = (row: SumRow): UsageSum => Rec.map(row, (value) => Number(value ?? 0))
 
 /** Sums of quarters of an hour, in their order, as sums of a time zone's days. */
 const daysOf = (
@@ -200,27 +192,6 @@ const readCursor = (after: string) =>
   )
 
 /** What is NULL nobody has told. */
-interface EntryRow {
-  readonly entry_id: string
-  readonly used_at: Whole
-  readonly basis: UsageEntry["basis"]
-  readonly model: string
-  readonly input_tokens: number | null
-  readonly output_tokens: number | null
-  readonly cache_read_input_tokens: number | null
-  readonly cache_creation_input_tokens: number | null
-  readonly web_search_requests: number | null
-  readonly cost_usd: number | null
-  readonly list_usd: number | null
-  readonly session_id: string
-  readonly call_id: string
-  readonly turn_id: string | null
-  readonly batch_id: string | null
-  readonly api_key_source: string
-  /** A JSON array. */
-  readonly tags: string
-}
-
 const rowOf = (entry: UsageEntry) => ({
   entry_id: wellFormed(entry.entryId),
   used_at: Math.trunc(entry.at),
@@ -239,6 +210,12 @@ const rowOf = (entry: UsageEntry) => ({
   batch_id: entry.batchId === undefined ? null : wellFormed(entry.batchId),
   api_key_source: wellFormed(entry.apiKeySource)
 })
+
+interface EntryRow extends Omit<ReturnType<typeof rowOf>, "used_at"> {
+  readonly used_at: Whole
+  /** A JSON array. */
+  readonly tags: string
+}
 
 const readEntry = (row: EntryRow): UsageEntry => ({
   entryId: row.entry_id,

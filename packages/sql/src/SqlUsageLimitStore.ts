@@ -39,8 +39,6 @@ export const make: Effect.Effect<UsageLimitStore["Type"], SessionStoreError, Sql
 export const layer: Layer.Layer<UsageLimitStore, SessionStoreError, SqlClient> = Layer.effect(UsageLimitStore, make)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 interface WindowRow extends Omit<UsageWindow, "overage" | "seenAt"> {
   readonly overage: Whole

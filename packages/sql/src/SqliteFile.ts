@@ -27,8 +27,6 @@ export const layer = (options: SqliteOptions): Layer.Layer<SqlClient, SessionSto
   Layer.scoped(SqlClient, Effect.suspend(() => opened(resolve(options.path.trim()))))
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const opened = (path: string): Effect.Effect<SqlClient, SessionStoreError, Scope.Scope> =>
   Effect.gen(function*() {

@@ -44,8 +44,6 @@ export const layerConfig: Layer.Layer<SessionRepository, SessionStoreError> = La
 )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** An empty variable says nothing. */
 function variable(name: string): Config.Config<string> {

@@ -203,6 +203,17 @@ describe("processes that share a file of sessions", () => {
   )
 })
 
+describe("processes that share a file of batches", () => {
+  it.scopedLive("begin each item once between them, also those that fail meanwhile", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "sessions.db")
+      const workers = yield* Effect.forEach(["a", "b", "c"], (name) => worker("claim", path, name, "200"))
+      yield* Effect.forEach(workers, succeeded)
+      const begun = workers.flatMap(({ lines }) => lines).map(Number).sort((one, other) => one - other)
+      assert.deepStrictEqual(begun, Array.from({ length: 200 }, (_, n) => n))
+    }), 120_000)
+})
+
 describe("processes that share a file of usage", () => {
   const booked = (path: string) =>
     Effect.flatMap(UsageLedger, (ledger) =>

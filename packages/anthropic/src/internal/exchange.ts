@@ -1,10 +1,9 @@
 import type { Anthropic } from "@anthropic-ai/sdk"
 import { Stream as Sse } from "@anthropic-ai/sdk/core/streaming"
-import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import type { Answer, Question } from "@ccflow/core/ClaudeBackend"
-import { type ClaudeError, CliTimeoutError, type RunFacts } from "@ccflow/core/ClaudeError"
+import { type ClaudeError, CliTimeoutError } from "@ccflow/core/ClaudeError"
 import type { Deadline } from "@ccflow/core/Deadline"
-import type { Message, Result } from "@ccflow/core/Message"
+import type { Message } from "@ccflow/core/Message"
 import * as Outcome from "@ccflow/core/Outcome"
 import type { PricingService } from "@ccflow/core/Pricing"
 import type { UsageEntry } from "@ccflow/core/UsageLedger"
@@ -55,8 +54,8 @@ export const open = ({ booking, client, deadline, key, pricing, question, reques
     const reply = new Reply(options.sessionId ?? crypto.randomUUID(), request.models[0], options, pricing)
     const waiting: Array<string> = [...request.models]
     let events: Events | undefined
-    let over = false
-    let verdict: Option.Option<ClaudeError> = Option.none()
+    /** How it has ended. */
+    let verdict: Option.Option<ClaudeError> | undefined
     let booked = false
 
     /** What the answer has used, once: when it ends, or when it is cut. */
@@ -65,17 +64,10 @@ export const open = ({ booking, client, deadline, key, pricing, question, reques
         const used = reply.used(at)
         if (booked || used === undefined) return Effect.void
         booked = true
-        const { costUsd, messageId, model, usage } = used
-        const { sessionId } = reply
         return booking([{
-          entryId: `${sessionId}/${messageId}`,
+          ...used,
           at,
           basis,
-          model,
-          usage,
-          costUsd,
-          listUsd: costUsd,
-          sessionId,
           callId: question.id,
           turnId: undefined,
           ...question.purpose,
@@ -135,19 +127,24 @@ export const open = ({ booking, client, deadline, key, pricing, question, reques
         )
       })
 
-    const finish = (stopped: boolean): Effect.Effect<ReadonlyArray<Message>> =>
-      Effect.map(Effect.zipRight(book(stopped ? "estimated" : "reported"), Clock.currentTimeMillis), (now) => {
-        const told = reply.end({ at: now, durationMs: now - startedAt, interrupted: stopped })
-        const { error, result } = judged(told.result, reply.refusal, options, stopped, {
-          exitCode: null,
-          signal: null,
-          argv: [],
-          stderrTail: "",
-          sessionId: reply.sessionId,
-          frames: reply.events
+    /** What is left to tell, the result among it, and what it comes to. */
+    const finish = (interrupted: boolean): Effect.Effect<ReadonlyArray<Message>> =>
+      Effect.map(Effect.zipRight(book(interrupted ? "estimated" : "reported"), Clock.currentTimeMillis), (now) => {
+        const told = reply.end({ at: now, durationMs: now - startedAt, interrupted })
+        const decoded = Outcome.decoded(told.result, options)
+        const result = Either.getOrElse(decoded, () => told.result)
+        const { events: frames, sessionId } = reply
+        const outcome = Outcome.decide({
+          facts: { exitCode: null, signal: null, argv: [], stderrTail: "", sessionId, frames },
+          result: result.isError && result.result === "" ? { ...result, result: reply.refusal } : result,
+          error: undefined,
+          rejected: undefined,
+          model: options.model ?? "",
+          wantsStructuredOutput: options.outputSchema !== undefined,
+          undecodable: Option.getOrUndefined(Either.getLeft(decoded)),
+          interrupted
         })
-        over = true
-        verdict = error
+        verdict = Either.getLeft(outcome)
         return [...told.messages, result]
       })
 
@@ -176,9 +173,8 @@ export const open = ({ booking, client, deadline, key, pricing, question, reques
     })
 
     const pull: Pull = Effect.suspend(() =>
-      over ? Effect.fail(verdict) : Effect.matchEffect(step, {
+      verdict !== undefined ? Effect.fail(verdict) : Effect.matchEffect(step, {
         onFailure: (error) => {
-          over = true
           verdict = Option.some(error)
           return Effect.fail(verdict)
         },
@@ -189,29 +185,6 @@ export const open = ({ booking, client, deadline, key, pricing, question, reques
   })
 
 // ---------------------------------------------------------------------------
-
-/** The result as the caller gets it, and what it comes to. */
-const judged = (
-  told: Result,
-  refusal: string,
-  options: QueryOptions,
-  interrupted: boolean,
-  facts: RunFacts
-): { readonly result: Result; readonly error: Option.Option<ClaudeError> } => {
-  const decoded = Outcome.decoded(told, options)
-  const result = Either.getOrElse(decoded, () => told)
-  const verdict = Outcome.decide({
-    facts,
-    result: result.isError && result.result === "" ? { ...result, result: refusal } : result,
-    error: undefined,
-    rejected: undefined,
-    model: options.model ?? "",
-    wantsStructuredOutput: options.outputSchema !== undefined,
-    undecodable: Option.getOrUndefined(Either.getLeft(decoded)),
-    interrupted
-  })
-  return { result, error: Either.getLeft(verdict) }
-}
 
 const fallbackTo = (sessionId: string, model: string): Message => ({
   _tag: "Status",

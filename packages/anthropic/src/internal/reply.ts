@@ -1,7 +1,7 @@
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import type { ContentBlock, Message, Result, Usage } from "@ccflow/core/Message"
 import type { PricedTokens, PricingService } from "@ccflow/core/Pricing"
-import type { UsageEntry, UsageTokens } from "@ccflow/core/UsageLedger"
+import type { UsageEntry } from "@ccflow/core/UsageLedger"
 import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
 import { field, isRecord, listOf, number, parse, text } from "./json.js"
@@ -19,10 +19,7 @@ interface Growing {
 }
 
 /** What an answer has used. */
-export interface Used extends Pick<UsageEntry, "model" | "costUsd"> {
-  readonly messageId: string
-  readonly usage: UsageTokens
-}
+export type Used = Pick<UsageEntry, "entryId" | "sessionId" | "model" | "usage" | "costUsd" | "listUsd">
 
 /** How an answer ended. */
 export interface Ending {
@@ -62,13 +59,16 @@ export class Reply {
 
   /** What the API has counted so far; undefined before it has said anything. */
   used(at: number): Used | undefined {
-    const { messageId, model, usage } = this
+    const { messageId, model, sessionId, usage } = this
     if (!this.started) return undefined
+    const costUsd = this.cost(at)
     return {
-      messageId,
+      entryId: `${sessionId}/${messageId}`,
+      sessionId,
       model,
       usage: { ...usageOf(usage), webSearchRequests: usage.webSearchRequests },
-      costUsd: this.cost(at)
+      costUsd,
+      listUsd: costUsd
     }
   }
 

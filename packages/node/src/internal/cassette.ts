@@ -10,8 +10,6 @@ import { locate } from "./executable.js"
 /**
  * The same CLI through a cassette, as `CCFLOW_CASSETTE` asks: recorded, or played from the file. Both are done by a
  * program of `@ccflow/testing`, so that nothing of it is in programs that only ask.
- *
- * @internal
  */
 export const throughCassette = (
   invocation: Invocation,

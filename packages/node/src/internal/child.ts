@@ -9,9 +9,7 @@ const stderrTailBytes = 64 * 1024
 /** Until the killed rest of a group is gone. Not longer: without a reaper in the container its zombies stay. */
 const killedMs = 100
 
-/**
- * A started CLI with everything that belongs to it, until it is closed.
- */
+/** A started CLI with everything that belongs to it, until it is closed. */
 export class Child implements HostEnd.Guest {
   readonly pid: number
   readonly output: OutputReader
@@ -27,15 +25,16 @@ export class Child implements HostEnd.Guest {
     this.process = process
     this.pid = pid
     this.group = new ProcessGroup(pid)
-    // Without a listener an error of a pipe would end the host; what it means is told by the exit.
-    for (const pipe of [process.stdin, process.stdout, process.stderr]) pipe.on("error", () => {})
+    for (const pipe of [process.stdin, process.stdout, process.stderr]) {
+      // Without a listener an error of a pipe would end the host; what it means is told by the exit.
+      pipe.on("error", () => {})
+      // They are sockets, which the types do not say; `node:net` itself takes its time to import.
+      if (unref && "unref" in pipe && typeof pipe.unref === "function") pipe.unref()
+    }
+    if (unref) process.unref()
     this.output = new OutputReader(process.stdout)
     this.stderr = new TailBuffer(process.stderr, stderrTailBytes)
     process.once("exit", (code, signal) => this.exited({ code, signal }))
-    if (unref) {
-      process.unref()
-      for (const pipe of [process.stdin, process.stdout, process.stderr]) unrefPipe(pipe)
-    }
     HostEnd.admit(this)
   }
 
@@ -126,9 +125,4 @@ export class Child implements HostEnd.Guest {
     if (Date.now() >= deadline || !this.group.signal(0)) done()
     else setTimeout(() => this.awaitGroup(deadline, done), 1)
   }
-}
-
-/** They are sockets, which the types do not say; `node:net` itself takes its time to import. */
-const unrefPipe = (pipe: object): void => {
-  if ("unref" in pipe && typeof pipe.unref === "function") pipe.unref()
 }

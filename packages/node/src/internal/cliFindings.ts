@@ -10,16 +10,17 @@ import { filesOf, locate } from "./executable.js"
 import type { Machine } from "./machine.js"
 import { liveFinding } from "./mcpServers.js"
 
-type Target = Required<Pick<QueryOptions, "cliPath" | "cwd" | "env">>
+/** Which CLI is asked, and how. */
+type Target = { readonly [Name in "cliPath" | "cwd" | "env"]: NonNullable<QueryOptions[Name]> }
 
-/** All that the command stands for, and which of them is used. @internal */
+/** All that the command stands for, and which of them is used. */
 export const candidatesFinding = (
   machine: Machine,
   target: Target
 ): Effect.Effect<Finding, never, HealthCheck> =>
   Effect.gen(function*() {
     const { check } = yield* HealthCheck
-    const command = target.cliPath ?? "claude"
+    const command = target.cliPath
     if (machine.platform === "win32") {
       const { cliFound, problems } = yield* check({ ...target, login: false })
       return together(problems.map(findingOf), cliFound ? ok(command) : failed(command, install))
@@ -40,22 +41,20 @@ export const candidatesFinding = (
     return together(told.map((each) => candidateFinding(each, told)), ok(""))
   })
 
-/** @internal */
 export const versionFinding = ({ cliFound, cliVersion, problems }: HealthStatus): Finding =>
   together(
     problems.filter(({ check }) => check === "version").map(findingOf),
     cliVersion === null ? skipped(cliFound ? "it is not known" : "there is no CLI") : ok(cliVersion)
   )
 
-/** @internal */
 export const loginFinding = ({ authenticated, problems }: HealthStatus): Finding =>
   together(
     problems.filter(({ check }) => check === "login").map(findingOf),
     authenticated === true ? ok("somebody is logged in") : skipped("it could not be asked")
   )
 
-/** Starts the MCP servers. @internal */
-export const liveServers = ({ cliPath = "claude", cwd, env }: Target): Effect.Effect<Finding, never, CliProcess> =>
+/** Starts the MCP servers. */
+export const liveServers = ({ cliPath, cwd, env }: Target): Effect.Effect<Finding, never, CliProcess> =>
   Effect.gen(function*() {
     const { open } = yield* CliProcess
     const graces = { interrupt: 1000, terminate: 500, kill: 500 }
@@ -110,10 +109,9 @@ const candidateFinding = (each: Told, all: ReadonlyArray<Told>): Finding => {
     return used === undefined ? failed(detail, fix) : warning(detail, fix)
   }
   if (each === used) {
-    const detail = `${name}${each.version === null ? "" : ` ${each.version}`} is used`
     return each.problem?.severity === "failed"
       ? failed(`${name}: ${each.problem.detail}`, each.problem.fix)
-      : ok(detail)
+      : ok(`${name}${each.version === null ? "" : ` ${each.version}`} is used`)
   }
   if (each.real === used?.real) return ok(`${each.path} is the same file`)
   return each.version === used?.version

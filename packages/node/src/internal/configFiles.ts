@@ -1,12 +1,14 @@
+import * as Predicate from "effect/Predicate"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { jsonFault } from "../JsonFault.js"
 import { failed, type Finding, ok, skipped, together } from "./checkResult.js"
+import { codeOf } from "./errorCode.js"
 import { configFolder, globalConfig, type Machine } from "./machine.js"
 
-type Fields = Readonly<Record<string, unknown>>
+export type Fields = Readonly<Record<string, unknown>>
 
-/** A file of the CLI's configuration, as it was read. @internal */
+/** A file of the CLI's configuration, as it was read. */
 export interface ConfigFile {
   readonly kind: "global" | "settings" | "mcp"
   readonly path: string
@@ -17,7 +19,7 @@ export interface ConfigFile {
     | { readonly _tag: "read"; readonly fields: Fields }
 }
 
-/** All of them, those that count more behind those that count less. @internal */
+/** All of them, those that count more behind those that count less. */
 export const readConfig = (machine: Machine): ReadonlyArray<ConfigFile> => [
   read("global", globalConfig(machine)),
   read("settings", join(configFolder(machine), "settings.json")),
@@ -27,61 +29,51 @@ export const readConfig = (machine: Machine): ReadonlyArray<ConfigFile> => [
   read("mcp", join(machine.cwd, ".mcp.json"))
 ]
 
-/** @internal */
 export const fieldsOf = ({ state }: ConfigFile): Fields => state._tag === "read" ? state.fields : {}
 
-/** @internal */
-export const objectOf = (value: unknown): Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
+export const objectOf = (value: unknown): Fields => Predicate.isRecord(value) ? value : {}
 
-/** @internal */
 export const isBroken = ({ state }: ConfigFile): boolean => state._tag === "faulty" || state._tag === "unreadable"
 
-/** @internal */
 export const configFinding = (files: ReadonlyArray<ConfigFile>): Finding => {
-  const broken = files.flatMap(findingsOf)
-  const read = files.filter(({ state }) => state._tag === "read")
-  if (broken.length > 0) return together(broken, ok(""))
-  return read.length === 0 ? skipped("there are none") : ok(`read: ${read.map(({ path }) => path).join(", ")}`)
+  const read = files.filter(({ state }) => state._tag === "read").map(({ path }) => path)
+  return together(
+    files.flatMap(findingsOf),
+    read.length === 0 ? skipped("there are none") : ok(`read: ${read.join(", ")}`)
+  )
 }
 
 // ---------------------------------------------------------------------------
 
-const read = (kind: ConfigFile["kind"], path: string): ConfigFile => {
+const read = (kind: ConfigFile["kind"], path: string): ConfigFile => ({ kind, path, state: stateOf(kind, path) })
+
+const stateOf = (kind: ConfigFile["kind"], path: string): ConfigFile["state"] => {
   let text: string
   try {
     text = readFileSync(path, "utf8").replace(/^\uFEFF/, "")
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
-    return { kind, path, state: isAbsent(code) ? { _tag: "absent" } : { _tag: "unreadable", code } }
+    const code = codeOf(error)
+    return code === "ENOENT" || code === "ENOTDIR" ? { _tag: "absent" } : { _tag: "unreadable", code }
   }
   // An empty one says nothing. Of the global one that was lost what it had said, and older versions stop there.
-  if (kind !== "global" && text.trim() === "") return { kind, path, state: { _tag: "read", fields: {} } }
+  if (kind !== "global" && text.trim() === "") return { _tag: "read", fields: {} }
   const fault = jsonFault(text)
   if (fault !== undefined) {
-    return {
-      kind,
-      path,
-      state: { _tag: "faulty", where: `${path}:${fault.line}:${fault.column}`, detail: fault.detail }
-    }
+    return { _tag: "faulty", where: `${path}:${fault.line}:${fault.column}`, detail: fault.detail }
   }
   const value: unknown = JSON.parse(text)
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? { kind, path, state: { _tag: "read", fields: { ...value } } }
-    : { kind, path, state: { _tag: "faulty", where: `${path}:1:1`, detail: "it holds no object" } }
+  return Predicate.isRecord(value)
+    ? { _tag: "read", fields: value }
+    : { _tag: "faulty", where: `${path}:1:1`, detail: "it holds no object" }
 }
 
-const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ENOTDIR"
-
 const findingsOf = ({ kind, path, state }: ConfigFile): ReadonlyArray<Finding> => {
-  switch (state._tag) {
-    case "unreadable":
-      return [failed(`${path}: cannot be read (${state.code})`, "Make these files readable for this user.")]
-    case "faulty":
-      return [failed(`${state.where}: ${state.detail}; ${consequences[kind]}`, fixes[kind])]
-    default:
-      return []
+  if (state._tag === "unreadable") {
+    return [failed(`${path}: cannot be read (${state.code})`, "Make these files readable for this user.")]
   }
+  return state._tag === "faulty"
+    ? [failed(`${state.where}: ${state.detail}; ${consequences[kind]}`, repair(kind))]
+    : []
 }
 
 const consequences: Readonly<Record<ConfigFile["kind"], string>> = {
@@ -90,8 +82,5 @@ const consequences: Readonly<Record<ConfigFile["kind"], string>> = {
   mcp: "its MCP servers are not there"
 }
 
-const fixes: Readonly<Record<ConfigFile["kind"], string>> = {
-  global: "Repair the place that is named, or copy the latest from the backups folder beside it.",
-  settings: "Repair the place that is named.",
-  mcp: "Repair the place that is named."
-}
+const repair = (kind: ConfigFile["kind"]): string =>
+  `Repair the place that is named${kind === "global" ? ", or copy the latest from the backups folder beside it" : ""}.`

@@ -1,22 +1,23 @@
 import { toEnv } from "@ccflow/core/AgentOptions"
 import type { Account, HealthStatus } from "@ccflow/core/HealthCheck"
+import * as Array from "effect/Array"
 import { type Finding, ok, skipped, together, warning } from "./checkResult.js"
 import { type ConfigFile, fieldsOf, objectOf } from "./configFiles.js"
 import type { Machine } from "./machine.js"
 
-/** What ccflow leaves out of every CLI's environment. @internal */
+/** What ccflow leaves out of every CLI's environment. */
 export const drops: ReadonlySet<string> = new Set(
   Object.entries(toEnv({})).flatMap(([name, value]) => value === undefined ? [name] : [])
 )
 
-/** A variable that CLIs get, and where it was set. @internal */
+/** A variable that CLIs get, and where it was set. */
 export interface Variable {
   readonly name: string
   readonly value: string
   readonly from: string
 }
 
-/** The CLI adds what its settings say to the environment that it gets. @internal */
+/** The CLI adds what its settings say to the environment that it gets. */
 export const variablesOf = ({ env }: Machine, files: ReadonlyArray<ConfigFile>): ReadonlyMap<string, Variable> => {
   const all = new Map<string, Variable>()
   const add = (values: Readonly<Record<string, unknown>>, from: string) => {
@@ -29,7 +30,7 @@ export const variablesOf = ({ env }: Machine, files: ReadonlyArray<ConfigFile>):
   return all
 }
 
-/** Who pays, and what decides it without having been meant to. @internal */
+/** Who pays, and what decides it without having been meant to. */
 export const accountFinding = (
   { account, authenticated }: HealthStatus,
   variables: ReadonlyMap<string, Variable>,
@@ -61,7 +62,6 @@ export const accountFinding = (
   )
 }
 
-/** @internal */
 export const rootFinding = ({ env, userId }: Machine, files: ReadonlyArray<ConfigFile>): Finding => {
   const wanted = files.find((file) => objectOf(fieldsOf(file)["permissions"])["defaultMode"] === "bypassPermissions")
   if (userId === undefined) return skipped("there is no root here")
@@ -75,38 +75,36 @@ export const rootFinding = ({ env, userId }: Machine, files: ReadonlyArray<Confi
   )
 }
 
-/** @internal */
 export const nestingFinding = ({ env }: Machine): Finding => {
-  const present = marks.filter((name) => (env[name] ?? "") !== "")
-  if (present.length === 0) return ok("this is no session within Claude Code")
-  const dropped = present.filter((name) => drops.has(name))
-  const kept = present.filter((name) => !drops.has(name))
+  const [kept, dropped] = inherited(env, marks)
   return together([
     ...(dropped.length === 0 ? [] : [ok(`within Claude Code; CLIs are started without ${dropped.join(", ")}`)]),
     ...(kept.length === 0 ? [] : [warning(
       `CLIs inherit what another session has set: ${kept.join(", ")}`,
       `Where that disturbs, drop them: env: { ${kept[0]}: undefined, … }.`
     )])
-  ], ok(""))
+  ], ok("this is no session within Claude Code"))
 }
 
-/** @internal */
 export const nodeOptionsFinding = ({ env }: Machine): Finding => {
-  const present = ["NODE_OPTIONS", "VSCODE_INSPECTOR_OPTIONS"].filter((name) => (env[name] ?? "") !== "")
-  if (present.length === 0) return ok("there are none")
-  const kept = present.filter((name) => !drops.has(name))
-  return kept.length === 0
-    ? warning(
-      `CLIs, and the hooks and MCP servers that they start, run without ${present.join(", ")}`,
-      `Where they need it: env: { ${present[0]}: "…" }.`
-    )
-    : warning(
+  const [kept, dropped] = inherited(env, ["NODE_OPTIONS", "VSCODE_INSPECTOR_OPTIONS"])
+  if (kept.length > 0) {
+    return warning(
       `CLIs inherit ${kept.join(", ")}: a debugger may hold them`,
       `Drop it: env: { ${kept[0]}: undefined }.`
     )
+  }
+  return dropped.length === 0 ? ok("there are none") : warning(
+    `CLIs, and the hooks and MCP servers that they start, run without ${dropped.join(", ")}`,
+    `Where they need it: env: { ${dropped[0]}: "…" }.`
+  )
 }
 
 // ---------------------------------------------------------------------------
+
+/** Those of these variables that are set: what CLIs get of them, and what ccflow drops. */
+const inherited = (env: Machine["env"], names: ReadonlyArray<string>) =>
+  Array.partition(names.filter((name) => (env[name] ?? "") !== ""), (name) => drops.has(name))
 
 /** What the CLI was seen to set for the commands that its tools run. */
 const marks = [

@@ -9,8 +9,6 @@ import { join, resolve } from "node:path"
  *
  * Asked before the start because the answer would come too late: the C library hands a file that the kernel does not
  * know to `/bin/sh`, and so runs whatever is in it.
- *
- * @internal
  */
 export const locate = (
   { command, cwd = "." }: Pick<Invocation, "command" | "cwd">,
@@ -30,22 +28,18 @@ export const locate = (
   )
 }
 
-/** What a command could stand for, in the order in which it is looked for. @internal */
+/** What a command could stand for, in the order in which it is looked for. */
 export const filesOf = (command: string, cwd: string, path: string | undefined): ReadonlyArray<string> =>
   (command.includes("/") ? [""] : (path ?? systemPath).split(":")).map((folder) => resolve(cwd, join(folder, command)))
 
-/** @internal */
 export const notFound = (command: string): CliNotFoundError =>
   new CliNotFoundError({
     command,
     hint: "Install Claude Code (npm install -g @anthropic-ai/claude-code), or set cliPath or CCFLOW_CLI_PATH."
   })
 
-/** @internal */
 export const isDirectory = (path: string): boolean => statOf(path)?.isDirectory() === true
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 type Refusal = Pick<CliSpawnError, "reason" | "code" | "hint">
@@ -83,10 +77,8 @@ const refusalOf = (file: string, cwd: string, depth: number): Refusal | undefine
   }
   const found = depth === maxDepth ? badFormat("", "ELOOP") : refusalOf(resolve(cwd, interpreter), cwd, depth + 1)
   if (found === undefined) return undefined
-  const name = JSON.stringify(interpreter)
-  return found === missing
-    ? badFormat(`The interpreter that its first line names is missing: ${name}.`, found.code)
-    : badFormat(`The interpreter that its first line names cannot run: ${name}.`, found.code)
+  const fault = found === missing ? "is missing" : "cannot run"
+  return badFormat(`The interpreter that its first line names ${fault}: ${JSON.stringify(interpreter)}.`, found.code)
 }
 
 /** What was seen to be a program, and the state of its file by then: it is mostly the same one that is started. */

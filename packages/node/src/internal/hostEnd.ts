@@ -4,12 +4,10 @@
  * Node ends on a signal without running anything, and an `exit` listener cannot wait for events. So while there is
  * something to look after, one listener for each signal and one for `exit` do so. A host that handles a signal itself is
  * left to do it; what is then still there goes at its exit.
- *
- * @internal
  */
 import { globalValue } from "effect/GlobalValue"
+import * as Predicate from "effect/Predicate"
 
-/** @internal */
 export interface Guest {
   /** Asks it to go. From then on it tells the host's code nothing, which would take its end for a failure. */
   readonly ask: (signal: NodeJS.Signals) => void
@@ -112,6 +110,4 @@ const standBy = (): number =>
   countOf(Reflect.get(globalThis, Symbol.for("signal-exit emitter")))
 
 const countOf = (emitter: unknown): number =>
-  typeof emitter === "object" && emitter !== null && "count" in emitter && typeof emitter.count === "number"
-    ? emitter.count
-    : 0
+  Predicate.hasProperty(emitter, "count") && typeof emitter.count === "number" ? emitter.count : 0

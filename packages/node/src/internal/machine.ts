@@ -39,10 +39,9 @@ export const thisMachine = (): Machine => {
 }
 
 /** Where the CLI keeps what is the user's own. */
-export const configFolder = ({ env, home }: Machine): string => given(env["CLAUDE_CONFIG_DIR"]) ?? join(home, ".claude")
+export const configFolder = ({ env, home }: Machine): string => env["CLAUDE_CONFIG_DIR"] || join(home, ".claude")
 
-export const globalConfig = ({ env, home }: Machine): string =>
-  join(given(env["CLAUDE_CONFIG_DIR"]) ?? home, ".claude.json")
+export const globalConfig = ({ env, home }: Machine): string => join(env["CLAUDE_CONFIG_DIR"] || home, ".claude.json")
 
 /** What counts for how many processes it can hold. */
 export interface Capacity {
@@ -69,8 +68,6 @@ export const capacity = (): Capacity => {
 }
 
 // ---------------------------------------------------------------------------
-
-const given = (value: string | undefined): string | undefined => value === "" ? undefined : value
 
 const managed: Readonly<Record<string, string>> = {
   darwin: "/Library/Application Support/ClaudeCode/managed-settings.json",

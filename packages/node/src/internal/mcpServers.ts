@@ -1,23 +1,17 @@
 import * as Either from "effect/Either"
 import { failed, type Finding, ok, skipped, together, warning } from "./checkResult.js"
-import { type ConfigFile, fieldsOf, objectOf } from "./configFiles.js"
+import { type ConfigFile, type Fields, fieldsOf, objectOf } from "./configFiles.js"
 import { locate } from "./executable.js"
 import type { Machine } from "./machine.js"
 
-type Fields = Readonly<Record<string, unknown>>
-
 /** Whether their commands are there. Nothing is started. */
-export const mcpFinding = (
-  machine: Machine,
-  files: ReadonlyArray<ConfigFile>
-): Finding => {
+export const mcpFinding = (machine: Machine, files: ReadonlyArray<ConfigFile>): Finding => {
   const servers = configured(machine, files)
   if (servers.length === 0) return skipped("none is configured")
-  const found = servers.map((server) => findingOf(machine, server))
-  const bad = found.filter(({ status }) => status !== "ok")
-  return bad.length > 0
-    ? together(bad, ok(""))
-    : ok(`${servers.map(({ name }) => name).join(", ")}: nothing is missing to start them`)
+  return together(
+    servers.map((server) => findingOf(machine, server)).filter(({ status }) => status !== "ok"),
+    ok(`${servers.map(({ name }) => name).join(", ")}: nothing is missing to start them`)
+  )
 }
 
 /** What `claude mcp list` says of them, having started them. */
@@ -61,7 +55,6 @@ const configured = ({ cwd }: Machine, files: ReadonlyArray<ConfigFile>): Readonl
 const findingOf = ({ cwd, env }: Machine, { fields, from, name }: Server): Finding => {
   const at = `${name} (${from})`
   const own = objectOf(fields["env"])
-  const values = { ...env, ...Object.fromEntries(Object.entries(own).map(([key, value]) => [key, String(value)])) }
   const missing = unset([fields["command"], fields["args"], own, fields["url"], fields["headers"]], env)
   if (missing.length > 0) {
     return warning(`${at}: ${missing.join(", ")} is not set`, "Set it, or give a default: ${NAME:-default}.")
@@ -74,7 +67,7 @@ const findingOf = ({ cwd, env }: Machine, { fields, from, name }: Server): Findi
     return failed(`${at}: it has neither command nor url`, "Give it the one or the other.")
   }
   const program = expanded(command, env)
-  const located = locate({ command: program, cwd }, values["PATH"])
+  const located = locate({ command: program, cwd }, own["PATH"] === undefined ? env["PATH"] : String(own["PATH"]))
   if (Either.isRight(located)) return ok(name)
   return located.left._tag === "CliNotFoundError"
     ? failed(`${at}: there is no command ${program}`, `Install it, give its whole path, or: claude mcp remove ${name}.`)

@@ -1,27 +1,20 @@
 import type { Readable } from "node:stream"
-import { PipeEnd } from "./pipeEnd.js"
+import { ChildPipe } from "./childPipe.js"
 
 /** Read ahead of the consumer at the most, before the pipe is left full and the child has to wait. */
 const highWaterBytes = 512 * 1024
 
-/**
- * A child's output as reads: each gives all that has come since the last one, an empty one is the end.
- *
- * @internal
- */
+/** A child's output as reads: each gives all that has come since the last one, an empty one is the end. */
 export class OutputReader {
   private held: Array<Uint8Array> = []
   private bytes = 0
   private ended = false
   private unwanted = false
   private waiting: (() => void) | undefined
-  private readonly stream: Readable
-  private readonly pipeEnd: PipeEnd
+  private readonly pipe: ChildPipe
 
   constructor(stream: Readable) {
-    this.stream = stream
-    this.pipeEnd = new PipeEnd(stream, () => this.end())
-    stream.on("data", (chunk: Uint8Array) => this.onData(chunk))
+    this.pipe = new ChildPipe(stream, (chunk) => this.onData(chunk), () => this.onEnd())
   }
 
   /** There is something to take, if only the end. */
@@ -39,15 +32,12 @@ export class OutputReader {
     const paused = this.bytes >= highWaterBytes
     this.held = []
     this.bytes = 0
-    if (paused) {
-      this.stream.resume()
-      this.pipeEnd.resume()
-    }
+    if (paused) this.pipe.resume()
     return taken
   }
 
   childExited(): void {
-    this.pipeEnd.childExited()
+    this.pipe.childExited()
   }
 
   /** Reads on for nobody: a full pipe would keep the child from leaving. */
@@ -58,23 +48,18 @@ export class OutputReader {
 
   destroy(): void {
     this.discard()
-    this.pipeEnd.end()
-    this.stream.destroy()
+    this.pipe.destroy()
   }
 
   private onData(chunk: Uint8Array): void {
-    this.pipeEnd.received(chunk.length)
     if (this.ended || this.unwanted) return
     this.held.push(chunk)
     this.bytes += chunk.length
-    if (this.bytes >= highWaterBytes) {
-      this.stream.pause()
-      this.pipeEnd.pause()
-    }
+    if (this.bytes >= highWaterBytes) this.pipe.pause()
     this.wake()
   }
 
-  private end(): void {
+  private onEnd(): void {
     this.ended = true
     this.wake()
   }

@@ -6,13 +6,12 @@ import { rmSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { codeOf } from "./errorCode.js"
 import * as HostEnd from "./hostEnd.js"
 
 /**
  * Files for one process, in a folder that nobody else can read, for as long as the scope is open. Gives the arguments
  * that name them.
- *
- * @internal
  */
 export const privateFiles = (
   { command, files }: Invocation
@@ -24,7 +23,7 @@ export const privateFiles = (
         new CliSpawnError({
           command,
           reason: "Other",
-          code: cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN",
+          code: codeOf(cause),
           hint: "The folder for temporary files cannot be written."
         })
     })
@@ -40,21 +39,18 @@ export const privateFiles = (
   )
 }
 
-interface Folder {
+interface Folder extends HostEnd.Guest {
   readonly path: string
-  readonly guest: HostEnd.Guest
 }
+
+const everything = { recursive: true, force: true }
 
 const makeFolder = async (): Promise<Folder> => {
   const path = await mkdtemp(join(tmpdir(), "ccflow-"))
-  const guest: HostEnd.Guest = {
-    ask: () => {},
-    gone: () => true,
-    remove: () => rmSync(path, { recursive: true, force: true })
-  }
-  HostEnd.admit(guest)
-  return { path, guest }
+  const folder: Folder = { path, ask: () => {}, gone: () => true, remove: () => rmSync(path, everything) }
+  HostEnd.admit(folder)
+  return folder
 }
 
-const removeFolder = ({ guest, path }: Folder) =>
-  Effect.promise(() => rm(path, { recursive: true, force: true }).catch(() => {}).finally(() => HostEnd.release(guest)))
+const removeFolder = (folder: Folder) =>
+  Effect.promise(() => rm(folder.path, everything).catch(() => {}).finally(() => HostEnd.release(folder)))

@@ -3,6 +3,7 @@ import { accessSync, constants, readFileSync, statSync } from "node:fs"
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
 import { failed, type Finding, ok, skipped, together, warning } from "./checkResult.js"
+import { codeOf } from "./errorCode.js"
 import type { Machine } from "./machine.js"
 
 /** A folder that is written to. It need not be there yet. */
@@ -11,11 +12,9 @@ export interface Folder {
   readonly path: string
 }
 
-/** @internal */
 export const spaceFinding = async (folders: ReadonlyArray<Folder>): Promise<Finding> =>
   together(await Promise.all(folders.map(spaceOf)), skipped("there is nothing to look at"))
 
-/** @internal */
 export const limitsFinding = (
   { cores, limits, memory }: Machine,
   maxConcurrent: number | undefined
@@ -43,10 +42,9 @@ export const limitsFinding = (
       )]
       : [])
   ]
-  return together(problems.length === 0 ? [] : [...problems, ok(facts)], ok(facts))
+  return together([...problems, ok(facts)], ok(facts))
 }
 
-/** @internal */
 export const nodeFinding = ({ nodeVersion }: Machine): Finding =>
   Number(nodeVersion.split(".")[0]) >= leastNode
     ? ok(nodeVersion)
@@ -71,8 +69,7 @@ const spaceOf = async ({ name, path }: Folder): Promise<Finding> => {
     accessSync(folder, constants.W_OK | constants.X_OK)
     return free < nearlyFull ? warning(detail, "Make room there before it is full.") : ok(detail)
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
-    return failed(`${name}: ${path} cannot be written to (${code})`, "Make it writable for this user.")
+    return failed(`${name}: ${path} cannot be written to (${codeOf(error)})`, "Make it writable for this user.")
   }
 }
 

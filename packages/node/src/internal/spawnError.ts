@@ -1,10 +1,11 @@
 import { type CliNotFoundError, CliSpawnError } from "@ccflow/core/ClaudeError"
 import type { Invocation } from "@ccflow/core/CliProcess"
+import { codeOf } from "./errorCode.js"
 import { isDirectory, notFound } from "./executable.js"
 
-/** What it means that the operating system, or Node before it, refused to start a command that was found. @internal */
+/** What it means that the operating system, or Node before it, refused to start a command that was found. */
 export const spawnError = ({ command, cwd }: Invocation, cause: unknown): CliNotFoundError | CliSpawnError => {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "UNKNOWN"
+  const code = codeOf(cause)
   const refused = (reason: CliSpawnError["reason"], hint: string) => new CliSpawnError({ command, reason, code, hint })
   switch (code) {
     case "ENOENT":
@@ -28,7 +29,6 @@ export const spawnError = ({ command, cwd }: Invocation, cause: unknown): CliNot
   }
 }
 
-/** @internal */
 export const cwdMissing = (command: string, cwd: string): CliSpawnError =>
   new CliSpawnError({ command, reason: "CwdMissing", code: "ENOTDIR", hint: cwdHint(cwd) })
 

@@ -1,26 +1,19 @@
 import type { Readable } from "node:stream"
-import { PipeEnd } from "./pipeEnd.js"
+import { ChildPipe } from "./childPipe.js"
 
-/**
- * The end of a stream that is always read, so that its writer never has to wait, and never held whole.
- *
- * @internal
- */
+/** The end of a stream that is always read, so that its writer never has to wait, and never held whole. */
 export class TailBuffer {
   private held: Array<Buffer> = []
   private bytes = 0
   private ended = false
   private exited = false
   private readonly readers = new Set<() => void>()
-  private readonly stream: Readable
   private readonly limit: number
-  private readonly pipeEnd: PipeEnd
+  private readonly pipe: ChildPipe
 
   constructor(stream: Readable, limit: number) {
-    this.stream = stream
     this.limit = limit
-    this.pipeEnd = new PipeEnd(stream, () => this.end())
-    stream.on("data", (chunk: Buffer) => this.onData(chunk))
+    this.pipe = new ChildPipe(stream, (chunk) => this.onData(chunk), () => this.onEnd())
   }
 
   /** At once while the child lives, else when all that it wrote is here. Gives the way to call it off. */
@@ -33,22 +26,20 @@ export class TailBuffer {
 
   childExited(): void {
     this.exited = true
-    this.pipeEnd.childExited()
+    this.pipe.childExited()
   }
 
   destroy(): void {
-    this.pipeEnd.end()
-    this.stream.destroy()
+    this.pipe.destroy()
   }
 
   private onData(chunk: Buffer): void {
-    this.pipeEnd.received(chunk.length)
     this.held.push(chunk)
     this.bytes += chunk.length
     while (this.bytes - this.held[0]!.length >= this.limit) this.bytes -= this.held.shift()!.length
   }
 
-  private end(): void {
+  private onEnd(): void {
     this.ended = true
     for (const answer of this.readers) answer()
     this.readers.clear()

@@ -4,24 +4,14 @@ import { SessionStoreError } from "@ccflow/core/ClaudeError"
 /**
  * Whether the same can succeed in a moment: another process writes, or PostgreSQL has chosen this transaction to end a
  * deadlock.
- *
- * @internal
  */
 export const isBusy = (error: unknown): boolean =>
   /^(SQLITE_BUSY|SQLITE_BUSY_RECOVERY|40001|40P01)$/.test(codeOf(error))
 
-/**
- * Whether SQLite itself says so; anything else was wrong before it ran.
- *
- * @internal
- */
+/** Whether SQLite itself says so; anything else was wrong before it ran. */
 export const isSqlite = (error: unknown): boolean => codeOf(error).startsWith("SQLITE_")
 
-/**
- * A driver's error, without the statement's values.
- *
- * @internal
- */
+/** A driver's error, without the statement's values. */
 export const storeError = (operation: string, error: unknown): SessionStoreError => {
   const code = codeOf(error)
   const { hint, reason } = kinds.find(({ codes }) => codes.test(code)) ?? other
@@ -34,8 +24,6 @@ export const storeError = (operation: string, error: unknown): SessionStoreError
   })
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const kinds: ReadonlyArray<

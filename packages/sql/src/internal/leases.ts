@@ -1,60 +1,55 @@
 /** Leases, by the repository's clock. */
 import { busy, deadHolders, expiry, type Lease } from "@ccflow/core/SessionLease"
 import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Whole } from "./rows.js"
 import type { Store } from "./store.js"
 
-/** @internal */
 export const make = (
   { changed, run, sql }: Store
 ): Pick<SessionRepositoryService, "acquireLease" | "renewLease" | "releaseLease" | "lease"> => {
   const columns = sql.literal(`session_id AS "sessionId", holder, expires_at AS "expiresAt"`)
 
-  const current = (sessionId: string) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.map(
-        sql<LeaseRow>`SELECT ${columns} FROM ccflow_leases WHERE session_id = ${sessionId} AND expires_at > ${now}`,
-        (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
-      ))
-
-  /** Takes what is free, has expired, or belongs to `from`: this holder itself, or one that is dead. */
-  const take = (sessionId: string, holder: string, expiresAt: number, now: number, from: string) =>
+  const one = (operation: string, statement: (now: number) => Effect.Effect<ReadonlyArray<LeaseRow>, SqlError>) =>
     Effect.map(
-      sql<LeaseRow>`INSERT INTO ccflow_leases (session_id, holder, expires_at)
-        VALUES (${sessionId}, ${holder}, ${expiresAt})
-        ON CONFLICT (session_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-        WHERE ccflow_leases.expires_at <= ${now}
-          OR ccflow_leases.holder = ${from}
-        RETURNING ${columns}`,
-      (rows) => Option.fromNullable(rows[0]).pipe(Option.map(readLease))
+      run(operation, Effect.flatMap(Clock.currentTimeMillis, statement)),
+      ([row]) => Option.map(Option.fromNullable(row), readLease)
     )
 
+  const current = (operation: string, sessionId: string) =>
+    one(
+      operation,
+      (now) => sql`SELECT ${columns} FROM ccflow_leases WHERE session_id = ${sessionId} AND expires_at > ${now}`
+    )
+
+  /** Takes what is free, has expired, or belongs to `from`: this holder itself, or one that is dead. */
+  const take = (sessionId: string, holder: string, ttl: Duration.DurationInput, from: string) =>
+    one("acquireLease", (now) =>
+      sql`INSERT INTO ccflow_leases (session_id, holder, expires_at)
+        VALUES (${sessionId}, ${holder}, ${expiry(now, ttl)})
+        ON CONFLICT (session_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+        WHERE ccflow_leases.expires_at <= ${now} OR ccflow_leases.holder = ${from}
+        RETURNING ${columns}`)
+
   return {
-    acquireLease: (sessionId, holder, ttl, holderIsAlive = () => true) => {
-      const attempt = (from: string) =>
-        Effect.gen(function*() {
-          const now = yield* Clock.currentTimeMillis
-          const taken = yield* take(sessionId, holder, expiry(now, ttl), now, from)
-          return Option.isSome(taken)
-            ? { taken, other: Option.none<Lease>() }
-            : { taken, other: yield* current(sessionId) }
-        })
-      return Effect.gen(function*() {
+    acquireLease: (sessionId, holder, ttl, holderIsAlive = () => true) =>
+      Effect.gen(function*() {
         let from = holder
         // Whoever has it may change while it is asked for: each round ends with the lease, or with a live holder.
         while (true) {
-          const { other, taken } = yield* run("acquireLease", attempt(from))
+          const taken = yield* take(sessionId, holder, ttl, from)
           if (Option.isSome(taken)) return taken.value
+          const other = yield* current("acquireLease", sessionId)
           if (Option.isNone(other)) continue
           const dead = yield* deadHolders([other.value.holder], holderIsAlive)
           if (dead.size === 0) return yield* Effect.fail(busy(other.value))
           from = other.value.holder
         }
-      })
-    },
+      }),
 
     renewLease: (sessionId, holder, ttl) =>
       changed(
@@ -70,12 +65,10 @@ export const make = (
         sql`DELETE FROM ccflow_leases WHERE session_id = ${sessionId} AND holder = ${holder} RETURNING session_id`
       ),
 
-    lease: (sessionId) => run("lease", current(sessionId))
+    lease: (sessionId) => current("lease", sessionId)
   }
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 interface LeaseRow extends Omit<Lease, "expiresAt"> {

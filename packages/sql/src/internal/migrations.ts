@@ -5,15 +5,12 @@
 import { SessionStoreError } from "@ccflow/core/ClaudeError"
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import type { Fragment } from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Store from "./store.js"
 
-/**
- * The database of the client in the context, with all tables as this version has them.
- *
- * @internal
- */
+/** The database of the client in the context, with all tables as this version has them. */
 export const opened: Effect.Effect<Store.Store, SessionStoreError, SqlClient> = Effect.gen(function*() {
   const client = yield* SqlClient
   yield* client.onDialectOrElse({
@@ -26,14 +23,10 @@ export const opened: Effect.Effect<Store.Store, SessionStoreError, SqlClient> = 
   return store
 })
 
-/**
- * By number and name, such as `0001_sessions`.
- */
-export type Migrations = Readonly<Record<string, (sql: SqlClient) => Effect.Effect<unknown, SqlError>>>
+/** By number and name, such as `0001_sessions`. */
+export type Migrations = Readonly<Record<string, (sql: SqlClient, types: Types) => Effect.Effect<unknown, SqlError>>>
 
-/**
- * Brings a database up to date. One that a newer version has made is left as it is.
- */
+/** Brings a database up to date. One that a newer version has made is left as it is. */
 export const migrate = (store: Store.Store, known: Migrations): Effect.Effect<void, SessionStoreError> => {
   const { sql } = store
   const lock = sql.onDialectOrElse({
@@ -48,7 +41,7 @@ export const migrate = (store: Store.Store, known: Migrations): Effect.Effect<vo
     const from = yield* version(sql, known)
     const now = yield* Clock.currentTimeMillis
     for (const { id, name, step } of stepsOf(known).filter((step) => step.id > from)) {
-      yield* step(sql)
+      yield* step(sql, typesOf(sql))
       yield* sql`INSERT INTO ccflow_migrations (id, name, applied_at) VALUES (${id}, ${name}, ${now})`
     }
   })
@@ -65,10 +58,9 @@ export const currentVersion = (store: Store.Store, known: Migrations): Effect.Ef
   store.run("open", version(store.sql, known))
 
 export const migrations: Migrations = {
-  "0001_sessions": (sql) => {
-    const key = keyOf(sql)
-    // Children are deleted by statements: not every SQLite client enforces foreign keys.
-    return Effect.all([
+  // Children are deleted by statements: not every SQLite client enforces foreign keys.
+  "0001_sessions": (sql, { key, serial }) =>
+    Effect.all([
       sql`CREATE TABLE ccflow_sessions (
         session_id ${key} NOT NULL PRIMARY KEY,
         parent_id TEXT,
@@ -121,7 +113,7 @@ export const migrations: Migrations = {
       )`,
       sql`CREATE INDEX ccflow_turns_running ON ccflow_turns (session_id) WHERE status = 'running'`,
       sql`CREATE TABLE ccflow_messages (
-        message_id ${serialOf(sql)},
+        message_id ${serial},
         turn_id TEXT NOT NULL,
         body TEXT NOT NULL
       )`,
@@ -131,11 +123,9 @@ export const migrations: Migrations = {
         holder TEXT NOT NULL,
         expires_at BIGINT NOT NULL
       )`
-    ], { discard: true })
-  },
-  "0002_batches": (sql) => {
-    const key = keyOf(sql)
-    return sql`CREATE TABLE ccflow_batch_items (
+    ], { discard: true }),
+  "0002_batches": (sql, { key }) =>
+    sql`CREATE TABLE ccflow_batch_items (
       batch_id ${key} NOT NULL,
       item_key ${key} NOT NULL,
       item_index BIGINT NOT NULL,
@@ -156,8 +146,7 @@ export const migrations: Migrations = {
       holder TEXT NOT NULL,
       expires_at BIGINT NOT NULL,
       PRIMARY KEY (batch_id, item_key)
-    )`
-  },
+    )`,
   "0003_usage_windows": (sql) =>
     sql`CREATE TABLE ccflow_usage_windows (
       account TEXT NOT NULL,
@@ -170,9 +159,8 @@ export const migrations: Migrations = {
       PRIMARY KEY (account, limit_name)
     )`,
   // What is NULL nobody has told.
-  "0004_usage_ledger": (sql) => {
-    const key = keyOf(sql)
-    return Effect.all([
+  "0004_usage_ledger": (sql, { key }) =>
+    Effect.all([
       sql`CREATE TABLE ccflow_usage (
         entry_id ${key} NOT NULL PRIMARY KEY,
         used_at BIGINT NOT NULL,
@@ -200,13 +188,11 @@ export const migrations: Migrations = {
         PRIMARY KEY (entry_id, tag)
       )`,
       sql`CREATE INDEX ccflow_usage_tags_tag ON ccflow_usage_tags (tag, entry_id)`
-    ], { discard: true })
-  },
-  "0005_event_log": (sql) => {
-    const key = keyOf(sql)
-    return Effect.all([
+    ], { discard: true }),
+  "0005_event_log": (sql, { key, serial }) =>
+    Effect.all([
       sql`CREATE TABLE ccflow_events (
-        event_id ${serialOf(sql)},
+        event_id ${serial},
         at BIGINT NOT NULL,
         type ${key} NOT NULL,
         call_id ${key} NOT NULL,
@@ -217,11 +203,8 @@ export const migrations: Migrations = {
       sql`CREATE INDEX ccflow_events_session ON ccflow_events (session_id, at, event_id)`,
       sql`CREATE INDEX ccflow_events_call ON ccflow_events (call_id, at, event_id)`
     ], { discard: true })
-  }
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const unknownDialect = new SessionStoreError({
@@ -231,17 +214,21 @@ const unknownDialect = new SessionStoreError({
   hint: "Provide a client of one of those."
 })
 
-/** Text that is ordered and paged by: bytes, as SQLite compares it, whatever the database's language. */
-const keyOf = (sql: SqlClient) =>
-  sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" }))
+/** Types of columns for which each database has a word of its own. */
+interface Types {
+  /** Text that is ordered and paged by: bytes, as SQLite compares it, whatever the database's language. */
+  readonly key: Fragment
+  readonly serial: Fragment
+}
 
-const serialOf = (sql: SqlClient) =>
-  sql.literal(
-    sql.onDialectOrElse({
-      pg: () => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-      orElse: () => "INTEGER PRIMARY KEY"
-    })
-  )
+const typesOf = (sql: SqlClient): Types =>
+  sql.onDialectOrElse({
+    pg: () => ({
+      key: sql.literal(`TEXT COLLATE "C"`),
+      serial: sql.literal("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+    }),
+    orElse: () => ({ key: sql.literal("TEXT"), serial: sql.literal("INTEGER PRIMARY KEY") })
+  })
 
 const newer = (found: number, newest: number) =>
   new SessionStoreError({

@@ -3,15 +3,11 @@ import { SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { Usage } from "@ccflow/core/Message"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
+import * as Rec from "effect/Record"
 
-/**
- * PostgreSQL's driver gives a BIGINT as text.
- *
- * @internal
- */
+/** PostgreSQL's driver gives a BIGINT as text. */
 export type Whole = number | string
 
-/** @internal */
 export interface TokenColumns {
   readonly input_tokens: number
   readonly output_tokens: number
@@ -19,7 +15,6 @@ export interface TokenColumns {
   readonly cache_creation_input_tokens: number
 }
 
-/** @internal */
 export const usageOf = (row: TokenColumns): Usage => ({
   inputTokens: row.input_tokens,
   outputTokens: row.output_tokens,
@@ -27,17 +22,17 @@ export const usageOf = (row: TokenColumns): Usage => ({
   cacheCreationInputTokens: row.cache_creation_input_tokens
 })
 
-/** Of a JSON array. @internal */
+/** Of a JSON array. */
 export const tagsOf = (json: string): ReadonlyArray<string> => {
   const tags: Array<string> = JSON.parse(json)
   return tags.sort()
 }
 
-/**
- * Rows as records. Text that may hold any character is stored as JSON: PostgreSQL's text takes no NUL.
- *
- * @internal
- */
+/** A sum of nothing is NULL. */
+export const readSums = <Name extends string>(row: Readonly<Record<Name, Whole | null>>): Record<Name, number> =>
+  Rec.map(row, (value) => Number(value ?? 0))
+
+/** Rows as records. Text that may hold any character is stored as JSON: PostgreSQL's text takes no NUL. */
 export const readAll = <Row, A>(
   operation: string,
   read: (row: Row) => A,
@@ -54,7 +49,7 @@ export const readAll = <Row, A>(
       })
   })
 
-/** A page of the rows, of which one more was asked for, and where the next one begins, if there is one. @internal */
+/** A page of the rows, of which one more was asked for, and where the next one begins, if there is one. */
 export const readPage = <Row, A, Next>(
   operation: string,
   read: (row: Row) => A,
@@ -67,13 +62,9 @@ export const readPage = <Row, A, Next>(
     return [page, rows.length <= limit || last === undefined || row === undefined ? {} : { next: nextOf(last, row) }]
   })
 
-/** No condition where nothing is asked for. @internal */
+/** No condition where nothing is asked for. */
 export const given = <A>(value: A | undefined, condition: (value: A) => Fragment): ReadonlyArray<Fragment> =>
   value === undefined ? [] : [condition(value)]
 
-/**
- * Rows of one INSERT. SQLite takes 32,766 values, and holds the event loop for as long as a statement takes.
- *
- * @internal
- */
+/** Rows of one INSERT. SQLite takes 32,766 values, and holds the event loop for as long as a statement takes. */
 export const longestInsert = 500

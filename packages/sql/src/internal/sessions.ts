@@ -5,10 +5,9 @@ import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { given, readAll, readPage, tagsOf, type TokenColumns, usageOf, type Whole } from "./rows.js"
+import { given, readAll, readPage, tagsOf, usageOf, type Whole } from "./rows.js"
 import type { Store } from "./store.js"
 
-/** @internal */
 export const make = (
   { allTags, held, run, sql, transaction }: Store
 ): Pick<SessionRepositoryService, "save" | "get" | "delete" | "list" | "count" | "addTags" | "removeTags"> => {
@@ -80,28 +79,7 @@ export const make = (
           "save",
           Effect.gen(function*() {
             const known = yield* hold(record.sessionId)
-            yield* sql`INSERT INTO ccflow_sessions ${
-              sql.insert({
-                session_id: record.sessionId,
-                parent_id: record.parentId ?? null,
-                status: record.status,
-                title: record.title,
-                title_folded: fold(record.title),
-                model: record.model ?? null,
-                cwd: record.cwd,
-                created_at: record.createdAt,
-                updated_at: record.updatedAt,
-                turn_count: record.turnCount,
-                input_tokens: record.usage.inputTokens,
-                output_tokens: record.usage.outputTokens,
-                cache_read_input_tokens: record.usage.cacheReadInputTokens,
-                cache_creation_input_tokens: record.usage.cacheCreationInputTokens,
-                cost_usd: record.costUsd,
-                duration_ms: record.durationMs,
-                options: JSON.stringify(record.options),
-                cli_version: record.cliVersion ?? null
-              })
-            } ON CONFLICT (session_id) DO UPDATE SET
+            yield* sql`INSERT INTO ccflow_sessions ${sql.insert(rowOf(record))} ON CONFLICT (session_id) DO UPDATE SET
               parent_id = excluded.parent_id, status = excluded.status, title = excluded.title,
               title_folded = excluded.title_folded, model = excluded.model, cwd = excluded.cwd,
               created_at = excluded.created_at, updated_at = excluded.updated_at, options = excluded.options,
@@ -180,23 +158,32 @@ export const make = (
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-interface SessionRow extends TokenColumns {
-  readonly session_id: string
-  readonly parent_id: string | null
-  readonly status: SessionRecord["status"]
-  readonly title: string
-  readonly model: string | null
-  readonly cwd: string
+const rowOf = (record: SessionRecord) => ({
+  session_id: record.sessionId,
+  parent_id: record.parentId ?? null,
+  status: record.status,
+  title: record.title,
+  title_folded: fold(record.title),
+  model: record.model ?? null,
+  cwd: record.cwd,
+  created_at: record.createdAt,
+  updated_at: record.updatedAt,
+  turn_count: record.turnCount,
+  input_tokens: record.usage.inputTokens,
+  output_tokens: record.usage.outputTokens,
+  cache_read_input_tokens: record.usage.cacheReadInputTokens,
+  cache_creation_input_tokens: record.usage.cacheCreationInputTokens,
+  cost_usd: record.costUsd,
+  duration_ms: record.durationMs,
+  options: JSON.stringify(record.options),
+  cli_version: record.cliVersion ?? null
+})
+
+interface SessionRow extends Omit<ReturnType<typeof rowOf>, "created_at" | "updated_at" | "turn_count"> {
   readonly created_at: Whole
   readonly updated_at: Whole
   readonly turn_count: Whole
-  readonly cost_usd: number
-  readonly duration_ms: number
-  readonly options: string
-  readonly cli_version: string | null
   /** A JSON array. */
   readonly tags: string
 }

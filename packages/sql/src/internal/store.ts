@@ -88,8 +88,6 @@ export const make = (client: SqlClient.SqlClient): Store => {
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const execute = (connection: Connection, statement: string) => connection.executeUnprepared(statement, [], undefined)
 

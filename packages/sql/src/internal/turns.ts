@@ -10,7 +10,6 @@ import * as Order from "effect/Order"
 import { longestInsert, readAll, readPage, type Whole } from "./rows.js"
 import type { Store } from "./store.js"
 
-/** @internal */
 export const make = (
   { changed, held, run, sql, transaction }: Store
 ): Pick<
@@ -136,11 +135,10 @@ export const make = (
         // Asked outside of any transaction: it may take its time. The lease is looked at again where the turn is cut.
         const dead = yield* deadHolders(holders.map(({ holder }) => holder), holderIsAlive)
         const now = yield* Clock.currentTimeMillis
-        const gone = dead.size === 0 ? sql`1 = 0` : sql.in("holder", [...dead])
         const rows = yield* run(
           "recover",
           sql<TurnRow>`UPDATE ccflow_turns SET status = 'cut', ended_at = ${now}
-            WHERE status = 'running' AND (${gone} OR NOT EXISTS (
+            WHERE status = 'running' AND (${sql.in("holder", [...dead])} OR NOT EXISTS (
               SELECT 1 FROM ccflow_leases l WHERE l.session_id = ccflow_turns.session_id
                 AND l.holder = ccflow_turns.holder AND l.expires_at > ${now}
             )) RETURNING *`
@@ -151,8 +149,6 @@ export const make = (
   }
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const byStart = Order.mapInput(Order.number, ({ startedAt }: TurnRecord) => startedAt)

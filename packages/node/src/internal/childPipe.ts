@@ -6,28 +6,28 @@ const lingerMs = 200
 const pipeBytes = 16 * 1024 * 1024
 
 /**
- * Tells once when a child's pipe is at its end: because it is, or because the child has exited, everything that it wrote
- * has been read, and only a process it left behind holds the pipe open.
- *
- * @internal
+ * A pipe that a child writes into. It tells once when that is at its end: because it is, or because the child has exited,
+ * everything that it wrote has been read, and only a process it left behind holds the pipe open.
  */
-export class PipeEnd {
+export class ChildPipe {
   private timer: ReturnType<typeof setTimeout> | undefined
   private told = false
   private exited = false
   private settling = false
-  private stopped = false
+  private paused = false
   private bytes = 0
-  private readonly tell: () => void
+  private readonly stream: Readable
+  private readonly onEnd: () => void
 
-  constructor(stream: Readable, tell: () => void) {
-    this.tell = tell
+  constructor(stream: Readable, onData: (chunk: Buffer) => void, onEnd: () => void) {
+    this.stream = stream
+    this.onEnd = onEnd
+    stream.on("data", (chunk: Buffer) => {
+      if (this.exited) this.bytes += chunk.length
+      onData(chunk)
+    })
     stream.once("end", () => this.end())
     stream.once("close", () => this.end())
-  }
-
-  received(bytes: number): void {
-    if (this.exited) this.bytes += bytes
   }
 
   childExited(): void {
@@ -35,21 +35,28 @@ export class PipeEnd {
     if (!this.told) this.timer = setTimeout(() => this.settle(), lingerMs)
   }
 
-  /** Nothing is read for now, so that silence says nothing. */
+  /** While nothing is read, silence says nothing. */
   pause(): void {
-    this.stopped = true
+    this.paused = true
+    this.stream.pause()
   }
 
   resume(): void {
-    this.stopped = false
+    this.paused = false
+    this.stream.resume()
     if (this.settling) this.settle()
   }
 
-  end(): void {
+  destroy(): void {
+    this.end()
+    this.stream.destroy()
+  }
+
+  private end(): void {
     if (this.told) return
     this.told = true
     clearTimeout(this.timer)
-    this.tell()
+    this.onEnd()
   }
 
   /**
@@ -60,7 +67,7 @@ export class PipeEnd {
     this.settling = true
     const before = this.bytes
     const decide = () => {
-      if (this.told || this.stopped) return
+      if (this.told || this.paused) return
       if (this.bytes === before || this.bytes > pipeBytes) this.end()
       else this.settle()
     }
