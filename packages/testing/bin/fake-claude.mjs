@@ -54,15 +54,15 @@ Strings may hold $PROMPT $MEMORY $SESSION $MODEL $CWD $PID $CHILD (the last gran
 $$PROMPT stays $PROMPT.
 EXIT: at stdin EOF after the running work; 1 if the last result was is_error, else 0. A bad stdin line: stderr, 1.
 */
-import { checkFlags, readArgs, readFlags } from "./fake-claude/commandLine.mjs"
-import { openBooks, result } from "./fake-claude/frames.mjs"
+import { checkFlags, readCommandLine } from "./fake-claude/commandLine.mjs"
 import { readLines, readPrompt } from "./fake-claude/input.mjs"
-import { exists, memory, recall } from "./fake-claude/memory.mjs"
+import { exists } from "./fake-claude/memory.mjs"
 import { die, err, out, quit } from "./fake-claude/output.mjs"
 import { loadScript } from "./fake-claude/script.mjs"
+import { dialogue, open, session } from "./fake-claude/session.mjs"
 import { flags, script, state } from "./fake-claude/state.mjs"
 import { runSteps } from "./fake-claude/steps.mjs"
-import { abort, ABORTED, aside } from "./fake-claude/turn.mjs"
+import { ABORTED, aside } from "./fake-claude/turn.mjs"
 
 void [process.stdout, process.stderr] // their creation makes a pipe non-blocking; Node restores that at exit
 setInterval(() => {}, 2 ** 30)
@@ -70,11 +70,14 @@ for (const kind of ["uncaughtException", "unhandledRejection"]) {
   process.on(kind, (error) => error === ABORTED || die(2, `fake-claude: ${error?.stack ?? error}`))
 }
 loadScript(process.env.FAKE_CLAUDE_SCRIPT)
-readArgs(process.argv.slice(2))
-readFlags()
+readCommandLine()
+open()
 
 const onSignals = {
-  SIGINT: () => state.turn ? abort(state.turn, "SIGINT") : quit(0),
+  SIGINT: () => {
+    dialogue.questions.withdraw()
+    return dialogue.turn ? dialogue.turn.stop("SIGINT") : quit(0)
+  },
   SIGTERM: () => process.exit(143),
   SIGHUP: () => process.exit(129)
 }
@@ -94,11 +97,10 @@ const [resume, { unknownSessions }] = [flags.get("resume"), script]
 if (resume && (unknownSessions === true || unknownSessions?.includes(resume) || !exists(resume))) {
   const why = `No conversation found with session ID: ${resume}`
   err.write(`${why}\n`)
-  result(aside(), { subtype: "error_during_execution", errors: [why], num_turns: 0, session_id: resume })
+  dialogue.result({ subtype: "error_during_execution", errors: [why], num_turns: 0, session_id: resume })
   await quit(1)
 }
-recall()
-openBooks(memory.spent)
+session.recall()
 state.reading = !state.deaf
 if (flags.get("input-format") !== "stream-json") await readPrompt()
 else if (!state.deaf) readLines()

@@ -107,8 +107,6 @@ export const layerClaude = (
   )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const read = (file: string): Effect.Effect<Tape, InvalidOptionsError, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fileSystem) => fileSystem.readFileString(file)).pipe(

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import { closing } from "./internal/closingPromises.js"
 import { pipes } from "./internal/pipePromises.js"
 import type { ProcessPromise } from "./internal/processPromise.js"
-import { BrokenPromise } from "./internal/promise.js"
+import { BrokenPromise, type PromiseOf } from "./internal/promise.js"
 import { spawning } from "./internal/spawningPromises.js"
 
 /** What is run. */
@@ -30,10 +30,7 @@ export interface Subject {
 }
 
 /** One promise, and the program that holds a service to it. It takes seconds of real time, also under a test clock. */
-export interface Promised {
-  readonly name: string
-  readonly run: Effect.Effect<void, unknown, CliProcess>
-}
+export type Promised = PromiseOf<CliProcess>
 
 export const suite = (subject: Subject): ReadonlyArray<Promised> =>
   [...spawning, ...pipes, ...closing].map(({ name, run }: ProcessPromise): Promised => ({
@@ -47,8 +44,6 @@ export const suite = (subject: Subject): ReadonlyArray<Promised> =>
     )
   }))
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const patience = "40 seconds"

@@ -10,10 +10,8 @@ import { everyPage, type PromiseOf, promisesOf, same } from "./internal/promise.
 /** One promise, and the program that holds a log to it. */
 export type Promised = PromiseOf<EventLog>
 
-const promise = promisesOf(EventLog)
-
-export const suite: ReadonlyArray<Promised> = [
-  promise("gives back every event as it was appended, by time and then in order", function*(log) {
+export const suite: ReadonlyArray<Promised> = promisesOf(EventLog)({
+  *"gives back every event as it was appended, by time and then in order"(log) {
     yield* same("empty", yield* log.read(), { events: [] })
     yield* log.append([])
     const [first, second, third, fourth] = [
@@ -26,8 +24,8 @@ export const suite: ReadonlyArray<Promised> = [
     yield* log.append([third, fourth])
     yield* same("all", yield* log.read(), { events: [first, fourth, second, third] })
     yield* same("newest first", yield* log.read({ newestFirst: true }), { events: [third, second, fourth, first] })
-  }),
-  promise("finds by time, session, call and kind, all at once", function*(log) {
+  },
+  *"finds by time, session, call and kind, all at once"(log) {
     const started: LoggedEvent = { _tag: "QueryStarted", at: 10, callId: "c", sessionId: "s", model: "m" }
     const used = tool(20, "Bash", { callId: "c", sessionId: "s" })
     const ended: LoggedEvent = {
@@ -53,8 +51,8 @@ export const suite: ReadonlyArray<Promised> = [
     yield* same("no kind", yield* found({ types: [] }), [])
     yield* same("all", yield* found({ sessionId: "s", since: 11, until: 21, types: ["ToolCalled"] }), ["ToolCalled"])
     yield* same("none", yield* found({ sessionId: "t", callId: "d" }), [])
-  }),
-  promise("pages give every event once, in either order, whatever is appended meanwhile", function*(log) {
+  },
+  *"pages give every event once, in either order, whatever is appended meanwhile"(log) {
     const times = FastCheck.sample(FastCheck.integer({ min: 0, max: 20 }), { numRuns: 60, seed: 7 })
     yield* log.append(times.map((at, n) => tool(at, String(n))))
     const sorted = times.map((at, n) => ({ at, n })).sort((one, other) => one.at - other.at || one.n - other.n)
@@ -67,8 +65,8 @@ export const suite: ReadonlyArray<Promised> = [
     yield* same("too much", yield* Effect.isFailure(log.read({ limit: 1_001 })), true)
     yield* same("nothing", yield* Effect.isFailure(log.read({ limit: 0 })), true)
     yield* same("no page", yield* Effect.isFailure(log.read({ after: "1; DROP TABLE" })), true)
-  }),
-  promise("takes many at once, and forgets what is too old and what is too much", function*(log) {
+  },
+  *"takes many at once, and forgets what is too old and what is too much"(log) {
     yield* log.append(Array.from({ length: 1_203 }, (_, n) => tool(n, String(n))))
     const count = Effect.map(everyTool(log, { limit: 1_000 }), (found) => [found.length, found[0]])
     yield* same("all", yield* count, [1_203, "0"])
@@ -80,11 +78,9 @@ export const suite: ReadonlyArray<Promised> = [
     yield* same("again", yield* count, [10, "1193"])
     yield* log.forget({ before: 0, most: 0 })
     yield* same("everything", yield* count, [0, null])
-  })
-]
+  }
+})
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const tool = (at: number, name: string, fields: Partial<LoggedEvent> = {}): LoggedEvent => ({

@@ -1,6 +1,4 @@
-/**
- * The whole `Claude` service over a fake CLI: what a test of a program provides in place of the real one.
- */
+/** The whole `Claude` service over a fake CLI: what a test of a program provides in place of the real one. */
 import * as Claude from "@ccflow/core/Claude"
 import { ClaudeConfig } from "@ccflow/core/ClaudeConfig"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
@@ -28,8 +26,6 @@ export const layerOf = (
 ): Layer.Layer<Claude.Claude | FakeCli.FakeCli> =>
   Layer.orDie(Layer.provideMerge(claude, Layer.succeedContext(fakes)).pipe(Layer.provide(Policies.layerNoop)))
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const claude = Claude.layerWith().pipe(

@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import { FakeProcess, nextPid } from "./internal/fakeProcess.js"
 import { onlyOne } from "./internal/fakeSeen.js"
 import type { FakeDisk } from "./internal/fakeSession.js"
+import type { Fields } from "./internal/protocol/types.js"
 
 export * from "./internal/fakeFaults.js"
 export * from "./internal/fakeSteps.js"
@@ -53,8 +54,6 @@ export interface Exit {
 }
 
 export type Turn = ReadonlyArray<Step>
-
-type Fields = Readonly<Record<string, unknown>>
 
 /** The versions whose ways are known. The older one tells less: no `command_lifecycle`, no `user_message_uuids`. */
 export type Version = "2.1.330" | "2.1.197"
@@ -150,7 +149,7 @@ export const make = (plays: Plays): Effect.Effect<Context.Context<CliProcess | F
           const process = new FakeProcess(nextPid(), invocation, given, scope, disk)
           processes.push(process)
           return given.refuse === undefined
-            ? Effect.as(Effect.zipRight(Effect.addFinalizer(() => process.stop), process.start), process.running)
+            ? Effect.as(Effect.zipRight(Effect.addFinalizer(() => process.stop), process.playNext), process.running)
             : Effect.fail(given.refuse)
         })
     }).pipe(Context.add(FakeCli, {
@@ -162,8 +161,6 @@ export const make = (plays: Plays): Effect.Effect<Context.Context<CliProcess | F
 
 export const layer = (plays: Plays): Layer.Layer<CliProcess | FakeCli> => Layer.effectContext(make(plays))
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const scripts = (plays: Plays): (index: number, invocation: Invocation) => Script => {

@@ -10,10 +10,8 @@ import { type PromiseOf, promisesOf, same } from "./internal/promise.js"
 /** One promise, and the program that holds a store to it. */
 export type Promised = PromiseOf<UsageLimitStore>
 
-const promise = promisesOf(UsageLimitStore)
-
-export const suite: ReadonlyArray<Promised> = [
-  promise("gives back every window as it was saved, one by account and limit", function*({ load, save }) {
+export const suite: ReadonlyArray<Promised> = promisesOf(UsageLimitStore)({
+  *"gives back every window as it was saved, one by account and limit"({ load, save }) {
     yield* same("empty", yield* load, [])
     const all = [
       window({ status: "rejected", utilization: 1 }),
@@ -23,8 +21,8 @@ export const suite: ReadonlyArray<Promised> = [
     ]
     yield* Effect.forEach(all, save)
     yield* same("all", sorted(yield* load), sorted(all))
-  }),
-  promise("has the last word of each, and the older of two changes nothing", function*({ load, save }) {
+  },
+  *"has the last word of each, and the older of two changes nothing"({ load, save }) {
     const newer = window({ status: "rejected", utilization: 1, seenAt: 2_000 })
     yield* save(newer)
     yield* save(window({ seenAt: 1_999 }))
@@ -32,8 +30,8 @@ export const suite: ReadonlyArray<Promised> = [
     const again = window({ status: "allowed_warning", resetsAt: null, overage: true, seenAt: 2_000 })
     yield* save(again)
     yield* same("of the same moment", yield* load, [again])
-  }),
-  promise("holds for any order in which many save at once", function*({ load, save }) {
+  },
+  *"holds for any order in which many save at once"({ load, save }) {
     const saved = FastCheck.sample(anyWindow, { numRuns: 60, seed: 24 }).map((one, n) => ({ ...one, seenAt: n }))
     const shuffled = FastCheck.sample(FastCheck.shuffledSubarray(saved, { minLength: saved.length }), {
       numRuns: 1,
@@ -42,11 +40,9 @@ export const suite: ReadonlyArray<Promised> = [
     yield* Effect.forEach(shuffled, save, { concurrency: "unbounded", discard: true })
     const last = new Map(saved.map((one) => [`${one.account} ${one.limit}`, one]))
     yield* same("last words", sorted(yield* load), sorted([...last.values()]))
-  })
-]
+  }
+})
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const window = (fields: Partial<UsageWindow>): UsageWindow => ({

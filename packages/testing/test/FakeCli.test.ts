@@ -52,6 +52,28 @@ describe("what it says", () => {
       assert.deepStrictEqual(tags(yield* run()), ["Init", "Text", "Assistant", "Stop", "Result"])
     }).pipe(Effect.provide(FakeClaude.layer([FakeCli.answer("one two three", { deltas: 3 })]))))
 
+  it.effect("no delta ends within a character", () =>
+    Effect.gen(function*() {
+      const texts = Array.from(yield* run({ includePartialMessages: true })).flatMap((message) =>
+        message._tag === "Text" ? [message.content] : []
+      )
+      assert.deepStrictEqual(texts, ["a", "😀", "😀", "b"])
+    }).pipe(Effect.provide(FakeClaude.layer([[
+      FakeCli.init(),
+      FakeCli.text("a😀😀b", { deltas: 4 }),
+      FakeCli.result()
+    ]]))))
+
+  it.effect("a result says what the model said last, where the script says nothing else", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.text("x"), "second")
+    }).pipe(Effect.provide(FakeClaude.layer([[
+      FakeCli.init(),
+      FakeCli.text("first"),
+      FakeCli.text("second"),
+      FakeCli.result()
+    ]]))))
+
   it.effect("tools, thinking, noise and stderr arrive as they do from the CLI", () =>
     Effect.gen(function*() {
       const seen = yield* run()

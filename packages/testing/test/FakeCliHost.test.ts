@@ -370,6 +370,16 @@ describe("permissions", () => {
       yield* cli.prompt("next", 2)
       assert.include(cli.results()[1], { result: "B" })
     }).pipe(Effect.provide(FakeCli.layer([asking, next]))))
+
+  it.scoped("a prompt that waits when a denial ends the turn has a turn of its own", () =>
+    Effect.gen(function*() {
+      const cli = yield* start()
+      yield* cli.prompt("go", 1)
+      yield* cli.prompt("next", 2)
+      yield* cli.answer({ behavior: "deny", message: "STOP", interrupt: true })
+      assert.deepStrictEqual(cli.results().map((frame) => frame["user_message_uuids"]), [[uuid(1)], [uuid(2)]])
+      assert.include(cli.results()[1], { result: "B" })
+    }).pipe(Effect.provide(FakeCli.layer([asking, next]))))
 })
 
 describe("hooks", () => {

@@ -286,6 +286,16 @@ describe("version 2.1.197", () => {
     expect(frames[1]).not.toHaveProperty("capabilities")
     expect(only(frames, "result")[0]).not.toHaveProperty("result_index")
   })
+
+  it("says of a refusal of the API only what it calls it", async () => {
+    const error = { status: 529, type: "overloaded_error", message: "Overloaded" }
+    const { frames } = await run({ script: { version: "2.1.197", turns: [[{ error }]] } }, user("x"))
+    expect(frames[0]).toMatchObject({ type: "assistant", error: "server_error" })
+    for (const field of ["is_api_error_message", "api_error_status", "api_error_type"]) {
+      expect(frames[0]).not.toHaveProperty(field)
+    }
+    expect(frames[1]).toMatchObject({ is_error: true, api_error_status: 529, terminal_reason: "completed" })
+  })
 })
 
 describe("control requests of a session", () => {

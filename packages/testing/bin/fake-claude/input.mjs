@@ -1,82 +1,43 @@
 // Input, and the work it gives.
-import { randomUUID } from "node:crypto"
 import { finished } from "node:stream"
+import { isClear, promptOf } from "../../src/internal/protocol/turn.mjs"
 import { respond } from "./control.mjs"
-import {
-  assistant,
-  closeTurn,
-  init,
-  lifecycle,
-  messageOf,
-  meta,
-  openBooks,
-  result,
-  sessionState,
-  textBlock
-} from "./frames.mjs"
-import { forget, memory, rememberLines } from "./memory.mjs"
-import { attempt, die, emit, err, quit, refuse } from "./output.mjs"
-import { flags, modern, pending, prompts, queue, script, seen, state } from "./state.mjs"
+import { memory } from "./memory.mjs"
+import { attempt, die, err, quit, refuse } from "./output.mjs"
+import { dialogue } from "./session.mjs"
+import { prompts, script, state } from "./state.mjs"
 import { ECHO, runSteps } from "./steps.mjs"
-import * as tasks from "./tasks.mjs"
-import { ABORTED, aside, CLOSED, endAborted, isClear, newTurn } from "./turn.mjs"
+import { ABORTED, aside, ScriptTurn } from "./turn.mjs"
 
-/** `/clear`: the conversation goes on under another id. The older version only says that there is nothing to say. */
-const clear = (turn) => {
-  const new_conversation_id = randomUUID()
-  const [user_message_uuid] = turn.uuids
-  const reset = { type: "conversation_reset", new_conversation_id, trigger: "clear", user_message_uuid }
-  if (modern()) emit({ ...reset, ...meta() })
-  else turn.echoes = []
-  tasks.changed()
-  state.session = randomUUID()
-  forget()
-  if (modern()) openBooks([])
-  init(turn)
-  if (!modern()) assistant(turn, messageOf(turn, randomUUID(), [textBlock("(no content)")], { model: "<synthetic>" }))
-  const local = modern() && { local_command: "clear" }
-  result(turn, { result: "", num_turns: 0, stop_reason: null, terminal_reason: undefined, ...local })
-}
 const stepsOf = (turn) => {
-  const matched = script.match?.find(({ prompt }) => turn.prompt.includes(prompt))?.steps
+  const matched = script.match?.find(({ prompt }) => promptOf(turn.lines).includes(prompt))?.steps
   const steps = matched ?? script.turns?.[state.turns] ?? (script.echo === false ? [] : ECHO)
   if (!matched) state.turns++
   return steps
 }
-const runTurn = async (lines, given) => {
-  const turn = state.turn = newTurn(lines, { remembered: memory.prompts, origin: given?.origin })
-  const clears = !given && isClear(lines[0])
-  const steps = given?.steps ?? (clears ? [] : stepsOf(turn))
-  state.answered = false
-  rememberLines(clears ? [] : lines)
-  lifecycle(turn.uuids, "started")
-  sessionState("running")
-  if (clears) clear(turn)
-  await runSteps(steps, turn).catch((error) => error === ABORTED ? endAborted(turn) : Promise.reject(error))
-  if (turn.aborted === "SIGINT") await quit(0)
-  closeTurn(turn)
-  state.turn = undefined
+const runTurn = async (lines, own) => {
+  const turn = new ScriptTurn(lines, { remembered: memory.prompts, origin: own?.origin })
+  const clears = lines.some(isClear)
+  const steps = own?.steps ?? (clears ? [] : stepsOf(turn))
+  state.began = Date.now()
+  dialogue.begin(turn)
+  if (clears) dialogue.clear()
+  await runSteps(steps, turn).catch((error) => error === ABORTED || Promise.reject(error))
+  dialogue.end(turn)
+  if (turn.cut === "SIGINT") await quit(0)
 }
-/** The lines of the next turn. */
-const take = () => {
-  const reset = queue.findIndex(isClear)
-  const all = reset < 0 ? queue.length : Math.max(1, reset)
-  return queue.splice(0, script.coalesce ? all : 1)
-}
-const work = async () => {
+export const work = async () => {
   if (state.working) return
   state.working = true
-  while (queue.length > 0 || tasks.own.length > 0) {
-    if (queue.length > 0) await runTurn(take())
-    else await runTurn([], tasks.own.shift())
+  while (dialogue.waiting.length > 0 || dialogue.tasks.own.length > 0) {
+    if (dialogue.waiting.length > 0) await runTurn(dialogue.take(script.coalesce ? Infinity : 1))
+    else await runTurn([], dialogue.tasks.own.shift())
   }
   state.working = false
-  if (!state.eof || tasks.lives()) return
+  if (!state.eof || dialogue.tasks.size > 0) return
   await runSteps(script.onEof ?? [], aside())
-  await quit(state.failed ? 1 : 0)
+  await quit(dialogue.failed ? 1 : 0)
 }
-
-tasks.whenEnded(work)
 
 const onControl = async (control) => {
   const [{ subtype }, turn] = [control.request ?? {}, aside({ control })]
@@ -84,29 +45,15 @@ const onControl = async (control) => {
   if (steps) await runSteps(steps, turn)
   if (!turn.replied) respond(control)
 }
-const onUser = (line) => {
-  if (seen.has(line.uuid)) return
-  if (line.message?.role !== "user") die(1, `Error: Expected message role 'user', got '${line.message?.role}'`)
-  if (line.uuid) {
-    seen.add(line.uuid)
-    if (memory.uuids.has(line.uuid)) return lifecycle([line.uuid], "completed")
-    sessionState("running")
-    lifecycle([line.uuid], "queued")
-  }
-  queue.push(line)
-  work()
-}
-/** Answers are repeated where prompts are. */
-const onAnswer = (line) => {
-  const asked = pending.get(line.response?.request_id)
-  if (asked && flags.has("replay-user-messages")) emit(line)
-  asked?.tell(line.response)
+const onUser = ({ message, uuid }) => {
+  if (message?.role !== "user") die(1, `Error: Expected message role 'user', got '${message?.role}'`)
+  if (dialogue.hear({ uuid, content: message.content })) work()
 }
 const badLine = (text) => `Error parsing streaming input line (type=unknown, ${text.length} chars): SyntaxError`
 const onLine = (text) => {
   const line = text === "" ? undefined : attempt(() => JSON.parse(text), () => die(1, badLine(text)))
   if (line?.type === "control_request") onControl(line)
-  if (line?.type === "control_response") onAnswer(line)
+  if (line?.type === "control_response") dialogue.questions.answer(line)
   if (line?.type === "user") onUser(line)
 }
 
@@ -123,7 +70,8 @@ export const readLines = () => {
     if (state.deaf || state.eof) return
     state.eof = true
     onLine(rest.trim())
-    for (const { tell } of pending.values()) tell(CLOSED)
+    dialogue.questions.close()
+    dialogue.tasks.close()
     work()
   }
   process.stdin.setEncoding("utf8").on("data", onData).on("end", onEnd).on("error", onEnd)
@@ -148,6 +96,7 @@ export const readPrompt = async () => {
   const text = [...prompts, state.deaf ? "" : await readText()].filter((part) => part.trim() !== "").join("\n")
   refuse(text === "", "Input must be provided either through stdin or as a prompt argument when using --print")
   state.eof = true
-  queue.push({ message: { content: text } })
+  dialogue.questions.close()
+  dialogue.waiting.push({ content: text })
   work()
 }

@@ -2,7 +2,7 @@
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { attempt } from "./output.mjs"
-import { flags, modern, script, state } from "./state.mjs"
+import { script } from "./state.mjs"
 
 /** The prompts and their uuids that the conversation had before, and what they cost. */
 export const memory = { prompts: 0, uuids: new Set(), spent: [] }
@@ -10,33 +10,20 @@ export const memory = { prompts: 0, uuids: new Set(), spent: [] }
 const fileOf = (session) => join(script.memory, `${session}.ndjson`)
 
 /** Adds a fact. A line that a crash has cut short is not read again. */
-const keep = (fact) => script.memory && appendFileSync(fileOf(state.session), `${JSON.stringify(fact)}\n`)
+export const keep = (session, fact) => script.memory && appendFileSync(fileOf(session), `${JSON.stringify(fact)}\n`)
 
 /** Whether there is a conversation of this id, as far as is known. */
 export const exists = (session) => !script.memory || existsSync(fileOf(session))
 
-export const recall = () => {
+export const recall = ({ id, resumed }) => {
   if (!script.memory) return
   mkdirSync(script.memory, { recursive: true })
-  const resumed = flags.get("resume")
-  if (typeof resumed !== "string" || !exists(resumed)) return
-  if (resumed !== state.session) copyFileSync(fileOf(resumed), fileOf(state.session))
+  if (resumed === undefined || !exists(resumed)) return
+  if (resumed !== id) copyFileSync(fileOf(resumed), fileOf(id))
   const lines = readFileSync(fileOf(resumed), "utf8").split("\n")
   for (const { uuid, prompts = 0, spent } of lines.flatMap((line) => attempt(() => [JSON.parse(line)], () => []))) {
     memory.prompts += prompts
     if (uuid) memory.uuids.add(uuid)
-    if (spent && modern()) memory.spent.push(spent)
+    if (spent) memory.spent.push(spent)
   }
-}
-
-export const rememberLines = (lines) => {
-  for (const { uuid } of lines) keep({ prompts: 1, uuid })
-  memory.prompts += lines.length
-}
-export const rememberCost = (spent) => keep({ spent })
-
-/** `/clear`. */
-export const forget = () => {
-  memory.prompts = 0
-  keep({ prompts: 0 })
 }

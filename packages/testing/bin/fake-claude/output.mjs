@@ -1,7 +1,7 @@
 // What leaves the process: bytes, frames, and its end.
 import { closeSync, openSync, writeSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
-import { flags, script, state } from "./state.mjs"
+import { flags, script } from "./state.mjs"
 
 export const attempt = (run, failed) => {
   try {
@@ -63,9 +63,7 @@ export const lineOf = (frame) => `${JSON.stringify(frame).replace(/[\u007f-\u009
 const collected = []
 /** Prints the frame as a line, or keeps it for the end where the output is not a stream. */
 export const emit = (frame) => {
-  const ended = { results: state.results + 1, failed: frame.is_error === true, answered: true }
-  if (frame.type === "result") Object.assign(state, ended)
-  if (state.format === "stream-json") out.write(lineOf(frame))
+  if (flags.get("output-format") === "stream-json") out.write(lineOf(frame))
   else collected.push(frame)
 }
 
@@ -77,8 +75,9 @@ export const refuse = (when, why) => when && die(1, `Error: ${why}`)
 
 export const quit = async (code) => {
   const last = collected.findLast(({ type }) => type === "result")
-  if (last && state.format === "text") out.write(`${last.result ?? last.errors?.join("\n")}\n`)
-  if (last && state.format === "json") out.write(lineOf(flags.has("verbose") ? collected : last))
+  const format = flags.get("output-format") ?? "text"
+  if (last && format === "text") out.write(`${last.result ?? last.errors?.join("\n")}\n`)
+  if (last && format === "json") out.write(lineOf(flags.has("verbose") ? collected : last))
   await out.flush()
   await err.flush()
   process.exit(code)

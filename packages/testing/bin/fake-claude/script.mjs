@@ -1,11 +1,11 @@
 // Reads the script, and checks it: each check takes a value and its path, and ends the process if the value is wrong.
 import { closeSync, openSync, readFileSync } from "node:fs"
 import { constants } from "node:os"
+import { isObject } from "../../src/internal/protocol/turn.mjs"
 import { attempt, die } from "./output.mjs"
 import { script } from "./state.mjs"
 
 const bad = (path, why) => die(2, `fake-claude: FAKE_CLAUDE_SCRIPT: ${path} ${why}`)
-export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value)
 const isStrings = (value) => Array.isArray(value) && value.every((item) => typeof item === "string")
 const must = (what, ok) => (value, path) => ok(value) || bad(path, `must be ${what}`)
 const object = must("an object", isObject)

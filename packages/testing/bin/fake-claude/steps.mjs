@@ -2,13 +2,16 @@
 import { randomUUID } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { setImmediate as tick, setTimeout as sleep } from "node:timers/promises"
+import { answerOf } from "../../src/internal/protocol/questions.mjs"
+import { askPermission, refusal, say } from "../../src/internal/protocol/speech.mjs"
+import { isObject, promptOf, uuidsOf } from "../../src/internal/protocol/turn.mjs"
 import { respond } from "./control.mjs"
-import { apiError, init, meta, result } from "./frames.mjs"
-import { attempt, emit, err, lineOf, out, quit, toNull } from "./output.mjs"
-import { isObject, kindOf } from "./script.mjs"
+import { work } from "./input.mjs"
+import { attempt, err, lineOf, out, quit, toNull } from "./output.mjs"
+import { kindOf } from "./script.mjs"
+import { dialogue, session } from "./session.mjs"
 import { state } from "./state.mjs"
-import { begin } from "./tasks.mjs"
-import { ABORTED, ask, askPermission, race, runTool, say } from "./turn.mjs"
+import { ABORTED, ask, drive, race } from "./turn.mjs"
 
 /** The well-behaved turn. */
 export const ECHO = [{ init: {} }, { text: "echo: $PROMPT" }, { result: {} }]
@@ -16,7 +19,8 @@ export const ECHO = [{ init: {} }, { text: "echo: $PROMPT" }, { result: {} }]
 const flood = (bytes, write) => {
   for (let left = bytes, n = 0; left > 0; left -= n) write(n = left < 2048 ? left : 1024)
 }
-const filler = (content) => lineOf({ type: "system", subtype: "informational", content, level: "info", ...meta() })
+const filler = (content) =>
+  lineOf({ type: "system", subtype: "informational", content, level: "info", ...session.mark({}) })
 const writeFiller = (bytes) => out.write(filler("x".repeat(Math.max(0, bytes - filler("").length))))
 const envOf = (names) => Object.fromEntries(names.map((name) => [name, process.env[name] ?? null]))
 const readText = (path) => path ? attempt(() => readFileSync(path, "utf8"), () => null) : null
@@ -25,18 +29,46 @@ const isAlive = (pid) =>
   attempt(() => process.kill(pid, 0), () => false) && !/\) Z [^)]*$/.test(readText(`/proc/${pid}/stat`) ?? "")
 const writeJson = (path, value) => writeFileSync(path, JSON.stringify(value))
 
+const LOGIN = "authentication_failed"
+const CATEGORY = { 400: "invalid_request", 401: LOGIN, 403: LOGIN, 404: "model_not_found", 429: "rate_limit" }
+
 const STEPS = {
-  emit: (step) => emit(step.emit),
+  emit: (step) => dialogue.line(step.emit),
   raw: (step) => out.write(step.raw),
   rawBase64: (step) => out.write(Buffer.from(step.rawBase64, "base64")),
   echo: (_, turn) => runSteps(ECHO, turn),
-  init: (step, turn) => init(turn, step.init),
-  text: (step, turn) => say(turn, step),
-  result: (step, turn) => result(turn, step.result),
-  error: (step, turn) => apiError(turn, step.error),
-  askPermission: (step, turn) => Promise.all([step.askPermission].flat().map((one) => askPermission(turn, one))),
-  tool: ({ tool }, turn) => runTool(turn, tool, () => runSteps(tool.steps ?? [], turn)),
-  background: (step, turn) => begin(turn, step),
+  init: (step) => dialogue.init(step.init),
+  text: ({ deltaDelay = 0, deltas = 3, text }, turn) => {
+    if (session.partial) dialogue.system("status", { status: "requesting" })
+    return drive(say(dialogue, { content: text, deltas, kind: "text" }), async () => {
+      await race(turn, out.flush())
+      if (deltaDelay > 0) await race(turn, sleep(deltaDelay))
+    })
+  },
+  result: (step) => dialogue.result(step.result),
+  error: ({ error: { apiError, category, message = "failed", status, type } }) => {
+    const text = apiError && status ? message : `API Error: ${status ? `${status} ` : ""}${message}`
+    const code = category ?? CATEGORY[status] ?? "server_error"
+    const { assistant, result } = refusal({ apiError, code, message: text, status, type }, randomUUID())
+    dialogue.print(assistant)
+    dialogue.result(result, false)
+  },
+  askPermission: (step, turn) =>
+    Promise.all(
+      [step.askPermission].flat().map((one) =>
+        drive(askPermission(dialogue, turn, one), async (request) => answerOf(await ask(turn, request)))
+      )
+    ),
+  tool: async ({ tool: { input = {}, isError, ms = 0, name, result = "", steps = [] } }, turn) => {
+    const id = dialogue.useTool(name, input)
+    await runSteps(steps, turn)
+    await race(turn, sleep(ms))
+    dialogue.toolResult(id, result, isError)
+  },
+  background: ({ background, ms = 0 }) => {
+    const id = dialogue.tasks.begin()
+    setTimeout(() => dialogue.tasks.finish(id, background) && work(), ms)
+  },
   request: async ({ request, to }, turn) => {
     turn.answer = await ask(turn, request)
     if (to) writeJson(to, turn.answer)
@@ -85,20 +117,20 @@ const STEPS = {
     const texts = files.map((path) => [path, readText(path)])
     const lives = alive.map((one) => [one, isAlive(one)])
     const facts = { env: envOf(env), files: Object.fromEntries(texts), alive: Object.fromEntries(lives) }
-    emit({ type: "told", pid, argv, cwd: process.cwd(), ...facts })
+    dialogue.line({ type: "told", pid, argv, cwd: process.cwd(), ...facts })
   }
 }
 
 const VALUES = {
-  PROMPT: (turn) => turn.prompt,
-  SESSION: () => state.session,
-  MODEL: () => state.model,
+  PROMPT: (turn) => promptOf(turn.lines),
+  SESSION: () => session.id,
+  MODEL: () => session.model,
   CWD: () => process.cwd(),
   PID: () => process.pid,
   CHILD: () => state.child ?? "",
   UUID: () => randomUUID(),
   MEMORY: (turn) => turn.remembered ?? "",
-  USER_UUID: (turn) => turn.uuids.at(-1) ?? "",
+  USER_UUID: (turn) => uuidsOf(turn.lines).at(-1) ?? "",
   TURN: (turn) => turn.index,
   N: (turn) => turn.n,
   REQUEST: (turn) => turn.control?.request_id ?? "",
@@ -122,7 +154,7 @@ export const runSteps = async (list, turn) => {
     const kind = kindOf(step)
     await STEPS[kind](LATER.has(kind) ? step : fill(step, turn), turn)
     await race(turn, out.flush() ?? err.flush())
-    if (turn.aborted) throw ABORTED
+    if (turn.cut) throw ABORTED
     if (++ticks % 64 === 0) await tick()
   }
 }

@@ -1,14 +1,9 @@
+import type { Match } from "../Cassette.js"
 import { kindOf, told } from "./cassetteArgs.js"
 import type { Take, Tape } from "./cassetteFormat.js"
 import { Bindings, difference, fits } from "./cassetteMatch.js"
 import { Player, sameFlags } from "./cassettePlayer.js"
 import { type Scrub, scrubArgs } from "./cassetteScrub.js"
-
-/** What must be as it was, beside what is asked and answered. */
-interface Compared {
-  readonly model?: boolean | undefined
-  readonly flags?: boolean | undefined
-}
 
 /** Which processes are played already, within one program. Real processes share it by other means. */
 export class Claims {
@@ -30,10 +25,10 @@ export class Deck {
   readonly mismatches: Array<string> = []
   opened = 0
   private readonly tape: Tape
-  private readonly compared: Compared
+  private readonly compared: Match
   private readonly claims: Pick<Claims, "claim" | "taken">
 
-  constructor(tape: Tape, compared: Compared, claims: Pick<Claims, "claim" | "taken">) {
+  constructor(tape: Tape, compared: Match, claims: Pick<Claims, "claim" | "taken">) {
     this.tape = tape
     this.compared = compared
     this.claims = claims
@@ -80,7 +75,7 @@ export class Deck {
 
   private demanded(take: Take, args: ReadonlyArray<string>): boolean {
     const [then, now] = [told(take.start.args).flags, told(args).flags]
-    return (this.compared.model !== true || then.get("--model")?.at(-1) === now.get("--model")?.at(-1)) &&
+    return (this.compared.model !== true || then.get("model")?.at(-1) === now.get("model")?.at(-1)) &&
       (this.compared.flags !== true || sameFlags(take, args))
   }
 

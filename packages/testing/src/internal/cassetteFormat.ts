@@ -124,6 +124,16 @@ export const isObject = (value: unknown): value is JsonObject =>
 export const at = (value: Json | undefined, ...path: ReadonlyArray<string>): Json | undefined =>
   path.reduce<Json | undefined>((inner, key) => isObject(inner) ? inner[key] : undefined, value)
 
+/** The same with other texts: its values, each by its key, and its keys, by none. */
+export const mapTexts = (object: JsonObject, text: (text: string, key: string) => string): JsonObject => {
+  const value = (given: Json, key: string): Json => {
+    if (typeof given === "string") return text(given, key)
+    if (Array.isArray(given)) return given.map((each: Json) => value(each, key))
+    return isObject(given) ? mapTexts(given, text) : given
+  }
+  return Object.fromEntries(Object.entries(object).map(([key, each]) => [text(key, ""), value(each, key)]))
+}
+
 /** A line as what it says. */
 export const saidIn = (line: string): Said => {
   try {

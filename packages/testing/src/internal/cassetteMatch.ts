@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, type Said } from "./cassetteFormat.js"
+import { isObject, type Json, mapTexts, type Said } from "./cassetteFormat.js"
 import { id } from "./cassetteNames.js"
 
 /**
@@ -89,15 +89,6 @@ const alikeTexts = (then: string, now: string, pairs: Array<readonly [string, st
   const others = now.match(id) ?? []
   ;(then.match(id) ?? []).forEach((one, index) => pairs.push([one, others[index] ?? ""]))
   return true
-}
-
-const mapTexts = (object: JsonObject, text: (text: string, key: string) => string): JsonObject => {
-  const value = (given: Json, key: string): Json => {
-    if (typeof given === "string") return text(given, key)
-    if (Array.isArray(given)) return given.map((each: Json) => value(each, key))
-    return isObject(given) ? mapTexts(given, text) : given
-  }
-  return Object.fromEntries(Object.entries(object).map(([key, each]) => [text(key, ""), value(each, key)]))
 }
 
 const linesOf = (value: Json): ReadonlyArray<string> =>

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, type Said } from "./cassetteFormat.js"
+import { isObject, type Json, mapTexts, type Said } from "./cassetteFormat.js"
 
 /** What is called by a name that is made anew each time: uuids, the ids of the API, folders for temporary files. */
 export const id =
@@ -39,20 +39,10 @@ export class Names {
     if (side === "in" && said["type"] === "user") this.turn++
     if (typeof said["session_id"] === "string") this.session(said["session_id"])
     this.learn(said)
-    return this.object(said)
-  }
-
-  private object(object: JsonObject): JsonObject {
-    return Object.fromEntries(Object.entries(object).map(([key, value]) => [this.text(key), this.value(value, key)]))
-  }
-
-  private value(value: Json, key: string): Json {
-    if (typeof value === "string") {
-      const named = this.text(value)
-      return key === "request_id" && named === value && value !== "" ? this.nameOf(value, "request") : named
-    }
-    if (Array.isArray(value)) return value.map((each: Json) => this.value(each, key))
-    return isObject(value) ? this.object(value) : value
+    return mapTexts(said, (text, key) => {
+      const named = this.text(text)
+      return key === "request_id" && named === text && text !== "" ? this.nameOf(text, "request") : named
+    })
   }
 
   /** Ids that only their key tells to be one: they stand in texts, too. */

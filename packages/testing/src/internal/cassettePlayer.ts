@@ -1,5 +1,5 @@
 import { sessionOf, stable, told } from "./cassetteArgs.js"
-import { at, type Event, type Json, type Said, saidIn, type Take } from "./cassetteFormat.js"
+import { at, type Ending, type Event, type Json, type Said, saidIn, type Take } from "./cassetteFormat.js"
 import { Bindings, difference, fits } from "./cassetteMatch.js"
 import { LineSplitter } from "./cassetteRecorder.js"
 import type { Scrub } from "./cassetteScrub.js"
@@ -7,13 +7,7 @@ import type { Scrub } from "./cassetteScrub.js"
 /** What comes next, after so many milliseconds. */
 export type Step =
   | { readonly _tag: "Print"; readonly wait: number; readonly text: string }
-  | {
-    readonly _tag: "End"
-    readonly wait: number
-    readonly code: number | null
-    readonly signal: string | null
-    readonly stderr: string
-  }
+  | { readonly _tag: "End"; readonly wait: number } & Omit<Ending, "closed">
 
 /** What a process is played from. */
 export interface Stock {
@@ -42,7 +36,7 @@ export class Player {
   private bindings: Bindings
   private position = 0
   private outs = 0
-  private readonly arrived = new Set<Event>()
+  private arrived: Set<Event> = new Set()
   /** What the program has begun, in order. */
   private readonly begun: Array<Said> = []
   private readonly refusals: Array<string> = []
@@ -71,8 +65,7 @@ export class Player {
     this.heardEof = true
     const missing = this.expected()
     if (this.failure !== undefined || missing === undefined) return
-    const other = this.stock.candidates().find((take) => this.follows(take)?.length === beginnings(take).length)
-    if (!this.settled && other !== undefined) return this.change(other)
+    if (!this.settled && this.change(undefined, (take) => beginnings(take).length === this.begun.length)) return
     if (!isRequest(missing.said)) {
       this.fail(`${this.where()} the input ended before ${nameOf(missing.said)}.`, difference(missing.said, ""))
     }
@@ -158,13 +151,7 @@ export class Player {
   private begin(now: Said): void {
     const expected = this.expected()
     if (expected !== undefined && this.fitting(expected.said, now, this.bindings)) return this.advance(expected, now)
-    if (!this.settled) {
-      const other = this.stock.candidates().find((take) => this.follows(take, now) !== undefined)
-      if (other !== undefined) {
-        this.change(other, now)
-        return this.advance(undefined, now)
-      }
-    }
+    if (!this.settled && this.change(now)) return this.advance(undefined, now)
     const subtype = at(now, "request", "subtype")
     if (isRequest(now) && subtype !== at(expected?.said, "request", "subtype")) return this.refuse(now)
     const said = this.bindings.toThen(now)
@@ -180,12 +167,8 @@ export class Player {
     if (expected !== undefined) this.arrived.add(expected)
     if (isRequest(now) || this.settled) return
     if (this.stock.claim(this.take)) this.settled = true
-    else {
-      const other = this.stock.candidates().find((take) => this.follows(take) !== undefined)
-      if (other === undefined) return this.fail(`${this.where()} this only once, and it was asked again.`, "")
-      this.change(other)
-      this.settled = this.stock.claim(other)
-    }
+    else if (this.change()) this.settled = this.stock.claim(this.take)
+    else this.fail(`${this.where()} this only once, and it was asked again.`, "")
   }
 
   /** A request that the recorded CLI was not asked: the program hears that, and goes on or not. */
@@ -220,31 +203,26 @@ export class Player {
     return beginnings(this.take).find((event) => !this.arrived.has(event))
   }
 
-  /** The events of that process which what was begun until now would be. */
-  private follows(take: Take, next?: Said): ReadonlyArray<Beginning> | undefined {
+  /**
+   * Plays another process from here on, which all that was begun until now, and what comes next, would have begun as well.
+   * `false` when there is none.
+   */
+  private change(next?: Said, fits: (take: Take) => boolean = () => true): boolean {
     const said = next === undefined ? this.begun : [...this.begun, next]
-    const events = beginnings(take).slice(0, said.length)
-    const bindings = this.boundBy(take)
-    return events.length === said.length &&
-        events.every((event, index) => this.fitting(event.said, said[index]!, bindings))
-      ? events
-      : undefined
-  }
-
-  /** Plays another one from here on: what was said until now was the same. */
-  private change(take: Take, next?: Said): void {
-    const events = this.follows(take, next) ?? []
-    this.take = take
-    this.bindings = this.boundBy(take)
-    this.arrived.clear()
-    events.forEach((event, index) => {
-      const said = this.begun[index] ?? next
-      if (said !== undefined) this.fitting(event.said, said, this.bindings)
-      this.arrived.add(event)
-    })
-    const last = events.at(-1)
-    this.position = last === undefined ? 0 : take.events.indexOf(last)
-    this.outs = take.events.slice(0, this.position).filter(({ _tag }) => _tag === "Out").length
+    for (const take of this.stock.candidates().filter(fits)) {
+      const events = beginnings(take).slice(0, said.length)
+      const bindings = this.boundBy(take)
+      if (events.length < said.length) continue
+      if (!events.every((event, index) => this.fitting(event.said, said[index]!, bindings))) continue
+      this.take = take
+      this.bindings = bindings
+      this.arrived = new Set(events)
+      const last = events.at(-1)
+      this.position = last === undefined ? 0 : take.events.indexOf(last)
+      this.outs = take.events.slice(0, this.position).filter(({ _tag }) => _tag === "Out").length
+      return true
+    }
+    return false
   }
 
   private fitting(then: Said, now: Said, bindings: Bindings): boolean {

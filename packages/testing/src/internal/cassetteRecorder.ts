@@ -12,9 +12,7 @@ import {
 import type { Names } from "./cassetteNames.js"
 import { type Scrub, scrubArgs } from "./cassetteScrub.js"
 
-/**
- * Writes down one process as lines of a cassette, from what goes in and comes out of it in any pieces.
- */
+/** Writes down one process as lines of a cassette, from what goes in and comes out of it in any pieces. */
 export class Recorder {
   private readonly number: number
   private readonly scrub: Scrub

@@ -3,16 +3,12 @@ import { isSecretName } from "@ccflow/core/Redaction"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import type { RedactOptions } from "../Cassette.js"
 import { type Scrub, scrubber } from "./cassetteScrub.js"
-
-interface Rules {
-  readonly secrets?: ReadonlyArray<string> | undefined
-  readonly redact?: ((text: string) => string) | undefined
-}
 
 /** How texts are cleaned here, for each process: by where it works and what it is told. */
 export const scrubbing = (
-  rules: Rules
+  rules: RedactOptions
 ): Effect.Effect<(invocation: Invocation) => Scrub, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const [cwd, homes, tmps, secrets] = yield* Effect.all([

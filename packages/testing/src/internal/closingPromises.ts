@@ -7,7 +7,7 @@ import {
   mebibyte,
   opened,
   type ProcessPromise,
-  promise,
+  promises,
   readUntil,
   type Tested,
   toleranceMs
@@ -45,41 +45,34 @@ const goes = (
     return cli
   })
 
-/** @internal */
-export const closing: ReadonlyArray<ProcessPromise> = [
-  promise("an interrupt reaches it, and the exit code is its own", function*(tested) {
+export const closing: ReadonlyArray<ProcessPromise> = promises({
+  *"an interrupt reaches it, and the exit code is its own"(tested) {
     const script = { signals: { SIGINT: [{ raw: "ouch\n" }, { exit: 7 }] }, start: [{ raw: "ready\n" }] }
     const { cli } = yield* opened(tested, script)
     yield* readUntil(cli, "ready")
     yield* cli.interrupt
     yield* readUntil(cli, "ouch")
     yield* same("exit", yield* cli.exit, { code: 7, signal: null })
-  }),
-  promise("closing the scope ends one that leaves when it is asked, without waiting for the graces", function*(tested) {
+  },
+  *"closing the scope ends one that leaves when it is asked, without waiting for the graces"(tested) {
     const cli = yield* goes(tested, { start: [pids] }, toleranceMs)
     yield* same("exit", yield* cli.exit, { code: 0, signal: null })
-  }),
-  promise(
-    "closing the scope ends one that is deaf to signals and to the end of its input, within the graces",
-    function*(tested) {
-      yield* goes(tested, { ...deaf, start: [{ ignoreStdin: true }, pids, hang] })
-    }
-  ),
-  promise("closing the scope ends one that prints without end and is not read", function*(tested) {
+  },
+  *"closing the scope ends one that is deaf to signals and to the end of its input, within the graces"(tested) {
+    yield* goes(tested, { ...deaf, start: [{ ignoreStdin: true }, pids, hang] })
+  },
+  *"closing the scope ends one that prints without end and is not read"(tested) {
     yield* goes(tested, { ...deaf, start: [pids, { floodStdout: 64 * mebibyte }, hang] })
-  }),
-  promise("closing the scope ends one that is stopped", function*(tested) {
+  },
+  *"closing the scope ends one that is stopped"(tested) {
     yield* goes(tested, { start: [pids, { kill: "SIGSTOP" }] })
-  }),
-  promise(
-    "closing the scope ends what it has started, also when that is deaf and holds its output open",
-    function*(tested) {
-      yield* goes(tested, {
-        start: [{ grandchild: { ignoreSignals: true, holdStdout: true, holdStderr: true } }, pids]
-      })
-    }
-  ),
-  promise("holds nothing of those that are closed", function*(tested) {
+  },
+  *"closing the scope ends what it has started, also when that is deaf and holds its output open"(tested) {
+    yield* goes(tested, {
+      start: [{ grandchild: { ignoreSignals: true, holdStdout: true, holdStderr: true } }, pids]
+    })
+  },
+  *"holds nothing of those that are closed"(tested) {
     const { held } = tested
     if (held === undefined) return
     const cycle = Effect.flatMap(
@@ -90,5 +83,5 @@ export const closing: ReadonlyArray<ProcessPromise> = [
     const before = yield* held
     yield* Effect.repeatN(cycle, 4)
     yield* same("held", yield* held, before)
-  })
-]
+  }
+})

@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import type { Exit, Sequence, Step, Turn } from "../FakeCli.js"
 import { delay, emit, exit, init, kill, result, stderr } from "./fakeSteps.js"
+import { refusal } from "./protocol/speech.mjs"
 
 /** The first prompt, of whatever process, gets the first turn, the second the second, and so on; then the last one again. */
 export const sequence = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Sequence => ({ _tag: "Sequence", turns })
@@ -29,44 +30,9 @@ export interface ApiFailure {
 }
 
 /** A turn that the API refused. It costs nothing. */
-export const apiError = ({ apiError, before = [], code, message, status, type }: ApiFailure): Turn => {
-  const facts = {
-    ...type !== undefined && { api_error_type: type },
-    ...apiError !== undefined && { api_error: apiError }
-  }
-  return [
-    init(),
-    ...before,
-    emit({
-      type: "assistant",
-      parent_tool_use_id: null,
-      error: code,
-      is_api_error_message: true,
-      ...status !== undefined && { api_error_status: status },
-      ...facts,
-      message: {
-        id: "msg_error",
-        role: "assistant",
-        model: "<synthetic>",
-        content: [{ type: "text", text: message }],
-        stop_reason: "stop_sequence",
-        usage: { input_tokens: 0, output_tokens: 0 }
-      }
-    }),
-    {
-      _tag: "Result",
-      billed: false,
-      fields: {
-        is_error: true,
-        result: message,
-        api_error_status: status ?? null,
-        ...facts,
-        terminal_reason: "api_error",
-        stop_reason: "stop_sequence",
-        usage: { input_tokens: 0, output_tokens: 0, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 }
-      }
-    }
-  ]
+export const apiError = ({ before = [], ...failure }: ApiFailure): Turn => {
+  const { assistant, result } = refusal(failure)
+  return [init(), ...before, emit(assistant), { _tag: "Result", billed: false, fields: result }]
 }
 
 /** What the CLI calls the API's refusals while it tries again. */
@@ -176,8 +142,6 @@ export const sessionNotFound = (sessionId: string): Turn => {
   ]
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** As the CLI writes it: `4pm`, `12:54pm`. */

@@ -6,11 +6,7 @@ import type { Frame } from "../FakeCli.js"
 
 const encoder = new TextEncoder()
 
-/**
- * What a fake process has printed and nobody has read yet, and how it ended.
- *
- * @internal
- */
+/** What a fake process has printed and nobody has read yet, and how it ended. */
 export class FakeOutput {
   exit: CliExit | undefined
   /** Frames, also those that nobody has read. */
@@ -21,7 +17,7 @@ export class FakeOutput {
   private unread = 0
   private readonly pipeBytes: number
   private crash: { readonly at: number; readonly exit: CliExit } | undefined
-  private readonly writers = new Set<() => void>()
+  private readonly space = Effect.unsafeMakeLatch(true)
   private reader: ((chunks: ReadonlyArray<Uint8Array>) => void) | undefined
 
   constructor(pipeBytes = Infinity) {
@@ -39,12 +35,7 @@ export class FakeOutput {
   readonly stderrTail: RunningCli["stderrTail"] = Effect.sync(() => this.errors)
 
   /** There is room for more, or nobody is left to wait for it. */
-  readonly room: Effect.Effect<void> = Effect.suspend(() => this.full ? this.emptied : Effect.void)
-  private readonly emptied = Effect.async<void>((resume) => {
-    const writer = () => resume(Effect.void)
-    this.writers.add(writer)
-    return Effect.sync(() => this.writers.delete(writer))
-  })
+  readonly room: Effect.Effect<void> = this.space.await
 
   line(frame: Frame): void {
     if (this.exit !== undefined) return
@@ -57,6 +48,7 @@ export class FakeOutput {
     if (this.exit !== undefined) return
     this.printed.push(bytes)
     this.unread += bytes.length
+    if (this.unread >= this.pipeBytes) this.space.unsafeClose()
     this.wake()
   }
 
@@ -75,7 +67,7 @@ export class FakeOutput {
     this.exit = exit
     Deferred.unsafeDone(this.ended, Effect.succeed(exit))
     this.wake()
-    this.letWrite()
+    this.space.unsafeOpen()
   }
 
   private wake(): void {
@@ -88,16 +80,7 @@ export class FakeOutput {
     const taken = this.printed
     this.printed = []
     this.unread = 0
-    this.letWrite()
+    this.space.unsafeOpen()
     return taken
-  }
-
-  private get full(): boolean {
-    return this.unread >= this.pipeBytes && this.exit === undefined
-  }
-
-  private letWrite(): void {
-    for (const writer of this.writers) writer()
-    this.writers.clear()
   }
 }

@@ -1,17 +1,15 @@
 import type { Invocation } from "@ccflow/core/CliProcess"
 import * as Effect from "effect/Effect"
-import type { Frame, Reply, Started } from "../FakeCli.js"
-import { fieldsOf } from "./fakeTurn.js"
+import type { Started } from "../FakeCli.js"
+import { readArgs } from "./protocol/flags.mjs"
+import { fieldsOf } from "./protocol/turn.mjs"
 
-/** What is known of a process, as a test looks at it. @internal */
-export const seenOf = ({ invocation, replies, sent, sigints, ...facts }: {
-  readonly invocation: Invocation
-  readonly sent: ReadonlyArray<Frame>
-  readonly replies: ReadonlyArray<Reply>
-  readonly sigints: number
-  readonly printed: number
-  readonly running: boolean
-}): Started => {
+/** What is known of a process, as a test looks at it. */
+export const seenOf = (
+  { invocation, replies, sent, sigints, ...facts }:
+    & Pick<Started, "invocation" | "printed" | "replies" | "running" | "sent">
+    & { readonly sigints: number }
+): Started => {
   const requests = sent.flatMap((frame) => frame.type === "control_request" ? [fieldsOf(frame["request"])] : [])
   return {
     invocation,
@@ -26,7 +24,6 @@ export const seenOf = ({ invocation, replies, sent, sigints, ...facts }: {
   }
 }
 
-/** @internal */
 export const onlyOne = (started: ReadonlyArray<Started>): Effect.Effect<Started> => {
   const [only, ...others] = started
   if (only !== undefined && others.length === 0) return Effect.succeed(only)
@@ -37,8 +34,6 @@ export const onlyOne = (started: ReadonlyArray<Started>): Effect.Effect<Started>
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const flagsOf = ({ args, files }: Invocation): Started["flags"] => {
   const flags: Record<string, string | true | ReadonlyArray<string>> = {}
@@ -46,10 +41,7 @@ const flagsOf = ({ args, files }: Invocation): Started["flags"] => {
     const before = flags[name]
     flags[name] = before === undefined ? value : [...[before].flat().map(String), String(value)]
   }
-  for (const arg of args) {
-    const [, name, value] = /^--?([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
-    if (name !== undefined) add(name, value ?? true)
-  }
+  for (const { token, values } of readArgs(args).flags) add(token.replace(/^--?/, ""), values[0] ?? true)
   for (const { content, flag } of files) add(flag.replace(/^--/, ""), content)
   return flags
 }

@@ -1,7 +1,11 @@
 import type { Invocation } from "@ccflow/core/CliProcess"
-import type { Frame, Version } from "../FakeCli.js"
+import type { Version } from "../FakeCli.js"
+import { readArgs } from "./protocol/flags.mjs"
+import { Session } from "./protocol/session.mjs"
+import { uuidsOf } from "./protocol/turn.mjs"
+import type { Fields, Kept, Line } from "./protocol/types.js"
 
-/** What the CLI keeps of a conversation on disk, by session id. @internal */
+/** What the CLI keeps of a conversation on disk, by session id. */
 export type FakeDisk = Map<string, Conversation>
 
 interface Conversation {
@@ -19,126 +23,93 @@ interface ModelUsage {
 const turnCost = 0.001
 const nothing: Conversation = { cost: 0, models: {}, uuids: new Set() }
 
-/**
- * Who a fake process is: the session of its flags, its model and mode, and its cumulative figures.
- *
- * @internal
- */
-export class FakeSession {
-  readonly pid: number
-  /** Whether this is the newer of the two versions. */
-  readonly modern: boolean
-  readonly version: Version
-  readonly partial: boolean
-  readonly replays: boolean
-  readonly tellsState: boolean
-  readonly mayBypass: boolean
-  id: string
-  model: string
-  mode: string
-  /** Whether any prompt had a uuid; where none has, frames have none either. */
-  named = false
-  results = 0
+/** The session of a fake process: ids that are the same in every run of a test, and its cumulative figures. */
+export class FakeSession extends Session implements Kept {
+  readonly account = { subscriptionType: "Claude Max", apiProvider: "firstParty" }
+  readonly contextWindow = 200_000
+  readonly models = [
+    { value: "default", resolvedModel: "claude-fake", displayName: "Default", description: "The usual model" },
+    { value: "haiku", resolvedModel: "claude-fake-haiku", displayName: "Haiku", description: "The quick one" }
+  ]
+  readonly surroundings = { cwd: "/home/user/project", tools: ["Bash", "Read"], slash_commands: ["clear"] }
   private readonly disk: FakeDisk
   private ids = 0
-  private cost = 0
-  private models: Readonly<Record<string, ModelUsage>> = {}
 
   constructor(pid: number, { args, env }: Invocation, version: Version, disk: FakeDisk) {
-    const flag = (name: string) => args.findLast((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
-    const resumed = flag("resume")
-    this.pid = pid
-    this.version = version
-    this.modern = version !== "2.1.197"
+    const flags = new Map(readArgs(args).flags.map(({ name, values }) => [name, values[0] ?? true]))
+    super({
+      env,
+      flag: (name) => flags.get(name),
+      id: uuid("8000", pid),
+      model: (name = "claude-fake") => name,
+      pid,
+      version
+    })
     this.disk = disk
-    this.partial = args.includes("--include-partial-messages")
-    this.replays = args.includes("--replay-user-messages")
-    this.tellsState = env["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] === "1"
-    this.model = flag("model") ?? "claude-fake"
-    this.mayBypass = args.some((arg) => arg.endsWith("dangerously-skip-permissions"))
-    this.mode = args.includes("--dangerously-skip-permissions")
-      ? "bypassPermissions"
-      : flag("permission-mode") ?? "default"
-    const kept = args.includes("--fork-session") ? undefined : resumed
-    this.id = flag("session-id") ?? kept ?? uuid("8000", pid)
-    const before = disk.get(resumed ?? "") ?? nothing
-    this.disk.set(this.id, before)
-    if (this.modern) [this.cost, this.models] = [before.cost, before.models]
+    const before = disk.get(this.resumed ?? "") ?? nothing
+    this.save(this.modern ? before : { ...before, cost: 0, models: {} })
   }
 
-  /** An id that is unique and the same in every run of the test. */
   newId(): string {
     return uuid("9000", this.pid, ++this.ids)
   }
 
-  /** On every frame but those of the control protocol. */
-  mark(): Readonly<Record<string, unknown>> {
+  mark(): Fields {
     return this.named ? { session_id: this.id, uuid: this.newId() } : { session_id: this.id }
   }
 
-  /** Whether the conversation has this prompt already. */
   knows(prompt: string): boolean {
-    return this.disk.get(this.id)?.uuids.has(prompt) === true
+    return this.kept.uuids.has(prompt)
   }
 
-  remember(prompts: ReadonlyArray<string>): void {
-    const { uuids } = this.disk.get(this.id) ?? nothing
-    this.save(new Set([...uuids, ...prompts]))
+  remember(lines: ReadonlyArray<Line>): void {
+    this.save({ ...this.kept, uuids: new Set([...this.kept.uuids, ...uuidsOf(lines)]) })
   }
 
-  /** A new conversation in the same process. */
   clear(): void {
+    const before = this.modern ? nothing : this.kept
     this.id = this.newId()
-    if (this.modern) [this.cost, this.models] = [0, {}]
-    this.save(new Set())
+    this.save({ ...before, uuids: nothing.uuids })
   }
 
-  /** The figures of a result, which are cumulative. The newer CLI adds the difference, unless the script has its own. */
-  bill(said: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  tokensOf(): number {
+    return 10
+  }
+
+  spend(): number {
+    return 5
+  }
+
+  /** The figures are cumulative. The newer CLI adds the difference, unless the script has its own. */
+  bill(said: Fields, billed: boolean): Fields {
+    const usage = { input_tokens: 10, output_tokens: 5, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 }
+    if (!billed) return { usage, total_cost_usd: this.kept.cost, modelUsage: this.kept.models }
+    const { cost, models } = this.kept
     const total = said["total_cost_usd"]
-    const own = !("modelUsage" in said)
-    const price = typeof total === "number" ? total - this.cost : turnCost
-    const before = this.models[this.model] ?? { inputTokens: 0, outputTokens: 0, costUSD: 0 }
-    const turn = { inputTokens: 10, outputTokens: 5, costUSD: price }
-    this.models = {
-      ...this.models,
-      [this.model]: {
-        inputTokens: before.inputTokens + turn.inputTokens,
-        outputTokens: before.outputTokens + turn.outputTokens,
-        costUSD: before.costUSD + turn.costUSD
-      }
+    const turn = { inputTokens: 10, outputTokens: 5, costUSD: typeof total === "number" ? total - cost : turnCost }
+    const before = models[this.model] ?? { inputTokens: 0, outputTokens: 0, costUSD: 0 }
+    const after = {
+      inputTokens: before.inputTokens + turn.inputTokens,
+      outputTokens: before.outputTokens + turn.outputTokens,
+      costUSD: before.costUSD + turn.costUSD
     }
-    this.cost = typeof total === "number" ? total : this.cost + price
-    this.save(this.disk.get(this.id)?.uuids ?? nothing.uuids)
-    return this.modern && own
-      ? { ...this.figures(), model_usage_since_last_result: { [this.model]: turn } }
-      : this.figures()
-  }
-
-  figures(): Readonly<Record<string, unknown>> {
-    return { total_cost_usd: this.cost, modelUsage: this.models }
-  }
-
-  init(fields: Readonly<Record<string, unknown>>): Frame {
+    this.save({
+      ...this.kept,
+      cost: typeof total === "number" ? total : cost + turnCost,
+      models: { ...models, [this.model]: after }
+    })
     return {
-      type: "system",
-      subtype: "init",
-      cwd: "/home/user/project",
-      tools: ["Bash", "Read"],
-      mcp_servers: [],
-      model: this.model,
-      permissionMode: this.mode,
-      slash_commands: ["clear"],
-      apiKeySource: "none",
-      claude_code_version: this.version,
-      output_style: "default",
-      ...this.modern && { capabilities: ["interrupt_receipt_v1", "msg_lifecycle_v1"] },
-      ...fields
+      ...this.bill({}, false),
+      ...this.modern && !("modelUsage" in said) && { model_usage_since_last_result: { [this.model]: turn } }
     }
   }
 
-  private save(uuids: ReadonlySet<string>): void {
-    this.disk.set(this.id, { cost: this.cost, models: this.models, uuids })
+  private get kept(): Conversation {
+    return this.disk.get(this.id) ?? nothing
+  }
+
+  private save(kept: Conversation): void {
+    this.disk.set(this.id, kept)
   }
 }
 

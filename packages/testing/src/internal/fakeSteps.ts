@@ -1,8 +1,7 @@
 /** What turns are made of. */
 import * as Duration from "effect/Duration"
 import type { Exit, Frame, Step, Turn } from "../FakeCli.js"
-
-type Fields = Readonly<Record<string, unknown>>
+import type { Fields } from "./protocol/types.js"
 
 /** A whole turn: the start, the text, the result. */
 export const answer = (content: string, saying?: Saying): Turn => [
@@ -110,8 +109,6 @@ export interface Unanswered {
 /** For `controls`: no answer, ever. */
 export const unanswered: Unanswered = { _tag: "Unanswered" }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const says = (kind: "text" | "thinking", content: string, { deltas = 1, every }: Saying): Step => ({

@@ -1,68 +1,22 @@
-import * as Predicate from "effect/Predicate"
-import type { Frame, Step, Turn } from "../FakeCli.js"
+import * as Effect from "effect/Effect"
+import type { Frame, Step, Turn as Script } from "../FakeCli.js"
+import { toolResults, Turn } from "./protocol/turn.mjs"
+import type { Fields, Line, Tool } from "./protocol/types.js"
 
-/** A prompt that came in. @internal */
-export interface Line {
-  readonly uuid: string | undefined
-  readonly content: unknown
-}
-
-/** @internal */
-export interface Tool {
-  readonly id: string
-  readonly name: string
-  readonly input: unknown
-}
-
-/** What a turn is made of; `/clear` has a step of its own. @internal */
+/** What a turn is made of; `/clear` has a step of its own. */
 export type Played = Step | { readonly _tag: "Clear" }
 
-/**
- * A turn that is played: whom it answers, and what of it is still open.
- *
- * @internal
- */
-export class FakeTurn {
+/** A turn that is played from a script. */
+export class FakeTurn extends Turn {
   readonly steps: ReadonlyArray<Played>
-  /** None in a turn that the CLI starts itself. */
-  readonly lines: ReadonlyArray<Line>
-  readonly origin: Readonly<Record<string, unknown>> | undefined
-  /** Waited when a tool had ended, and were taken into the turn. */
-  readonly folded: Array<Line> = []
-  /** Lines to be repeated when the model begins to answer. */
-  echoes: ReadonlyArray<Line>
-  /** Tools that run, by id. */
-  readonly tools = new Map<string, Tool>()
-  /** Tools that were answered instead of the script. */
-  readonly refused = new Set<string>()
-  readonly denials: Array<unknown> = []
   /** Background work that ends with the turn. */
-  readonly tasks: Array<{ readonly id: string; readonly steps: Turn }> = []
-  /** What the model is in the middle of saying. */
-  saying: { readonly id: string; readonly kind: "text" | "thinking"; content: string } | undefined
-  /** The model has not said anything yet: its first frame names the lines that it answers. */
-  first = true
-  answered = false
-  cut: "interrupt" | "SIGINT" | "deny" | undefined
-  /** Its result is that nothing came of the prompts. The CLI does not count a limit of turns as that. */
-  failed = false
+  readonly tasks: Array<{ readonly id: string; readonly steps: Script }> = []
   /** Ends before its last step. */
   over = false
 
-  constructor(
-    steps: ReadonlyArray<Played>,
-    lines: ReadonlyArray<Line> = [],
-    origin: Readonly<Record<string, unknown>> | undefined = undefined
-  ) {
+  constructor(steps: ReadonlyArray<Played>, lines: ReadonlyArray<Line> = [], origin?: Fields) {
+    super(lines, origin)
     this.steps = steps
-    this.lines = lines
-    this.echoes = lines
-    this.origin = origin
-  }
-
-  /** Its prompts are told as cancelled. */
-  get lost(): boolean {
-    return this.failed || this.cut !== undefined
   }
 
   /** The tool that was called last and runs, by its name. */
@@ -77,32 +31,13 @@ export class FakeTurn {
   }
 }
 
-/** What is known of a value from outside. @internal */
-export const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => Predicate.isRecord(value) ? value : {}
-
-/** The blocks of a message. @internal */
-export const blocksOf = (frame: Frame): ReadonlyArray<Readonly<Record<string, unknown>>> => {
-  const { content } = fieldsOf(frame["message"])
-  return Array.isArray(content) ? content.map(fieldsOf) : []
-}
-
-/** The tools whose results the frame holds. @internal */
-export const toolResults = (frame: Frame): ReadonlyArray<string> =>
-  blocksOf(frame).flatMap((block) =>
-    frame.type === "user" && block["type"] === "tool_result" ? [String(block["tool_use_id"])] : []
-  )
-
-/** The text of a prompt. @internal */
-export const textOf = (content: unknown): string =>
-  typeof content === "string"
-    ? content
-    : Array.isArray(content)
-    ? content.map((block) => fieldsOf(block)["text"] ?? "").join("\n")
-    : ""
-
-/** @internal */
-export const isClear = ({ content }: Line): boolean => textOf(content).trim() === "/clear"
-
-/** @internal */
-export const uuidsOf = (lines: ReadonlyArray<Line>): ReadonlyArray<string> =>
-  lines.flatMap(({ uuid }) => uuid === undefined ? [] : [uuid])
+/** Plays what yields what it waits for. */
+export const drive = <Asked, Told>(
+  begin: () => Generator<Asked, void, Told>,
+  wait: (asked: Asked) => Effect.Effect<Told>
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const steps = begin()
+    let step = steps.next()
+    while (step.done !== true) step = steps.next(yield* wait(step.value))
+  })

@@ -3,11 +3,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Promised } from "../SessionRepositorySuite.js"
-import { at, promise, same, session, usage } from "./promise.js"
+import { at, promises, same, session, turnOf, usage } from "./promise.js"
 
-/** @internal */
-export const leases: ReadonlyArray<Promised> = [
-  promise("a session has one holder at a time: a second one is told who and until when", function*(repository) {
+export const leases: ReadonlyArray<Promised> = promises({
+  *"a session has one holder at a time: a second one is told who and until when"(repository) {
     const lease = yield* at(1_000)(repository.acquireLease("s", "me", "1 second"))
     yield* same("lease", lease, { sessionId: "s", holder: "me", expiresAt: 2_000 })
     yield* same("lease", yield* at(1_500)(repository.lease("s")), Option.some(lease))
@@ -17,9 +16,9 @@ export const leases: ReadonlyArray<Promised> = [
       yield* same("facts", [error.sessionId, error.holder, error.until], ["s", "me", 2_000])
     }
     yield* same("other", (yield* at(1_000)(repository.acquireLease("other", "you", 5))).holder, "you")
-  }),
+  },
 
-  promise("a lease can be renewed, by taking it again as well, and given back", function*(repository) {
+  *"a lease can be renewed, by taking it again as well, and given back"(repository) {
     yield* at(1_000)(repository.acquireLease("s", "me", 1_000))
     yield* same("again", (yield* at(1_500)(repository.acquireLease("s", "me", 1_000))).expiresAt, 2_500)
     yield* same("renewed", yield* at(2_400)(repository.renewLease("s", "me", 1_000)), true)
@@ -30,9 +29,9 @@ export const leases: ReadonlyArray<Promised> = [
     yield* same("nobody's", yield* at(3_000)(repository.lease("s")), Option.none())
     yield* same("gone", yield* at(3_000)(repository.renewLease("s", "me", 1_000)), false)
     yield* same("free", (yield* at(3_000)(repository.acquireLease("s", "you", 1_000))).holder, "you")
-  }),
+  },
 
-  promise("a lease that has expired is anybody's, and its old holder learns that it is gone", function*(repository) {
+  *"a lease that has expired is anybody's, and its old holder learns that it is gone"(repository) {
     yield* at(1_000)(repository.acquireLease("s", "me", 1_000))
     yield* same("expired", yield* at(2_000)(repository.lease("s")), Option.none())
     yield* same("late, but nobody took it", yield* at(2_000)(repository.renewLease("s", "me", 1_000)), true)
@@ -44,9 +43,9 @@ export const leases: ReadonlyArray<Promised> = [
       (yield* at(3_001)(Effect.flip(repository.acquireLease("s", "me", 1_000))))._tag,
       "SessionBusyError"
     )
-  }),
+  },
 
-  promise("a dead holder's lease is taken over, a live one's is not", function*(repository) {
+  *"a dead holder's lease is taken over, a live one's is not"(repository) {
     yield* at(1_000)(repository.acquireLease("s", "dead", "1 hour"))
     const asked: Array<string> = []
     const alive = (holder: string) =>
@@ -61,9 +60,9 @@ export const leases: ReadonlyArray<Promised> = [
     yield* same("alive", error._tag, "SessionBusyError")
     yield* at(1_600)(repository.acquireLease("s", "me", 1_000, alive))
     yield* same("asked", asked, ["dead", "me"])
-  }),
+  },
 
-  promise("of many who want a session at once, one gets it", function*(repository) {
+  *"of many who want a session at once, one gets it"(repository) {
     const names = Array.from({ length: 16 }, (_, index) => `h${index}`)
     const taken = yield* Effect.forEach(
       names,
@@ -71,69 +70,63 @@ export const leases: ReadonlyArray<Promised> = [
       { concurrency: "unbounded" }
     )
     yield* same("holders", taken.filter(Option.isSome).length, 1)
-  }),
+  },
 
-  promise("a lease without end lasts", function*(repository) {
+  *"a lease without end lasts"(repository) {
     yield* repository.acquireLease("s", "me", Duration.infinity)
     yield* same("held", Option.isSome(yield* repository.lease("s")), true)
     yield* same("error", (yield* Effect.flip(repository.acquireLease("s", "you", 1)))._tag, "SessionBusyError")
-  }),
+  },
 
-  promise(
-    "a start marks the turns that nobody runs any more as cut, with what was seen, and no others",
-    function*(repository) {
-      // One was cut before it had said anything.
-      const seen = (id: string) => id === "free" ? "" : `seen ${id}`
-      const begin = (id: string, holder: string) =>
-        Effect.gen(function*() {
-          yield* repository.save(session(id))
-          yield* repository.beginTurn({ turnId: `t-${id}`, sessionId: id, prompt: "hi", holder })
-          if (seen(id) !== "") yield* repository.progress(`t-${id}`, seen(id))
-        })
-      yield* at(1_000)(Effect.gen(function*() {
-        for (const id of ["live", "expired", "lost", "done"]) yield* begin(id, "me")
-        yield* begin("dead", "dead")
-        yield* begin("free", "me")
-        for (const id of ["live", "done"]) yield* repository.acquireLease(id, "me", 10_000)
-        yield* repository.acquireLease("expired", "me", 500)
-        yield* repository.acquireLease("lost", "you", 10_000)
-        yield* repository.acquireLease("dead", "dead", 10_000)
-        yield* repository.endTurn("t-done", { status: "completed" })
-      }))
-      const before = yield* repository.get("expired")
-      const cut = yield* at(2_000)(repository.recover((holder) => holder !== "dead"))
-      yield* same("cut", cut.map(({ sessionId }) => sessionId).sort(), ["dead", "expired", "free", "lost"])
-      for (const turn of cut) {
-        yield* same(turn.turnId, [turn.status, turn.seen, turn.endedAt], ["cut", seen(turn.sessionId), 2_000])
-        yield* same("stored", (yield* repository.turns(turn.sessionId)).turns, [turn])
-      }
-      yield* same("live", (yield* repository.turns("live")).turns[0]?.status, "running")
-      yield* same("done", (yield* repository.turns("done")).turns[0]?.status, "completed")
-      yield* same("session", yield* repository.get("expired"), before)
-      yield* same("again", yield* at(2_000)(repository.recover(() => Effect.succeed(true))), [])
-      yield* same("later", (yield* at(20_000)(repository.recover(() => true))).map(({ turnId }) => turnId), [
-        "t-live"
-      ])
+  *"a start marks the turns that nobody runs any more as cut, with what was seen, and no others"(repository) {
+    // One was cut before it had said anything.
+    const seen = (id: string) => id === "free" ? "" : `seen ${id}`
+    const begin = (id: string, holder: string) =>
+      Effect.gen(function*() {
+        yield* repository.save(session(id))
+        yield* repository.beginTurn(turnOf(`t-${id}`, { sessionId: id, holder }))
+        if (seen(id) !== "") yield* repository.progress(`t-${id}`, seen(id))
+      })
+    yield* at(1_000)(Effect.gen(function*() {
+      for (const id of ["live", "expired", "lost", "done"]) yield* begin(id, "me")
+      yield* begin("dead", "dead")
+      yield* begin("free", "me")
+      for (const id of ["live", "done"]) yield* repository.acquireLease(id, "me", 10_000)
+      yield* repository.acquireLease("expired", "me", 500)
+      yield* repository.acquireLease("lost", "you", 10_000)
+      yield* repository.acquireLease("dead", "dead", 10_000)
+      yield* repository.endTurn("t-done", { status: "completed" })
+    }))
+    const before = yield* repository.get("expired")
+    const cut = yield* at(2_000)(repository.recover((holder) => holder !== "dead"))
+    yield* same("cut", cut.map(({ sessionId }) => sessionId).sort(), ["dead", "expired", "free", "lost"])
+    for (const turn of cut) {
+      yield* same(turn.turnId, [turn.status, turn.seen, turn.endedAt], ["cut", seen(turn.sessionId), 2_000])
+      yield* same("stored", (yield* repository.turns(turn.sessionId)).turns, [turn])
     }
-  ),
+    yield* same("live", (yield* repository.turns("live")).turns[0]?.status, "running")
+    yield* same("done", (yield* repository.turns("done")).turns[0]?.status, "completed")
+    yield* same("session", yield* repository.get("expired"), before)
+    yield* same("again", yield* at(2_000)(repository.recover(() => Effect.succeed(true))), [])
+    yield* same("later", (yield* at(20_000)(repository.recover(() => true))).map(({ turnId }) => turnId), [
+      "t-live"
+    ])
+  },
 
-  promise(
-    "a turn that was taken for cut still ends when its holder comes back, and counts once",
-    function*(repository) {
-      yield* repository.save(session("s"))
-      yield* at(1_000)(repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" }))
-      yield* at(2_000)(repository.recover(() => false))
-      yield* same("progress", yield* repository.progress("t", "late"), false)
-      const end = { status: "completed", result: "Hello", usage: usage(1), costUsd: 1 } as const
-      yield* same("ended", yield* at(3_000)(repository.endTurn("t", end)), true)
-      yield* same("again", yield* at(3_000)(repository.endTurn("t", end)), false)
-      const [turn] = (yield* repository.turns("s")).turns
-      yield* same("turn", [turn?.status, turn?.result, turn?.endedAt], ["completed", "Hello", 3_000])
-      yield* same(
-        "session",
-        yield* repository.get("s"),
-        Option.some(session("s", { updatedAt: 3_000, turnCount: 1, usage: usage(1), costUsd: 1, durationMs: 2_000 }))
-      )
-    }
-  )
-]
+  *"a turn that was taken for cut still ends when its holder comes back, and counts once"(repository) {
+    yield* repository.save(session("s"))
+    yield* at(1_000)(repository.beginTurn(turnOf("t")))
+    yield* at(2_000)(repository.recover(() => false))
+    yield* same("progress", yield* repository.progress("t", "late"), false)
+    const end = { status: "completed", result: "Hello", usage: usage(1), costUsd: 1 } as const
+    yield* same("ended", yield* at(3_000)(repository.endTurn("t", end)), true)
+    yield* same("again", yield* at(3_000)(repository.endTurn("t", end)), false)
+    const [turn] = (yield* repository.turns("s")).turns
+    yield* same("turn", [turn?.status, turn?.result, turn?.endedAt], ["completed", "Hello", 3_000])
+    yield* same(
+      "session",
+      yield* repository.get("s"),
+      Option.some(session("s", { updatedAt: 3_000, turnCount: 1, usage: usage(1), costUsd: 1, durationMs: 2_000 }))
+    )
+  }
+})

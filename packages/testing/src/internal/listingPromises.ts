@@ -4,7 +4,7 @@ import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import type { Promised } from "../SessionRepositorySuite.js"
-import { everyPage, forAll, ids, promise, same, session } from "./promise.js"
+import { everyPage, forAll, ids, promises, same, session, turnOf } from "./promise.js"
 
 const saveAll = (repository: SessionRepositoryService, records: ReadonlyArray<SessionRecord>) =>
   Effect.forEach(records, repository.save, { discard: true })
@@ -30,84 +30,72 @@ const anySessions = FastCheck.uniqueArray(
   { selector: ({ sessionId }) => sessionId, minLength: 1, maxLength: 20 }
 )
 
-/** @internal */
-export const listings: ReadonlyArray<Promised> = [
-  promise(
-    "a listing gives what its conditions hold for, all of them together, and counts the same",
-    function*(repository) {
-      yield* saveAll(repository, [
-        session("a", {
-          status: "open",
-          model: "opus",
-          tags: ["x", "y"],
-          createdAt: 10,
-          updatedAt: 100,
-          turnCount: 1
-        }),
-        session("b", { status: "closed", model: "opus", tags: ["y"], createdAt: 20, updatedAt: 90, turnCount: 2 }),
-        session("c", {
-          status: "expired",
-          model: "haiku",
-          tags: ["X", "x%"],
-          createdAt: 30,
-          updatedAt: 80,
-          turnCount: 3
-        }),
-        session("d", { createdAt: 40, updatedAt: 70, turnCount: 4 })
-      ])
-      const expected = [
-        [{}, "abcd"],
-        [{ status: "closed" }, "b"],
-        [{ model: "opus" }, "ab"],
-        [{ model: "opu%" }, ""],
-        [{ tags: [] }, "abcd"],
-        [{ tags: ["x"] }, "a"],
-        [{ tags: ["y", "X"] }, "abc"],
-        [{ tags: ["x%"] }, "c"],
-        [{ tags: ["_"] }, ""],
-        [{ createdAfter: 20 }, "cd"],
-        [{ createdAfter: 19.5 }, "bcd"],
-        [{ createdBefore: 20 }, "a"],
-        [{ createdBefore: 20.5 }, "ab"],
-        [{ updatedAfter: 80 }, "ab"],
-        [{ updatedBefore: 80 }, "d"],
-        [{ minTurns: 2 }, "bcd"],
-        [{ minTurns: 2.5 }, "cd"],
-        [{ maxTurns: 2 }, "ab"],
-        [{ minTurns: 2, maxTurns: 3 }, "bc"],
-        [{ minTurns: 0, createdAfter: 0, maxTurns: 0 }, ""],
-        [{ status: "open", tags: ["y"], model: "opus", createdAfter: 5, maxTurns: 1 }, "a"],
-        [{ status: "open", tags: ["y"], model: "haiku" }, ""]
-      ] as const
-      for (const [filter, found] of expected) {
-        const { sessions } = yield* repository.list(filter)
-        yield* same(JSON.stringify(filter), ids(sessions).join(""), found)
-        yield* same(`count ${JSON.stringify(filter)}`, yield* repository.count(filter), found.length)
-      }
-      yield* same("count has no page", yield* repository.count({ limit: 1 }), 4)
+export const listings: ReadonlyArray<Promised> = promises({
+  *"a listing gives what its conditions hold for, all of them together, and counts the same"(repository) {
+    yield* saveAll(repository, [
+      session("a", {
+        status: "open",
+        model: "opus",
+        tags: ["x", "y"],
+        createdAt: 10,
+        updatedAt: 100,
+        turnCount: 1
+      }),
+      session("b", { status: "closed", model: "opus", tags: ["y"], createdAt: 20, updatedAt: 90, turnCount: 2 }),
+      session("c", {
+        status: "expired",
+        model: "haiku",
+        tags: ["X", "x%"],
+        createdAt: 30,
+        updatedAt: 80,
+        turnCount: 3
+      }),
+      session("d", { createdAt: 40, updatedAt: 70, turnCount: 4 })
+    ])
+    const expected = [
+      [{}, "abcd"],
+      [{ status: "closed" }, "b"],
+      [{ model: "opus" }, "ab"],
+      [{ model: "opu%" }, ""],
+      [{ tags: [] }, "abcd"],
+      [{ tags: ["x"] }, "a"],
+      [{ tags: ["y", "X"] }, "abc"],
+      [{ tags: ["x%"] }, "c"],
+      [{ tags: ["_"] }, ""],
+      [{ createdAfter: 20 }, "cd"],
+      [{ createdAfter: 19.5 }, "bcd"],
+      [{ createdBefore: 20 }, "a"],
+      [{ createdBefore: 20.5 }, "ab"],
+      [{ updatedAfter: 80 }, "ab"],
+      [{ updatedBefore: 80 }, "d"],
+      [{ minTurns: 2 }, "bcd"],
+      [{ minTurns: 2.5 }, "cd"],
+      [{ maxTurns: 2 }, "ab"],
+      [{ minTurns: 2, maxTurns: 3 }, "bc"],
+      [{ minTurns: 0, createdAfter: 0, maxTurns: 0 }, ""],
+      [{ status: "open", tags: ["y"], model: "opus", createdAfter: 5, maxTurns: 1 }, "a"],
+      [{ status: "open", tags: ["y"], model: "haiku" }, ""]
+    ] as const
+    for (const [filter, found] of expected) {
+      const { sessions } = yield* repository.list(filter)
+      yield* same(JSON.stringify(filter), ids(sessions).join(""), found)
+      yield* same(`count ${JSON.stringify(filter)}`, yield* repository.count(filter), found.length)
     }
-  ),
+    yield* same("count has no page", yield* repository.count({ limit: 1 }), 4)
+  },
 
-  promise("a search finds parts of titles and of prompts, whatever their case", function*(repository) {
+  *"a search finds parts of titles and of prompts, whatever their case"(repository) {
     yield* saveAll(repository, [
       session("title", { title: "Straße nach CAFÉ" }),
       session("prompt", { title: "other" }),
       session("blocks", { title: "other" }),
       session("nothing", { title: "other", cwd: "/cafe", tags: ["café"], options: { text: "café" } })
     ])
-    yield* repository.beginTurn({
-      turnId: "t1",
-      sessionId: "prompt",
-      prompt: "Where is the cafe\u0301?",
-      holder: "me"
-    })
-    yield* repository.beginTurn({ turnId: "t2", sessionId: "prompt", prompt: "And the café again", holder: "me" })
-    yield* repository.beginTurn({
-      turnId: "t3",
-      sessionId: "blocks",
-      prompt: [{ type: "image", data: "tea" }, { type: "text", text: "a Café" }],
-      holder: "me"
-    })
+    yield* repository.beginTurn(turnOf("t1", { sessionId: "prompt", prompt: "Where is the cafe\u0301?" }))
+    yield* repository.beginTurn(turnOf("t2", { sessionId: "prompt", prompt: "And the café again" }))
+    yield* repository.beginTurn(
+      turnOf("t3", { sessionId: "blocks", prompt: [{ type: "image", data: "tea" }, { type: "text", text: "a Café" }] })
+    )
     yield* repository.endTurn("t3", { status: "completed", result: "answer" })
     const found = (search: string) =>
       Effect.map(repository.list({ search, orderBy: "title" }), ({ sessions }) => [...ids(sessions)].sort())
@@ -118,9 +106,9 @@ export const listings: ReadonlyArray<Promised> = [
     yield* same("answers", yield* found("answer"), [])
     yield* same("empty", (yield* found("")).length, 4)
     yield* same("counted once", yield* repository.count({ search: "café" }), 3)
-  }),
+  },
 
-  promise("no character of a search has a meaning of its own", function*(repository) {
+  *"no character of a search has a meaning of its own"(repository) {
     yield* forAll(
       repository,
       FastCheck.record({
@@ -131,7 +119,7 @@ export const listings: ReadonlyArray<Promised> = [
       ({ prompt, search, title }) =>
         Effect.gen(function*() {
           yield* saveAll(repository, [session("titled", { title }), session("asked")])
-          yield* repository.beginTurn({ turnId: "t", sessionId: "asked", prompt, holder: "me" })
+          yield* repository.beginTurn(turnOf("t", { sessionId: "asked", prompt }))
           const { sessions } = yield* repository.list({ search })
           yield* same("found", [...ids(sessions)].sort(), [
             ...prompt.toLowerCase().includes(search.toLowerCase()) ? ["asked"] : [],
@@ -139,9 +127,9 @@ export const listings: ReadonlyArray<Promised> = [
           ])
         })
     )
-  }),
+  },
 
-  promise("each order is an order: by its value, then by id, titles whatever their case", function*(repository) {
+  *"each order is an order: by its value, then by id, titles whatever their case"(repository) {
     yield* saveAll(repository, [
       session("a", { updatedAt: 1, createdAt: 3, turnCount: 2, costUsd: 0.2, title: "banana" }),
       session("b", { updatedAt: 2, createdAt: 2, turnCount: 2, costUsd: 0.1, title: "Apple" }),
@@ -155,15 +143,15 @@ export const listings: ReadonlyArray<Promised> = [
       yield* same(`${orderBy} descending`, ids(down.sessions), [...ids(up.sessions)].reverse())
     }
     yield* same("default", ids((yield* repository.list()).sessions).join(""), "cba")
-  }),
+  },
 
-  promise("titles are ordered by their characters, also by those that JavaScript writes as two", function*(repository) {
+  *"titles are ordered by their characters, also by those that JavaScript writes as two"(repository) {
     yield* saveAll(repository, [session("emoji", { title: "\u{1F600}" }), session("tilde", { title: "\uFF5E" })])
     const { sessions } = yield* repository.list({ orderBy: "title", descending: false })
     yield* same("in order", ids(sessions), ["tilde", "emoji"])
-  }),
+  },
 
-  promise("paging through any sessions in any order gives each once, in the order of the whole", function*(repository) {
+  *"paging through any sessions in any order gives each once, in the order of the whole"(repository) {
     yield* forAll(
       repository,
       FastCheck.record({
@@ -187,9 +175,9 @@ export const listings: ReadonlyArray<Promised> = [
           yield* same("no empty page at the end", pages.length === 1 || (pages.at(-1)?.length ?? 0) > 0, true)
         })
     )
-  }),
+  },
 
-  promise("a page does not move when sessions come and go before it", function*(repository) {
+  *"a page does not move when sessions come and go before it"(repository) {
     yield* saveAll(repository, [10, 20, 30, 40].map((time) => session(`s${time}`, { updatedAt: time })))
     const first = yield* repository.list({ limit: 2 })
     yield* same("first", ids(first.sessions), ["s40", "s30"])
@@ -200,9 +188,9 @@ export const listings: ReadonlyArray<Promised> = [
     yield* same("second", ids(second.sessions), ["s20", "s15"])
     const third = yield* repository.list({ limit: 2, after: second.next })
     yield* same("third", [ids(third.sessions), third.next], [["s10"], undefined])
-  }),
+  },
 
-  promise("a listing that makes no sense is refused with an error", function*(repository) {
+  *"a listing that makes no sense is refused with an error"(repository) {
     yield* saveAll(repository, [session("a"), session("b")])
     const { next } = yield* repository.list({ limit: 1 })
     const refused = [
@@ -221,5 +209,5 @@ export const listings: ReadonlyArray<Promised> = [
     }
     const error = yield* Effect.flip(repository.turns("a", { limit: 0 }))
     yield* same("turns", error.operation, "turns")
-  })
-]
+  }
+})

@@ -5,39 +5,33 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Subject } from "../CliProcessSuite.js"
-import { fieldsOf } from "./fakeTurn.js"
 import { BrokenPromise, type Holding } from "./promise.js"
+import { fieldsOf } from "./protocol/turn.mjs"
 
-/** The service, and what it runs. @internal */
+/** The service, and what it runs. */
 export interface Tested extends Subject {
   readonly service: Context.Tag.Service<CliProcess>
 }
 
-/** @internal */
 export interface ProcessPromise {
   readonly name: string
   readonly run: (tested: Tested) => Effect.Effect<void, unknown, Scope.Scope>
 }
 
-/** @internal */
-export const promise = (name: string, run: (tested: Tested) => Holding<Scope.Scope>): ProcessPromise => ({
-  name,
-  run: (tested) => Effect.gen(() => run(tested))
-})
+export const promises = (
+  given: Readonly<Record<string, (tested: Tested) => Holding<Scope.Scope>>>
+): ReadonlyArray<ProcessPromise> =>
+  Object.entries(given).map(([name, run]) => ({ name, run: (tested) => Effect.gen(() => run(tested)) }))
 
-/** @internal */
 export const graces = { interrupt: 400, terminate: 400, kill: 1000 }
 
-/** What a close may take beyond its graces, on a busy machine. @internal */
+/** What a close may take beyond its graces, on a busy machine. */
 export const toleranceMs = 1500
 
-/** @internal */
 export const mebibyte = 1024 * 1024
 
-type Script = object
-
-/** Starts `fake-claude` with this script. @internal */
-export const open = ({ args = [], command, env, service }: Tested, script: Script, more: Partial<Invocation> = {}) =>
+/** Starts `fake-claude` with this script. */
+export const open = ({ args = [], command, env, service }: Tested, script: object, more: Partial<Invocation> = {}) =>
   service.open({
     command,
     files: [],
@@ -47,8 +41,8 @@ export const open = ({ args = [], command, env, service }: Tested, script: Scrip
     env: { ...env, ...more.env, FAKE_CLAUDE_SCRIPT: JSON.stringify(script) }
   })
 
-/** In a scope of its own. `close` gives how many milliseconds it took. @internal */
-export const opened = (tested: Tested, script: Script, more?: Partial<Invocation>) =>
+/** In a scope of its own. `close` gives how many milliseconds it took. */
+export const opened = (tested: Tested, script: object, more?: Partial<Invocation>) =>
   Effect.gen(function*() {
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
     const cli = yield* Scope.extend(open(tested, script, more), scope)
@@ -60,37 +54,33 @@ export const opened = (tested: Tested, script: Script, more?: Partial<Invocation
     return { cli, close }
   })
 
-/** The output up to and with this text. @internal */
-export const readUntil = (cli: RunningCli, text: string) =>
+/** The output up to where the text that was read is enough, or to its end. */
+const read = (cli: RunningCli, enough: (text: string) => boolean) =>
   Effect.gen(function*() {
     const decoder = new TextDecoder()
-    let seen = ""
-    while (!seen.includes(text)) {
+    let [text, bytes] = ["", 0]
+    while (!enough(text)) {
       const chunks = yield* cli.stdout
-      if (chunks.length === 0) {
-        return yield* broken(`the output ended, with ${yield* cli.stderrTail} on stderr`, text, seen.slice(-1000))
-      }
-      for (const chunk of chunks) seen += decoder.decode(chunk, { stream: true })
-    }
-    return seen
-  })
-
-/** The output up to its end. @internal */
-export const readAll = (cli: RunningCli) =>
-  Effect.gen(function*() {
-    const decoder = new TextDecoder()
-    let [seen, bytes] = ["", 0]
-    for (;;) {
-      const chunks = yield* cli.stdout
-      if (chunks.length === 0) return { text: seen, bytes }
+      if (chunks.length === 0) break
       for (const chunk of chunks) {
-        seen += decoder.decode(chunk, { stream: true })
+        text += decoder.decode(chunk, { stream: true })
         bytes += chunk.length
       }
     }
+    return { text, bytes }
   })
 
-/** @internal */
+/** The output up to and with this text. */
+export const readUntil = (cli: RunningCli, text: string) =>
+  Effect.gen(function*() {
+    const { text: seen } = yield* read(cli, (seen) => seen.includes(text))
+    if (seen.includes(text)) return seen
+    return yield* broken(`the output ended, with ${yield* cli.stderrTail} on stderr`, text, seen.slice(-1000))
+  })
+
+/** The output up to its end. */
+export const readAll = (cli: RunningCli) => read(cli, () => false)
+
 export interface Told {
   readonly argv: ReadonlyArray<string>
   readonly cwd: unknown
@@ -99,7 +89,7 @@ export interface Told {
   readonly alive: Readonly<Record<string, unknown>>
 }
 
-/** The next line of the process that tells of itself and its surroundings. @internal */
+/** The next line of the process that tells of itself and its surroundings. */
 export const told = (cli: RunningCli): Effect.Effect<Told, BrokenPromise> =>
   Effect.gen(function*() {
     const seen = yield* readUntil(cli, "\"type\":\"told\"")
@@ -115,28 +105,23 @@ export const told = (cli: RunningCli): Effect.Effect<Told, BrokenPromise> =>
     }
   })
 
-/** What another process beside the one that is tested sees. @internal */
+/** What another process beside the one that is tested sees. */
 export const beside = (
   tested: Tested,
   look: { readonly files?: ReadonlyArray<string>; readonly alive?: ReadonlyArray<number> }
-) =>
-  Effect.scoped(
-    Effect.flatMap(open(tested, { start: [{ tell: { files: look.files ?? [], alive: look.alive ?? [] } }] }), told)
-  )
+) => Effect.scoped(Effect.flatMap(open(tested, { start: [{ tell: look }] }), told))
 
-/** A line of the CLI's input. @internal */
+/** A line of the CLI's input. */
 export const prompt = (content: string): string =>
   `${JSON.stringify({ type: "user", message: { role: "user", content } })}\n`
 
-/** @internal */
 export const broken = (what: string, expected: unknown, actual: unknown) =>
   Effect.fail(new BrokenPromise({ what, expected, actual }))
 
-/** @internal */
 export const holds = (what: string, condition: boolean, actual: unknown = condition) =>
   condition ? Effect.void : broken(what, true, actual)
 
-/** How it ended, where a wrapper may have told of a signal by its code. @internal */
+/** How it ended, where a wrapper may have told of a signal by its code. */
 export const endOf = (cli: RunningCli) =>
   Effect.map(cli.exit, ({ code, signal }) => signal ?? signals[code ?? 0] ?? code)
 

@@ -1,5 +1,5 @@
 /** What promises are written with, those of a session store first of all. */
-import type { SessionRecord } from "@ccflow/core/SessionRecord"
+import type { SessionRecord, TurnStart } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -17,7 +17,6 @@ export interface PromiseOf<I> {
 /** The body of such a program, as `Effect.gen` takes it. */
 export type Holding<R = never> = Generator<YieldWrap<Effect.Effect<unknown, unknown, R>>, void, never>
 
-/** @internal */
 export class BrokenPromise extends Data.TaggedError("BrokenPromise")<{
   readonly what: string
   readonly expected: unknown
@@ -28,25 +27,21 @@ export class BrokenPromise extends Data.TaggedError("BrokenPromise")<{
   }
 }
 
-/** @internal */
+/** Promises by their names, over whatever service of the kind is there. */
 export const promisesOf =
-  <I, S>(tag: Context.Tag<I, S>) => (name: string, run: (service: S) => Holding): PromiseOf<I> => ({
-    name,
-    run: Effect.flatMap(tag, (service) => Effect.gen(() => run(service)))
-  })
+  <I, S>(tag: Context.Tag<I, S>) =>
+  (promises: Readonly<Record<string, (service: S) => Holding>>): ReadonlyArray<PromiseOf<I>> =>
+    Object.entries(promises).map(([name, run]) => ({
+      name,
+      run: Effect.flatMap(tag, (service) => Effect.gen(() => run(service)))
+    }))
 
-/** @internal */
-export const promise = promisesOf(SessionRepository)
+export const promises = promisesOf(SessionRepository)
 
-/** @internal */
 export const same = (what: string, actual: unknown, expected: unknown): Effect.Effect<void, BrokenPromise> =>
   canonical(actual) === canonical(expected) ? Effect.void : Effect.fail(new BrokenPromise({ what, expected, actual }))
 
-/**
- * Runs something at a time, in UTC epoch milliseconds.
- *
- * @internal
- */
+/** Runs something at a time, in UTC epoch milliseconds. */
 export const at = (millis: number) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) =>
     Effect.withClock(effect, {
@@ -59,7 +54,6 @@ export const at = (millis: number) => <A, E, R>(effect: Effect.Effect<A, E, R>):
     })
   )
 
-/** @internal */
 export const session = (sessionId: string, fields: Partial<SessionRecord> = {}): SessionRecord => ({
   sessionId,
   status: "open",
@@ -76,7 +70,15 @@ export const session = (sessionId: string, fields: Partial<SessionRecord> = {}):
   ...fields
 })
 
-/** @internal */
+/** Of session `s`, as it begins. */
+export const turnOf = (turnId: string, fields: Partial<TurnStart> = {}): TurnStart => ({
+  turnId,
+  sessionId: "s",
+  prompt: "hi",
+  holder: "me",
+  ...fields
+})
+
 export const usage = (tokens: number) => ({
   inputTokens: tokens,
   outputTokens: tokens * 2,
@@ -84,11 +86,10 @@ export const usage = (tokens: number) => ({
   cacheCreationInputTokens: tokens * 4
 })
 
-/** @internal */
 export const ids = (sessions: ReadonlyArray<SessionRecord>): ReadonlyArray<string> =>
   sessions.map(({ sessionId }) => sessionId)
 
-/** All pages of a listing, one after the other. @internal */
+/** All pages of a listing, one after the other. */
 export const everyPage = <P extends { readonly next?: unknown }, E>(
   read: (after: NonNullable<P["next"]> | undefined) => Effect.Effect<P, E>
 ): Effect.Effect<ReadonlyArray<P>, E> =>
@@ -99,30 +100,22 @@ export const everyPage = <P extends { readonly next?: unknown }, E>(
     return pages
   })
 
-/** @internal */
-export const empty = (repository: SessionRepositoryService) =>
-  Effect.flatMap(
-    repository.list({ limit: 1000 }),
-    ({ sessions }) => Effect.forEach(sessions, ({ sessionId }) => repository.delete(sessionId), { discard: true })
-  )
-
-/**
- * Holds for anything of this kind, over a store that is emptied each time.
- *
- * @internal
- */
+/** Holds for anything of this kind, over a store that is emptied each time. */
 export const forAll = <A>(
   repository: SessionRepositoryService,
   arbitrary: FastCheck.Arbitrary<A>,
   check: (value: A) => Effect.Effect<void, unknown>
 ): Effect.Effect<void, unknown> =>
-  Effect.forEach(FastCheck.sample(arbitrary, 25), (value) =>
-    Effect.zipRight(empty(repository), check(value)).pipe(
-      Effect.mapError((error) => new BrokenPromise({ what: String(error), expected: "holds", actual: value }))
-    ), { discard: true })
+  Effect.gen(function*() {
+    for (const value of FastCheck.sample(arbitrary, 25)) {
+      for (const id of ids((yield* repository.list({ limit: 1000 })).sessions)) yield* repository.delete(id)
+      yield* Effect.mapError(
+        check(value),
+        (error) => new BrokenPromise({ what: String(error), expected: "holds", actual: value })
+      )
+    }
+  })
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** As JSON, whatever the order in which an object has its fields. */

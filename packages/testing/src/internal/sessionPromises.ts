@@ -2,11 +2,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Promised } from "../SessionRepositorySuite.js"
-import { at, promise, same, session, usage } from "./promise.js"
+import { at, promises, same, session, turnOf, usage } from "./promise.js"
 
-/** @internal */
-export const sessions: ReadonlyArray<Promised> = [
-  promise("a saved session comes back as it was", function*(repository) {
+export const sessions: ReadonlyArray<Promised> = promises({
+  *"a saved session comes back as it was"(repository) {
     const plain = session("plain")
     const full = session("full", {
       parentId: "plain",
@@ -28,57 +27,49 @@ export const sessions: ReadonlyArray<Promised> = [
     yield* repository.save(full)
     yield* same("plain", yield* repository.get("plain"), Option.some(plain))
     yield* same("full", yield* repository.get("full"), Option.some(full))
-  }),
+  },
 
-  promise(
-    "saving again replaces everything but the figures and the tags, which others move meanwhile",
-    function*(repository) {
-      const before = session("s", { title: "old", model: "opus", tags: ["a"], parentId: "p", cliVersion: "1" })
-      yield* repository.save(before)
-      yield* repository.addTags("s", ["meanwhile"])
-      yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" })
-      yield* repository.endTurn("t", { status: "completed", usage: usage(1), costUsd: 0.5 })
-      const stored = Option.getOrThrow(yield* repository.get("s"))
-      const after = session("s", {
-        status: "expired",
-        title: "new",
-        cwd: "/else",
-        tags: ["b"],
-        createdAt: 5,
-        updatedAt: 6,
-        options: { now: true },
-        turnCount: 77,
-        costUsd: 77,
-        durationMs: 77,
-        usage: usage(77)
-      })
-      yield* repository.save(after)
-      const { costUsd, durationMs, tags, turnCount, usage: tokens } = stored
-      yield* same("figures", { costUsd, turnCount, tokens }, { costUsd: 0.5, turnCount: 1, tokens: usage(1) })
-      yield* same("tags", tags, ["a", "meanwhile"])
-      yield* same(
-        "s",
-        yield* repository.get("s"),
-        Option.some({ ...after, costUsd, durationMs, tags, turnCount, usage: tokens })
-      )
-      yield* repository.removeTags("s", ["a"])
-      yield* repository.save(stored)
-      yield* same("removed meanwhile", Option.getOrThrow(yield* repository.get("s")).tags, ["meanwhile"])
-      yield* repository.save(after)
-      yield* same("by its new title", yield* repository.count({ search: "NEW" }), 1)
-      yield* same("by its old one", yield* repository.count({ search: "old" }), 0)
-    }
-  ),
+  *"saving again replaces everything but the figures and the tags, which others move meanwhile"(repository) {
+    const before = session("s", { title: "old", model: "opus", tags: ["a"], parentId: "p", cliVersion: "1" })
+    yield* repository.save(before)
+    yield* repository.addTags("s", ["meanwhile"])
+    yield* repository.beginTurn(turnOf("t"))
+    yield* repository.endTurn("t", { status: "completed", usage: usage(1), costUsd: 0.5 })
+    const stored = Option.getOrThrow(yield* repository.get("s"))
+    const after = session("s", {
+      status: "expired",
+      title: "new",
+      cwd: "/else",
+      tags: ["b"],
+      createdAt: 5,
+      updatedAt: 6,
+      options: { now: true },
+      turnCount: 77,
+      costUsd: 77,
+      durationMs: 77,
+      usage: usage(77)
+    })
+    yield* repository.save(after)
+    const { costUsd, durationMs, tags, turnCount, usage: tokens } = stored
+    yield* same("figures", { costUsd, turnCount, tokens }, { costUsd: 0.5, turnCount: 1, tokens: usage(1) })
+    yield* same("tags", tags, ["a", "meanwhile"])
+    yield* same(
+      "s",
+      yield* repository.get("s"),
+      Option.some({ ...after, costUsd, durationMs, tags, turnCount, usage: tokens })
+    )
+    yield* repository.removeTags("s", ["a"])
+    yield* repository.save(stored)
+    yield* same("removed meanwhile", Option.getOrThrow(yield* repository.get("s")).tags, ["meanwhile"])
+    yield* repository.save(after)
+    yield* same("by its new title", yield* repository.count({ search: "NEW" }), 1)
+    yield* same("by its old one", yield* repository.count({ search: "old" }), 0)
+  },
 
-  promise("text comes back as it was, but for what no database can hold in a title", function*(repository) {
+  *"text comes back as it was, but for what no database can hold in a title"(repository) {
     const awkward = "'\"; DROP TABLE ccflow_sessions; -- % _ \\ \u0000 \n é \u{1F600} \uD83D"
     yield* repository.save(session("s", { title: awkward, options: { [awkward]: awkward } }))
-    yield* repository.beginTurn({
-      turnId: "t",
-      sessionId: "s",
-      prompt: [{ type: "text", text: awkward }],
-      holder: "me"
-    })
+    yield* repository.beginTurn(turnOf("t", { prompt: [{ type: "text", text: awkward }] }))
     yield* repository.progress("t", awkward)
     yield* repository.appendMessages("t", [{ awkward }, awkward, null, 0, [awkward]])
     yield* repository.endTurn("t", { status: "failed", result: awkward, error: { tag: awkward, message: awkward } })
@@ -92,9 +83,9 @@ export const sessions: ReadonlyArray<Promised> = [
       message: awkward
     }])
     yield* same("messages", (yield* repository.messages("t")).messages, [{ awkward }, awkward, null, 0, [awkward]])
-  }),
+  },
 
-  promise("what cannot be stored is refused with an error, and nothing changes", function*(repository) {
+  *"what cannot be stored is refused with an error, and nothing changes"(repository) {
     const circle: Record<string, unknown> = {}
     circle["self"] = circle
     const refused = [
@@ -109,13 +100,13 @@ export const sessions: ReadonlyArray<Promised> = [
     }
     yield* same("stored", yield* repository.count(), 0)
     yield* repository.save(session("s"))
-    yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" })
+    yield* repository.beginTurn(turnOf("t"))
     const error = yield* Effect.flip(repository.appendMessages("t", ["fine", circle]))
     yield* same("refusal", [error._tag, error.operation], ["SessionStoreError", "appendMessages"])
     yield* same("messages", (yield* repository.messages("t")).messages, [])
-  }),
+  },
 
-  promise("what is unknown is not there, and cannot be changed", function*(repository) {
+  *"what is unknown is not there, and cannot be changed"(repository) {
     yield* same("get", yield* repository.get("nobody"), Option.none())
     yield* same("delete", yield* repository.delete("nobody"), false)
     yield* same("addTags", yield* repository.addTags("nobody", ["a"]), false)
@@ -130,15 +121,15 @@ export const sessions: ReadonlyArray<Promised> = [
     yield* same("releaseLease", yield* repository.releaseLease("nobody", "me"), false)
     yield* same("recover", yield* repository.recover(() => false), [])
     const error = yield* Effect.flip(
-      repository.beginTurn({ turnId: "t", sessionId: "nobody", prompt: "hi", holder: "me" })
+      repository.beginTurn(turnOf("t", { sessionId: "nobody" }))
     )
     yield* same("beginTurn", error._tag, "SessionNotFoundError")
     yield* same("stored", yield* repository.list(), { sessions: [] })
     yield* repository.save(session("nobody"))
     yield* same("tags", Option.getOrThrow(yield* repository.get("nobody")).tags, [])
-  }),
+  },
 
-  promise("tags are kept once each, in order, and are what they are to the letter", function*(repository) {
+  *"tags are kept once each, in order, and are what they are to the letter"(repository) {
     yield* repository.save(session("s", { tags: ["b", "a", "b"] }))
     yield* repository.save(session("other", { tags: ["a"] }))
     const tags = Effect.map(repository.get("s"), (found) => Option.getOrThrow(found).tags)
@@ -150,49 +141,46 @@ export const sessions: ReadonlyArray<Promised> = [
     yield* same("none", yield* repository.removeTags("s", []), true)
     yield* same("removed", yield* tags, ["A", "b", "x%y", "é"])
     yield* same("other", Option.getOrThrow(yield* repository.get("other")).tags, ["a"])
-  }),
+  },
 
-  promise(
-    "deleting takes turns, messages, tags and lease with it, and nothing of other sessions",
-    function*(repository) {
-      for (const id of ["s", "other"]) {
-        yield* repository.save(session(id, { tags: [id] }))
-        yield* repository.beginTurn({ turnId: `t-${id}`, sessionId: id, prompt: "hi", holder: "me" })
-        yield* repository.appendMessages(`t-${id}`, [id])
-        yield* repository.acquireLease(id, "me", "1 minute")
-      }
-      const other = yield* repository.get("other")
-      yield* same("deleted", yield* repository.delete("s"), true)
-      yield* same("again", yield* repository.delete("s"), false)
-      yield* same("session", yield* repository.get("s"), Option.none())
-      yield* same("turns", yield* repository.turns("s"), { turns: [] })
-      yield* same("messages", yield* repository.messages("t-s"), { messages: [] })
-      yield* same("lease", yield* repository.lease("s"), Option.none())
-      yield* same("end", yield* repository.endTurn("t-s", { status: "completed" }), false)
-      yield* repository.save(session("s"))
-      yield* same("tags", Option.getOrThrow(yield* repository.get("s")).tags, [])
-      yield* same("other", yield* repository.get("other"), other)
-      yield* same("its turns", (yield* repository.turns("other")).turns.length, 1)
-      yield* same("its messages", (yield* repository.messages("t-other")).messages, ["other"])
-      yield* same("its lease", Option.isSome(yield* repository.lease("other")), true)
+  *"deleting takes turns, messages, tags and lease with it, and nothing of other sessions"(repository) {
+    for (const id of ["s", "other"]) {
+      yield* repository.save(session(id, { tags: [id] }))
+      yield* repository.beginTurn(turnOf(`t-${id}`, { sessionId: id }))
+      yield* repository.appendMessages(`t-${id}`, [id])
+      yield* repository.acquireLease(id, "me", "1 minute")
     }
-  ),
+    const other = yield* repository.get("other")
+    yield* same("deleted", yield* repository.delete("s"), true)
+    yield* same("again", yield* repository.delete("s"), false)
+    yield* same("session", yield* repository.get("s"), Option.none())
+    yield* same("turns", yield* repository.turns("s"), { turns: [] })
+    yield* same("messages", yield* repository.messages("t-s"), { messages: [] })
+    yield* same("lease", yield* repository.lease("s"), Option.none())
+    yield* same("end", yield* repository.endTurn("t-s", { status: "completed" }), false)
+    yield* repository.save(session("s"))
+    yield* same("tags", Option.getOrThrow(yield* repository.get("s")).tags, [])
+    yield* same("other", yield* repository.get("other"), other)
+    yield* same("its turns", (yield* repository.turns("other")).turns.length, 1)
+    yield* same("its messages", (yield* repository.messages("t-other")).messages, ["other"])
+    yield* same("its lease", Option.isSome(yield* repository.lease("other")), true)
+  },
 
-  promise("what was given can be changed afterwards without changing what is stored", function*(repository) {
+  *"what was given can be changed afterwards without changing what is stored"(repository) {
     const options = { list: [1] }
     const blocks = [{ type: "text", text: "hi" }]
     yield* repository.save(session("s", { options }))
-    yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: blocks, holder: "me" })
+    yield* repository.beginTurn(turnOf("t", { prompt: blocks }))
     options.list.push(2)
     blocks.push({ type: "text", text: "more" })
     yield* same("options", Option.getOrThrow(yield* repository.get("s")).options, { list: [1] })
     yield* same("prompt", (yield* repository.turns("s")).turns[0]?.prompt, [{ type: "text", text: "hi" }])
-  }),
+  },
 
-  promise("reading changes nothing", function*(repository) {
+  *"reading changes nothing"(repository) {
     yield* at(2_000)(Effect.gen(function*() {
       yield* repository.save(session("s", { tags: ["a"] }))
-      yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" })
+      yield* repository.beginTurn(turnOf("t"))
       yield* repository.acquireLease("s", "me", 500)
     }))
     const everything = Effect.all([
@@ -206,5 +194,5 @@ export const sessions: ReadonlyArray<Promised> = [
     yield* same("later", yield* at(9_000)(everything), first)
     yield* at(9_000)(repository.lease("s"))
     yield* same("an expired lease", yield* at(9_000)(repository.renewLease("s", "me", 500)), true)
-  })
-]
+  }
+})

@@ -7,7 +7,7 @@ import {
   open,
   opened,
   type ProcessPromise,
-  promise,
+  promises,
   prompt,
   readAll,
   type Tested,
@@ -33,17 +33,13 @@ const refused = (tested: Tested, what: string, start: { readonly command?: strin
     yield* holds(`${what}: exit code 126 or 127`, code === 126 || code === 127, code)
   }))
 
-/** @internal */
-export const spawning: ReadonlyArray<ProcessPromise> = [
-  promise(
-    "starts it with the arguments as they are, each a value of its own that no shell has seen",
-    function*(tested) {
-      const args = [`--one=${odd}`, "--two=", "--three"]
-      const cli = yield* open(tested, { start: [{ tell: {} }] }, { args })
-      yield* same("arguments", (yield* told(cli)).argv.slice(-args.length), args)
-    }
-  ),
-  promise("starts it with the variables as they are given, and without those that are dropped", function*(tested) {
+export const spawning: ReadonlyArray<ProcessPromise> = promises({
+  *"starts it with the arguments as they are, each a value of its own that no shell has seen"(tested) {
+    const args = [`--one=${odd}`, "--two=", "--three"]
+    const cli = yield* open(tested, { start: [{ tell: {} }] }, { args })
+    yield* same("arguments", (yield* told(cli)).argv.slice(-args.length), args)
+  },
+  *"starts it with the variables as they are given, and without those that are dropped"(tested) {
     const env = { CCFLOW_ADDED: odd, CCFLOW_EMPTY: "", HOME: undefined }
     const start = [{ tell: { env: [...Object.keys(env), "CCFLOW_OTHER"] } }]
     yield* same("environment", (yield* told(yield* open(tested, { start }, { env }))).env, {
@@ -52,37 +48,32 @@ export const spawning: ReadonlyArray<ProcessPromise> = [
       HOME: null,
       CCFLOW_OTHER: null
     })
-  }),
-  promise("starts it in the folder that it is told", function*(tested) {
+  },
+  *"starts it in the folder that it is told"(tested) {
     yield* same("cwd", (yield* told(yield* open(tested, { start: [{ tell: {} }] }, { cwd: "/" }))).cwd, "/")
-  }),
-  promise(
-    "shows neither prompts nor what is in files among the arguments, and the files go with the process",
-    function*(tested) {
-      const files = [{ flag: "--settings", content: `{"one":"${secret}"}` }, {
-        flag: "--mcp-config",
-        content: secret
-      }]
-      const { cli, close } = yield* opened(tested, { turns: [[{ tell: {} }]] }, { files })
-      yield* cli.send(prompt(`${secret} either`))
-      const { argv } = yield* told(cli)
-      yield* holds("no secret is an argument", !argv.some((arg) => arg.includes(secret)), argv)
-      const paths = files.map(({ flag }) =>
-        argv.find((arg) => arg.startsWith(`${flag}=`))?.slice(flag.length + 1) ?? ""
-      )
-      const look = beside(tested, { files: paths })
-      yield* same("what the files hold", Object.values((yield* look).files), files.map(({ content }) => content))
-      yield* close
-      yield* same("what is left of them", Object.values((yield* look).files), files.map(() => null))
-    }
-  ),
-  promise("says why it cannot start what is missing, or in a folder that is missing", function*(tested) {
+  },
+  *"shows neither prompts nor what is in files among the arguments, and the files go with the process"(tested) {
+    const files = [{ flag: "--settings", content: `{"one":"${secret}"}` }, {
+      flag: "--mcp-config",
+      content: secret
+    }]
+    const { cli, close } = yield* opened(tested, { turns: [[{ tell: {} }]] }, { files })
+    yield* cli.send(prompt(`${secret} either`))
+    const { argv } = yield* told(cli)
+    yield* holds("no secret is an argument", !argv.some((arg) => arg.includes(secret)), argv)
+    const paths = files.map(({ flag }) => argv.find((arg) => arg.startsWith(`${flag}=`))?.slice(flag.length + 1) ?? "")
+    const look = beside(tested, { files: paths })
+    yield* same("what the files hold", Object.values((yield* look).files), files.map(({ content }) => content))
+    yield* close
+    yield* same("what is left of them", Object.values((yield* look).files), files.map(() => null))
+  },
+  *"says why it cannot start what is missing, or in a folder that is missing"(tested) {
     yield* refused(tested, "a name that is none", { command: "ccflow-no-such-command" })
     yield* refused(tested, "a path that is none", { command: "/no/such/folder/claude" })
     yield* refused(tested, "a folder", { command: "/" })
     yield* refused(tested, "a cwd that is none", { cwd: "/no/such/folder" })
-  }),
-  promise("keeps those apart that run at once", function*(tested) {
+  },
+  *"keeps those apart that run at once"(tested) {
     const names = ["one", "two", "three"]
     const answers = yield* Effect.forEach(names, (name) =>
       Effect.scoped(Effect.gen(function*() {
@@ -92,5 +83,5 @@ export const spawning: ReadonlyArray<ProcessPromise> = [
         return /"result":"(echo: \w+)"/.exec((yield* readAll(cli)).text)?.[1]
       })), { concurrency: "unbounded" })
     yield* same("answers", answers, names.map((name) => `echo: ${name}`))
-  })
-]
+  }
+})

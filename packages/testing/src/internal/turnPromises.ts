@@ -2,15 +2,14 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Promised } from "../SessionRepositorySuite.js"
-import { at, everyPage, promise, same, session, usage } from "./promise.js"
+import { at, everyPage, promises, same, session, turnOf, usage } from "./promise.js"
 
-/** @internal */
-export const turns: ReadonlyArray<Promised> = [
-  promise("a turn that has begun is there to be read, at the end of its session", function*(repository) {
+export const turns: ReadonlyArray<Promised> = promises({
+  *"a turn that has begun is there to be read, at the end of its session"(repository) {
     yield* repository.save(session("s"))
     yield* repository.save(session("other"))
     const first = yield* at(2_000)(
-      repository.beginTurn({ turnId: "t0", sessionId: "s", prompt: "hi", holder: "me" })
+      repository.beginTurn(turnOf("t0"))
     )
     yield* same("first", first, {
       turnId: "t0",
@@ -24,17 +23,17 @@ export const turns: ReadonlyArray<Promised> = [
     })
     const blocks = [{ type: "text", text: "again" }]
     const second = yield* at(3_000)(
-      repository.beginTurn({ turnId: "t1", sessionId: "s", prompt: blocks, holder: "you" })
+      repository.beginTurn(turnOf("t1", { prompt: blocks, holder: "you" }))
     )
     yield* same("second", [second.index, second.prompt], [1, blocks])
     yield* same("turns", (yield* repository.turns("s")).turns, [first, second])
     yield* same("session", yield* repository.get("s"), Option.some(session("s", { updatedAt: 3_000 })))
     yield* same("other", yield* repository.get("other"), Option.some(session("other")))
-  }),
+  },
 
-  promise("beginning a turn again gives the stored one, and changes nothing", function*(repository) {
+  *"beginning a turn again gives the stored one, and changes nothing"(repository) {
     yield* repository.save(session("s"))
-    const turn = { turnId: "t", sessionId: "s", prompt: "hi", holder: "me" }
+    const turn = turnOf("t")
     const first = yield* at(2_000)(repository.beginTurn(turn))
     const again = yield* at(3_000)(repository.beginTurn({ ...turn, prompt: "other" }))
     yield* same("again", again, first)
@@ -49,11 +48,11 @@ export const turns: ReadonlyArray<Promised> = [
     )
     yield* same("at once", new Set(twins.map((twin) => JSON.stringify(twin))).size, 1)
     yield* same("turns", (yield* repository.turns("s")).turns.map(({ index }) => index), [0, 1])
-  }),
+  },
 
-  promise("what was seen is kept while a turn runs, and not changed after", function*(repository) {
+  *"what was seen is kept while a turn runs, and not changed after"(repository) {
     yield* repository.save(session("s"))
-    yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" })
+    yield* repository.beginTurn(turnOf("t"))
     const seen = Effect.map(repository.turns("s"), ({ turns }) => turns[0]?.seen)
     yield* same("progress", yield* repository.progress("t", "He"), true)
     yield* same("progress", yield* repository.progress("t", "Hello"), true)
@@ -61,11 +60,11 @@ export const turns: ReadonlyArray<Promised> = [
     yield* repository.endTurn("t", { status: "interrupted" })
     yield* same("after", yield* repository.progress("t", "late"), false)
     yield* same("seen", yield* seen, "Hello")
-  }),
+  },
 
-  promise("the end of a turn is stored with all its facts, and adds them to its session once", function*(repository) {
+  *"the end of a turn is stored with all its facts, and adds them to its session once"(repository) {
     yield* repository.save(session("s"))
-    yield* at(2_000)(repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" }))
+    yield* at(2_000)(repository.beginTurn(turnOf("t")))
     const end = {
       status: "completed",
       result: "Hello",
@@ -93,56 +92,50 @@ export const turns: ReadonlyArray<Promised> = [
     yield* same("again", yield* at(9_000)(repository.endTurn("t", { status: "failed" })), false)
     yield* same("turn", (yield* repository.turns("s")).turns, [{ ...turn, ...end }])
     yield* same("session", yield* repository.get("s"), Option.some(after))
-  }),
+  },
 
-  promise(
-    "a failed or interrupted turn has its cost and time counted, but is no completed turn",
-    function*(repository) {
-      yield* repository.save(session("s"))
-      for (const status of ["failed", "interrupted"] as const) {
-        yield* at(2_000)(repository.beginTurn({ turnId: status, sessionId: "s", prompt: "hi", holder: "me" }))
-        const error = { tag: "OverloadedError", message: "busy" }
-        yield* at(2_100)(repository.endTurn(status, { status, usage: usage(1), costUsd: 0.5, error }))
-      }
-      yield* same(
-        "session",
-        yield* repository.get("s"),
-        Option.some(session("s", { updatedAt: 2_100, usage: usage(2), costUsd: 1, durationMs: 200 }))
-      )
-      const { turns } = yield* repository.turns("s")
-      yield* same("turns", turns.map(({ error, status }) => [status, error?.tag]), [
-        ["failed", "OverloadedError"],
-        ["interrupted", "OverloadedError"]
-      ])
+  *"a failed or interrupted turn has its cost and time counted, but is no completed turn"(repository) {
+    yield* repository.save(session("s"))
+    for (const status of ["failed", "interrupted"] as const) {
+      yield* at(2_000)(repository.beginTurn(turnOf(status)))
+      const error = { tag: "OverloadedError", message: "busy" }
+      yield* at(2_100)(repository.endTurn(status, { status, usage: usage(1), costUsd: 0.5, error }))
     }
-  ),
+    yield* same(
+      "session",
+      yield* repository.get("s"),
+      Option.some(session("s", { updatedAt: 2_100, usage: usage(2), costUsd: 1, durationMs: 200 }))
+    )
+    const { turns } = yield* repository.turns("s")
+    yield* same("turns", turns.map(({ error, status }) => [status, error?.tag]), [
+      ["failed", "OverloadedError"],
+      ["interrupted", "OverloadedError"]
+    ])
+  },
 
-  promise(
-    "turns of many fibers at once each have their own place, and none is lost from the sum",
-    function*(repository) {
-      yield* repository.save(session("s"))
-      const numbers = Array.from({ length: 24 }, (_, index) => index)
-      yield* Effect.forEach(numbers, (n) =>
-        Effect.gen(function*() {
-          yield* repository.beginTurn({ turnId: `t${n}`, sessionId: "s", prompt: `${n}`, holder: "me" })
-          yield* Effect.yieldNow()
-          yield* repository.addTags("s", [`tag${n}`])
-          yield* repository.endTurn(`t${n}`, { status: "completed", usage: usage(1), costUsd: 1 })
-        }), { concurrency: "unbounded", discard: true })
-      const stored = Option.getOrThrow(yield* repository.get("s"))
-      yield* same("sum", [stored.turnCount, stored.costUsd, stored.usage], [24, 24, usage(24)])
-      yield* same("tags", stored.tags.length, 24)
-      const { turns } = yield* repository.turns("s")
-      yield* same("places", turns.map(({ index }) => index), numbers)
-      yield* same("each once", new Set(turns.map(({ turnId }) => turnId)).size, 24)
-    }
-  ),
+  *"turns of many fibers at once each have their own place, and none is lost from the sum"(repository) {
+    yield* repository.save(session("s"))
+    const numbers = Array.from({ length: 24 }, (_, index) => index)
+    yield* Effect.forEach(numbers, (n) =>
+      Effect.gen(function*() {
+        yield* repository.beginTurn(turnOf(`t${n}`, { prompt: `${n}` }))
+        yield* Effect.yieldNow()
+        yield* repository.addTags("s", [`tag${n}`])
+        yield* repository.endTurn(`t${n}`, { status: "completed", usage: usage(1), costUsd: 1 })
+      }), { concurrency: "unbounded", discard: true })
+    const stored = Option.getOrThrow(yield* repository.get("s"))
+    yield* same("sum", [stored.turnCount, stored.costUsd, stored.usage], [24, 24, usage(24)])
+    yield* same("tags", stored.tags.length, 24)
+    const { turns } = yield* repository.turns("s")
+    yield* same("places", turns.map(({ index }) => index), numbers)
+    yield* same("each once", new Set(turns.map(({ turnId }) => turnId)).size, 24)
+  },
 
-  promise("turns and messages come in pages, in order, each once", function*(repository) {
+  *"turns and messages come in pages, in order, each once"(repository) {
     yield* repository.save(session("s"))
     const numbers = Array.from({ length: 7 }, (_, index) => index)
     for (const n of numbers) {
-      yield* repository.beginTurn({ turnId: `t${n}`, sessionId: "s", prompt: `${n}`, holder: "me" })
+      yield* repository.beginTurn(turnOf(`t${n}`, { prompt: `${n}` }))
     }
     yield* repository.appendMessages("t0", [0, 1, 2])
     yield* repository.appendMessages("t1", ["other"])
@@ -156,15 +149,15 @@ export const turns: ReadonlyArray<Promised> = [
     yield* same("turns", pages.flatMap(({ turns }) => turns.map(({ prompt }) => Number(prompt))), numbers)
     yield* same("messages", logged.flatMap(({ messages }) => messages), numbers)
     yield* same("a full last page", (yield* repository.messages("t0", { limit: 7 })).next, undefined)
-  }),
+  },
 
-  promise("a great many messages at once are stored in order", function*(repository) {
+  *"a great many messages at once are stored in order"(repository) {
     yield* repository.save(session("s"))
-    yield* repository.beginTurn({ turnId: "t", sessionId: "s", prompt: "hi", holder: "me" })
+    yield* repository.beginTurn(turnOf("t"))
     const messages = Array.from({ length: 1_300 }, (_, index) => ({ type: "assistant", index }))
     yield* repository.appendMessages("t", messages)
     const first = yield* repository.messages("t", { limit: 1000 })
     const second = yield* repository.messages("t", { limit: 1000, after: first.next })
     yield* same("messages", [...first.messages, ...second.messages], messages)
-  })
-]
+  }
+})
