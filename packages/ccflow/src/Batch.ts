@@ -1,15 +1,14 @@
-/**
- * Many prompts as one promise: a few at a time, each with an end of its own.
- */
+/** Many prompts as one promise: a few at a time, each with an end of its own. */
 import * as Core from "@ccflow/core/Batch"
 import type { Prompt } from "@ccflow/core/Claude"
-import { BudgetExceededError, type CCFlowError, CliExitError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { BudgetExceededError, type CCFlowError, CliExitError, type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Result } from "@ccflow/core/Message"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "./Client.js"
 import * as Decisions from "./Decisions.js"
-import { following, onAbort } from "./internal/abort.js"
+import { following } from "./internal/abort.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { Records } from "./internal/records.js"
 import * as Owner from "./Owner.js"
 
@@ -71,12 +70,10 @@ export interface BatchResult {
 export type BatchPrompts = ReadonlyArray<Prompt | BatchItem>
 
 /** The batches of this owner. */
-export const make =
-  (owner: Owner.Owner) => async (prompts: BatchPrompts, options: BatchOptions = {}): Promise<Array<BatchResult>> => {
+export const make = (owner: Owner.Owner) => (prompts: BatchPrompts, options: BatchOptions = {}) =>
+  following(options, async (own): Promise<Array<BatchResult>> => {
     const { concurrency, id, maxBudgetUsd, onProgress, ordered, retryFailed, signal, ...shared } = options
     if (!Array.isArray(prompts)) throw noList
-    const stopping = new AbortController()
-    const stop = () => stopping.abort()
     const results: Array<BatchResult> = []
     const sums = { completed: 0, failed: 0, total: prompts.length, costUsd: 0 }
 
@@ -100,13 +97,10 @@ export const make =
       yield* Stream.runForEach(ends, (end) => Effect.sync(() => take(end)))
     })
 
-    const running = following(signal, (own) => {
-      onAbort(own.signal, stop)
-      return Owner.valueOf(owner.run(id === undefined ? run : durably(run), { signal: stopping.signal }))
-    })
+    const running = Owner.valueOf(owner.run(id === undefined ? run : durably(run), own))
     const closable: Owner.Closable = {
       close: () => {
-        stop()
+        own.abort()
         return running.catch(() => {})
       }
     }
@@ -117,31 +111,25 @@ export const make =
     } finally {
       owner.open.delete(closable)
     }
-  }
+  })
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const durably = <A, E, R>(run: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const records = yield* Effect.flatMap(Records, ({ batches }) => batches)
-    if (records === undefined) return yield* Effect.fail(keepsNone)
+    if (records === undefined) return yield* keepsNone
     return yield* Effect.provide(run, records)
   })
 
 /** Of a text each letter would be asked. */
-const noList = new InvalidOptionsError({
-  field: "prompts",
-  detail: "they must be a list",
-  hint: "Give an array, also of one prompt."
-})
+const noList = invalidOption("prompts", "they must be a list", "Give an array, also of one prompt.")
 
-const keepsNone = new InvalidOptionsError({
-  field: "id",
-  detail: "this client keeps no batches",
-  hint: "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH; or leave the id out."
-})
+const keepsNone = invalidOption(
+  "id",
+  "this client keeps no batches",
+  "Give createClient a storagePath, or set CCFLOW_SESSION_STORAGE_PATH; or leave the id out."
+)
 
 const itemOf = (given: Prompt | BatchItem): Effect.Effect<Prompt | Core.BatchItem, InvalidOptionsError> => {
   if (!isItem(given)) return Effect.succeed(given)

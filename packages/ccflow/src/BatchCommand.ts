@@ -23,7 +23,8 @@ import * as View from "./internal/batchView.js"
 import * as CommandClaude from "./internal/commandClaude.js"
 import * as Flags from "./internal/flags.js"
 import { invalidOption } from "./internal/invalidOption.js"
-import { openBatches } from "./internal/openBatches.js"
+import { batchesIn } from "./internal/openBatches.js"
+import { openFile } from "./internal/openFile.js"
 import * as Options from "./internal/options.js"
 import type { BatchRecords } from "./internal/records.js"
 import { running } from "./internal/running.js"
@@ -64,7 +65,7 @@ const batch = (given: Given) =>
   Effect.scoped(Effect.gen(function*() {
     const terminal = yield* Terminal.Terminal
     const { options } = yield* Options.read({ ...given, json: true }, terminal)
-    const source = yield* Effect.zipRight(checked(given), sourceOf(given))
+    const source = yield* sourceOf(given)
     // What is wrong with it is told before anything is asked.
     const total = yield* Source.count(source)
     const output = yield* outputOf(given, source, terminal)
@@ -129,41 +130,51 @@ const batchCommand = Command.make("batch", {
 export const run = running("ccflow batch", batchCommand)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** Its key may be one that nobody has written. */
 const failure = (index: number, { message, tag }: { readonly tag: string; readonly message: string }) =>
   `Prompt ${index + 1} failed: ${tag}: ${message}`
 
 /** Before anything is opened, made or overwritten. */
-const checked = ({ concurrency, maxBudgetUsd }: Given): Effect.Effect<void, InvalidOptionsError> =>
-  concurrency < 1
-    ? Effect.fail(badConcurrency)
-    : maxBudgetUsd !== undefined && !(maxBudgetUsd > 0)
-    ? Effect.fail(badBudget)
-    : Effect.void
-
 const sourceOf = (
-  { file, keyColumn, promptColumn, template, ...given }: Given
-): Effect.Effect<Source.Source, InvalidOptionsError> => {
-  const piped = file === "-"
-  const format = given.format ?? (piped ? "txt" : Input.formatOf(file))
-  if (format === undefined) return Effect.fail(unknownFormat(file))
-  if (piped && process.stdin.isTTY === true) return Effect.fail(nobody)
-  const csv = { promptColumn, keyColumn, template }
-  if (format !== "csv" && Object.values(csv).some((value) => value !== undefined)) return Effect.fail(notCsv)
-  return Effect.succeed(Source.make(piped ? undefined : file, { format, ...csv }))
-}
+  { concurrency, file, keyColumn, maxBudgetUsd, promptColumn, template, ...given }: Given
+): Effect.Effect<Source.Source, InvalidOptionsError> =>
+  Effect.gen(function*() {
+    if (concurrency < 1) {
+      return yield* invalidOption("--concurrency", "it must be a whole number above 0", "Left out it is 4.")
+    }
+    if (maxBudgetUsd !== undefined && !(maxBudgetUsd > 0)) {
+      return yield* invalidOption("--max-budget-usd", "it must be a number above 0", "Left out there is none.")
+    }
+    const piped = file === "-"
+    const format = given.format ?? (piped ? "txt" : Input.formatOf(file))
+    if (format === undefined) {
+      const detail = `what is in ${file} cannot be told by its name`
+      return yield* invalidOption("file", detail, "Give --format txt, jsonl or csv.")
+    }
+    if (piped && process.stdin.isTTY === true) {
+      return yield* invalidOption("file", "nothing is piped in", "Name a file, or pipe the prompts in.")
+    }
+    const csv = { promptColumn, keyColumn, template }
+    if (format !== "csv" && Object.values(csv).some((value) => value !== undefined)) {
+      const hint = "--prompt-column, --key-column and --template are for CSV; --format csv says that it is one."
+      return yield* invalidOption("--prompt-column", "only CSV has columns", hint)
+    }
+    return Source.make(piped ? undefined : file, { format, ...csv })
+  })
 
 const outputOf = (
   { force, output, resume }: Given,
   { path }: Source.Source,
   terminal: Terminal.Terminal["Type"]
 ): Effect.Effect<Output.Output, ClaudeError, Scope.Scope> => {
-  if (resume && force) return Effect.fail(resumeOrForce)
+  if (resume && force) {
+    return invalidOption("--force", "it contradicts --resume", "--resume goes on with an output, --force begins anew.")
+  }
   if (output !== undefined) return Output.open(output, resume ? "resume" : force ? "overwrite" : "refuse", path)
-  if (resume) return Effect.fail(nothingToResume)
+  if (resume) {
+    return invalidOption("--resume", "there is no --output to go on with", "Name the output of the batch.")
+  }
   return Effect.succeed(Output.of((line) => terminal.say(line)))
 }
 
@@ -183,7 +194,7 @@ const recordsOf = (
   if (name === undefined) return Effect.succeed(undefined)
   const id = `output:${name}`
   return Effect.gen(function*() {
-    const context = yield* Effect.flatMap(Store.path, openBatches)
+    const context = yield* Effect.flatMap(Effect.flatMap(Store.path, openFile), batchesIn)
     if (!resume) yield* Context.get(context, BatchRepository).delete(id)
     return { id, context }
   }).pipe(
@@ -199,37 +210,7 @@ const budgetOf = (
   spentUsd: number
 ): Effect.Effect<number | undefined, InvalidOptionsError> => {
   if (maxBudgetUsd === undefined) return Effect.succeed(undefined)
-  return maxBudgetUsd > spentUsd
-    ? Effect.succeed(maxBudgetUsd - spentUsd)
-    : Effect.fail(spent(maxBudgetUsd, spentUsd))
+  if (maxBudgetUsd > spentUsd) return Effect.succeed(maxBudgetUsd - spentUsd)
+  const detail = `of ${maxBudgetUsd} USD ${Number(spentUsd.toFixed(4))} are spent already`
+  return invalidOption("--max-budget-usd", detail, "Allow more, or begin anew with another output.")
 }
-
-const badConcurrency = invalidOption("--concurrency", "it must be a whole number above 0", "Left out it is 4.")
-
-const badBudget = invalidOption("--max-budget-usd", "it must be a number above 0", "Left out there is none.")
-
-const unknownFormat = (file: string) =>
-  invalidOption("file", `what is in ${file} cannot be told by its name`, "Give --format txt, jsonl or csv.")
-
-const nobody = invalidOption("file", "nothing is piped in", "Name a file, or pipe the prompts in.")
-
-const notCsv = invalidOption(
-  "--prompt-column",
-  "only CSV has columns",
-  "--prompt-column, --key-column and --template are for CSV; --format csv says that it is one."
-)
-
-const resumeOrForce = invalidOption(
-  "--force",
-  "it contradicts --resume",
-  "--resume goes on with an output, --force begins anew."
-)
-
-const nothingToResume = invalidOption("--resume", "there is no --output to go on with", "Name the output of the batch.")
-
-const spent = (budget: number, spentUsd: number) =>
-  invalidOption(
-    "--max-budget-usd",
-    `of ${budget} USD ${Number(spentUsd.toFixed(4))} are spent already`,
-    "Allow more, or begin anew with another output."
-  )

@@ -1,6 +1,4 @@
-/**
- * `ccflow chat`: a conversation in the terminal. Where nobody sits at one each line of stdin is a turn.
- */
+/** `ccflow chat`: a conversation in the terminal. Where nobody sits at one each line of stdin is a turn. */
 import type { Claude } from "@ccflow/core/Claude"
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as Permissions from "@ccflow/core/Permissions"
@@ -21,6 +19,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { plural } from "./internal/amounts.js"
 import * as Chat from "./internal/chat.js"
 import * as CommandClaude from "./internal/commandClaude.js"
 import * as Flags from "./internal/flags.js"
@@ -47,8 +46,7 @@ export const chat = ({ resume, ...given }: ChatOptions) =>
     const outside = yield* Terminal.Terminal
     const records = yield* Effect.either(Store.open)
     if (Either.isLeft(records)) yield* outside.warn(`This conversation is not kept: ${records.left.message}`)
-    const opening = open(resume, Either.isRight(records) ? records.right : undefined)
-    return yield* seated(outside) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, outside)
+    return yield* begun(open(resume, Either.getOrUndefined(records)), given, outside)
   })).pipe(Effect.provide(services))
 
 /** One more turn of a session that is kept, or without a prompt a conversation. */
@@ -58,8 +56,9 @@ export const resumed = (id: string, prompt: string, given: Options.Asking) =>
     const repository = yield* Store.open
     const { sessionId } = yield* Store.known(repository, id)
     const opening = open(sessionId, repository)
-    if (prompt !== "") return yield* byLine(opening, given, Stream.make(prompt), terminal)
-    return yield* seated(terminal) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, terminal)
+    return yield* prompt === ""
+      ? begun(opening, given, terminal)
+      : byLine(opening, given, Stream.make(prompt), terminal)
   })).pipe(Effect.provide(services))
 
 const chatCommand = Command.make(
@@ -79,12 +78,6 @@ const chatCommand = Command.make(
 export const run = running("ccflow chat", chatCommand)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-/** What else than the conversation has to say must not get between its lines. */
-const logging = (screen: Screen) =>
-  Logger.replace(Terminal.logger, Logger.map(Terminal.lines, (line) => screen.show(`${printable(line)}\n`)))
 
 type Opening = (
   options: SessionOptions,
@@ -97,11 +90,12 @@ const open = (resume: string | undefined, records: SessionRepositoryService | un
   options,
   terminal
 ) => {
-  if (records === undefined) return Session.make(resume === undefined ? options : { ...options, resume })
+  // One that has no record the CLI may know all the same.
+  const unknown = Session.make(resume === undefined ? options : { ...options, resume })
+  if (records === undefined) return unknown
   return Effect.gen(function*() {
     const record = resume === undefined ? undefined : yield* Store.find(records, resume)
-    // One that has no record the CLI may know all the same.
-    if (record === undefined) return yield* Session.make(resume === undefined ? options : { ...options, resume })
+    if (record === undefined) return yield* unknown
     const manager = yield* SessionManager.make()
     yield* tellLast(records, record, terminal)
     const { permissions, ...rest } = options
@@ -115,7 +109,7 @@ const open = (resume: string | undefined, records: SessionRepositoryService | un
 const tellLast = (records: SessionRepositoryService, record: SessionRecord, terminal: Terminal.Terminal["Type"]) =>
   Effect.gen(function*() {
     const title = oneLine(record.title)
-    yield* terminal.note(`Going on with "${clipped(title, 60)}", ${record.turnCount} turns.`)
+    yield* terminal.note(`Going on with "${clipped(title, 60)}", ${plural(record.turnCount, "turn")}.`)
     const last = yield* Stream.runLast(Store.turns(records, record.sessionId))
     if (Option.isSome(last) && last.value.status === "cut") {
       yield* terminal.note(`Its last turn was cut: ${clipped(oneLine(promptText(last.value.prompt)), 60)}`)
@@ -127,6 +121,10 @@ const asksNobody = (options: SessionRecord["options"]): boolean =>
   options["permissionMode"] === "bypassPermissions" || options["permissionMode"] === "dontAsk" ||
   options["dangerouslySkipPermissions"] === true || options["permissionPrompts"] === "none" ||
   options["permissionPromptTool"] !== undefined
+
+/** By whoever sits at the terminal, or by what stands in the pipe. */
+const begun = (opening: Opening, given: Options.Asking, terminal: Terminal.Terminal["Type"]) =>
+  seated(terminal) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, terminal)
 
 const atTerminal = (opening: Opening, given: Options.Asking) =>
   Effect.gen(function*() {
@@ -143,31 +141,24 @@ const atTerminal = (opening: Opening, given: Options.Asking) =>
       outIsTerminal: true,
       errIsTerminal: true
     })
-    return yield* Effect.provide(conversation(given, opening, terminal, screen, events, history), logging(screen))
-  })
-
-const conversation = (
-  given: Options.Asking,
-  opening: Opening,
-  terminal: Terminal.Terminal["Type"],
-  screen: Screen,
-  events: Mailbox.Mailbox<Chat.Event>,
-  history: History.History
-) =>
-  Effect.gen(function*() {
-    const { options, show } = yield* Options.read(given, terminal)
-    const permissions = yield* Layer.build(Permissions.layerTerminal).pipe(
-      Effect.map(Context.get(Permissions.Permissions)),
-      Effect.provideService(PlatformTerminal.Terminal, screen.terminal)
-    )
-    const session = yield* opening({ ...options, permissions }, terminal)
-    // It is closed before the session, so that nobody writes into a conversation that ends.
-    yield* Effect.acquireRelease(Effect.sync(() => screen.start()), () => Effect.sync(() => screen.stop()))
-    yield* terminal.note("A conversation with Claude. /help says what there is; Ctrl-D leaves.")
-    const last = yield* Chat.atTerminal({ session, terminal, show }, screen, events, history.add)
-    const { turns } = yield* last.stats
-    const id = yield* last.id
-    if (turns > 0 && id !== "") yield* terminal.note(`To go on with it: ccflow chat --resume ${id}`)
+    const conversation = Effect.gen(function*() {
+      const { options, show } = yield* Options.read(given, terminal)
+      const permissions = yield* Layer.build(Permissions.layerTerminal).pipe(
+        Effect.map(Context.get(Permissions.Permissions)),
+        Effect.provideService(PlatformTerminal.Terminal, screen.terminal)
+      )
+      const session = yield* opening({ ...options, permissions }, terminal)
+      // It is closed before the session, so that nobody writes into a conversation that ends.
+      yield* Effect.acquireRelease(Effect.sync(() => screen.start()), () => Effect.sync(() => screen.stop()))
+      yield* terminal.note("A conversation with Claude. /help says what there is; Ctrl-D leaves.")
+      const last = yield* Chat.atTerminal({ session, terminal, show }, screen, events, history.add)
+      const { turns } = yield* last.stats
+      const id = yield* last.id
+      if (turns > 0 && id !== "") yield* terminal.note(`To go on with it: ccflow chat --resume ${id}`)
+    })
+    // What else than the conversation has to say must not get between its lines.
+    const log = Logger.map(Terminal.lines, (line) => screen.show(`${printable(line)}\n`))
+    yield* Effect.provide(conversation, Logger.replace(Terminal.logger, log))
   })
 
 /** Somebody who can be asked, and whom what is written can be shown. */

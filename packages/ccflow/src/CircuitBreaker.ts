@@ -1,23 +1,16 @@
-/**
- * A circuit breaker for what a program does itself, and a view of the one that the queries go through.
- */
+/** A circuit breaker for what a program does itself, and a view of the one that the queries go through. */
 import * as Breaker from "@ccflow/core/CircuitBreaker"
 import { ClaudeError } from "@ccflow/core/ClaudeError"
 import { targetOf } from "@ccflow/core/Policy"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Standing from "./internal/standing.js"
 import * as Owner from "./Owner.js"
 
-export interface CircuitBreakerConfig {
-  /** Failures in a row that open it. Default: 5. */
-  readonly failureThreshold?: number | undefined
-  /** How long it stays open. Default: 30 seconds. */
-  readonly resetTimeout?: Duration.DurationInput | undefined
-  /** Probes that must succeed, one after the other, before it closes. Default: 2. */
-  readonly successThreshold?: number | undefined
+export interface CircuitBreakerConfig
+  extends Pick<Breaker.CircuitBreakerOptions, "failureThreshold" | "resetTimeout" | "successThreshold">
+{
   /** For the errors that it throws. Default: `default`. */
   readonly name?: string | undefined
   /**
@@ -67,19 +60,18 @@ export class CircuitBreaker {
   }
 
   get stats(): CircuitBreakerStats {
-    const seen = this.breaker.now((breaker) => Effect.all([breaker.states, breaker.stats]))
-    const states = seen === undefined ? [] : seen[0].map(({ state }) => state)
-    const of = <Tag extends Breaker.State["_tag"]>(tag: Tag) =>
-      states.filter((state): state is Extract<Breaker.State, { _tag: Tag }> => state._tag === tag)
+    const [changes, seen] = this.breaker.now((breaker) => Effect.all([breaker.states, breaker.stats])) ?? [[]]
+    const states = changes.map(({ state }) => state)
+    const some = (tag: Breaker.State["_tag"]) => states.some(({ _tag }) => _tag === tag)
     return {
-      state: of("Open").length > 0 ? "open" : of("HalfOpen").length > 0 ? "half_open" : "closed",
-      failureCount: Math.max(0, ...of("Closed").map(({ failures }) => failures)),
-      successCount: Math.max(0, ...of("HalfOpen").map(({ successes }) => successes)),
-      totalCalls: seen?.[1].calls ?? 0,
-      totalFailures: seen?.[1].failures ?? 0,
-      totalRejections: seen?.[1].rejections ?? 0,
-      lastFailureTime: seen?.[1].lastFailureAt,
-      lastSuccessTime: seen?.[1].lastSuccessAt
+      state: some("Open") ? "open" : some("HalfOpen") ? "half_open" : "closed",
+      failureCount: Math.max(0, ...states.map((state) => state._tag === "Closed" ? state.failures : 0)),
+      successCount: Math.max(0, ...states.map((state) => state._tag === "HalfOpen" ? state.successes : 0)),
+      totalCalls: seen?.calls ?? 0,
+      totalFailures: seen?.failures ?? 0,
+      totalRejections: seen?.rejections ?? 0,
+      lastFailureTime: seen?.lastFailureAt,
+      lastSuccessTime: seen?.lastSuccessAt
     }
   }
 
@@ -114,8 +106,6 @@ export class CircuitBreaker {
 export const getCliCircuitBreaker = (): CircuitBreaker =>
   cliBreaker ??= new CircuitBreaker({ name: "cli" }, Owner.shared())
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 type Service = Breaker.CircuitBreaker["Type"]

@@ -1,6 +1,4 @@
-/**
- * Claude Code for plain TypeScript: promises and `for await` over the Effect services, and nothing else.
- */
+/** Claude Code for plain TypeScript: promises and `for await` over the Effect services, and nothing else. */
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
@@ -78,12 +76,11 @@ export const make = (
 
 /** The calls of this owner. */
 export const of = (owner: Owner.Owner): Client => {
-  const start = (prompt: Claude.Prompt, { signal, ...options }: QueryOptions = {}): Query.Query =>
+  const start = (prompt: Claude.Prompt, options: QueryOptions = {}): Query.Query =>
     Query.make(
       owner,
-      signal,
-      (interruptWhen) =>
-        Effect.map(Decisions.resolve(options), (resolved) => Claude.query(prompt, { ...resolved, interruptWhen }))
+      options,
+      (given) => Effect.map(Decisions.resolve(given), (resolved) => Claude.query(prompt, resolved))
     )
 
   const createPool = (options?: Pool.PoolOptions) => Pool.make({ start, open: owner.open }, options)
@@ -95,7 +92,7 @@ export const of = (owner: Owner.Owner): Client => {
     },
     createPool,
     query: start,
-    querySimple: async (prompt, options = {}) => (await start(prompt, options).result).result,
+    querySimple: async (prompt, options) => (await start(prompt, options).result).result,
     batchQuery: Batch.make(owner),
     session: (options) => new Session(options, { owner }),
     sessions: Sessions.make(owner),
@@ -104,8 +101,6 @@ export const of = (owner: Owner.Owner): Client => {
     usageBy: (key, grouping) => Usage.by(owner, key, grouping),
     events: Emitter.make(owner),
     close: () => owner.close(),
-    [Symbol.asyncDispose]() {
-      return this.close()
-    }
+    [Symbol.asyncDispose]: () => owner.close()
   }
 }

@@ -49,35 +49,25 @@ const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...
  */
 export const run = ([node = "", script = "", ...args]: ReadonlyArray<string>) => {
   const program = [node, script] as const
-  const [name, ...rest] = args
-  switch (name) {
-    case "batch":
-      return loaded(() => import("./BatchCommand.js"), ({ run }) => run(program, rest))
-    case "chat":
-      return loaded(() => import("./ChatCommand.js"), ({ run }) => run(program, rest))
-    case "sessions":
-      return loaded(() => import("./SessionsCommand.js"), ({ run }) => run(program, rest))
-    case "doctor":
-      return loaded(() => import("./DoctorCommand.js"), ({ run }) => run(program, rest))
-    case "usage":
-      return loaded(() => import("./UsageCommand.js"), ({ run }) => run(program, rest))
-    case "record":
-    case "replay":
-      return loaded(() => import("./RecordCommand.js"), (command) => command[name](program, rest))
-    case "report":
-      return loaded(() => import("./ReportCommand.js"), ({ run }) => run(program, rest))
-    case "serve":
-      return loaded(() => import("./ServeCommand.js"), ({ run }) => run(program, rest))
-    case "toon":
-      return loaded(() => import("./ToonCommand.js"), ({ run }) => run(program, rest))
-    default:
-      return running("ccflow", ask)(program, args)
-  }
+  const [name = "", ...rest] = args
+  return isSubcommand(name)
+    ? Effect.flatMap(Effect.promise(async () => (await subcommands[name]()).run), (run) => run(program, rest))
+    : running("ccflow", ask)(program, args)
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-const loaded = <Module, A, E, R>(load: () => Promise<Module>, run: (module: Module) => Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Effect.promise(load), run)
+const subcommands = {
+  batch: () => import("./BatchCommand.js"),
+  chat: () => import("./ChatCommand.js"),
+  doctor: () => import("./DoctorCommand.js"),
+  record: async () => ({ run: (await import("./RecordCommand.js")).record }),
+  replay: async () => ({ run: (await import("./RecordCommand.js")).replay }),
+  report: () => import("./ReportCommand.js"),
+  serve: () => import("./ServeCommand.js"),
+  sessions: () => import("./SessionsCommand.js"),
+  toon: () => import("./ToonCommand.js"),
+  usage: () => import("./UsageCommand.js")
+}
+
+const isSubcommand = (name: string): name is keyof typeof subcommands => Object.hasOwn(subcommands, name)

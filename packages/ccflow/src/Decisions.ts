@@ -2,14 +2,17 @@
  * What a program decides within the CLI's loop, by functions: permissions, hooks and tools. Each may be async, gets a
  * signal that aborts when nobody waits for it any more, and fails by throwing.
  */
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import { type HookEvent, type HookInput, inputs } from "@ccflow/core/HookInput"
 import * as Hooks from "@ccflow/core/Hooks"
 import * as Permissions from "@ccflow/core/Permissions"
 import * as Tools from "@ccflow/core/Tools"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
+import { wrongIn } from "./internal/given.js"
+import { invalidOption } from "./internal/invalidOption.js"
 
 /** What a handler is told beside what it decides on. */
 export interface Asked {
@@ -74,8 +77,11 @@ export const tool = <A, I>({ handler, ...options }: ToolOptions<A, I>): Tools.To
   })
 
 /** Options with functions, as the services take them. */
-export const resolve = <Options extends DecisionOptions>({ hooks, permissions, toolSets, ...options }: Options) =>
-  Effect.map(decided({ hooks, permissions, toolSets }), (decisions) => ({ ...options, ...decisions }))
+export const resolve = <Options extends DecisionOptions>(options: Options) =>
+  Effect.map(decided(options), (decisions) => {
+    const { hooks, permissions, toolSets, ...given } = options
+    return { ...given, ...decisions }
+  })
 
 /** Those of a client, for all its calls. */
 export const layer = (options: DecisionOptions): Layer.Layer<never, InvalidOptionsError> =>
@@ -87,11 +93,16 @@ export const layer = (options: DecisionOptions): Layer.Layer<never, InvalidOptio
     )))
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-const decided = ({ hooks = {}, permissions, toolSets = [] }: DecisionOptions) =>
+const decided = (options: DecisionOptions) =>
   Effect.gen(function*() {
+    const wrong = wrongIn(options)
+    if (wrong !== undefined) return yield* wrong
+    const { hooks = {}, permissions, toolSets = [] } = options
+    if (!Predicate.isRecord(hooks)) return yield* invalid("hooks", "it must be an object, with lists by event")
+    if (!Array.isArray(toolSets) || toolSets.some((set) => !Array.isArray(set?.tools))) {
+      return yield* invalid("toolSets", "it must be a list of what toolSet() gives")
+    }
     if (permissions !== undefined && typeof permissions !== "function") {
       return yield* invalid("permissions", "it must be a function of the request")
     }
@@ -106,18 +117,16 @@ const handlerOf = (decide: PermissionHandler): Permissions.Handler => (request) 
   settled((signal) => decide(request, { signal }))
 
 const registrations = (table: HookTable): Effect.Effect<ReadonlyArray<Hooks.Registration>, InvalidOptionsError> =>
-  Effect.gen(function*() {
-    const all: Array<Hooks.Registration> = []
-    for (const [event, hooks] of Object.entries(table)) {
-      if (hooks === undefined) continue
-      if (!isEvent(event)) return yield* invalid(`hooks.${event}`, "there is no such event")
-      if (!Array.isArray(hooks) || hooks.some((hook) => typeof hook?.handler !== "function")) {
-        return yield* invalid(`hooks.${event}`, "it must be a list of hooks, each with a handler")
-      }
-      all.push(...ofEvent(event, table))
-    }
-    return all
-  })
+  Effect.map(
+    Effect.forEach(Object.entries(table), ([event, hooks]) => {
+      if (hooks === undefined) return Effect.succeed([])
+      if (!isEvent(event)) return invalid(`hooks.${event}`, "there is no such event")
+      return Array.isArray(hooks) && hooks.every((hook) => typeof hook?.handler === "function")
+        ? Effect.succeed(ofEvent(event, table))
+        : invalid(`hooks.${event}`, "it must be a list of hooks, each with a handler")
+    }),
+    (all) => all.flat()
+  )
 
 const isEvent = (name: string): name is HookEvent => Object.hasOwn(inputs, name)
 
@@ -137,4 +146,4 @@ const settled = <A>(run: (signal: AbortSignal) => A | Promise<A>): Effect.Effect
   Effect.tryPromise({ try: async (signal) => run(signal), catch: (error) => error })
 
 const invalid = (field: string, detail: string): InvalidOptionsError =>
-  new InvalidOptionsError({ field, detail, hint: "See DecisionOptions." })
+  invalidOption(field, detail, "See DecisionOptions.")

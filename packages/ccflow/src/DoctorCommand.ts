@@ -1,6 +1,4 @@
-/**
- * `ccflow doctor`: what is wrong on this machine, and what to do about it. It calls no model.
- */
+/** `ccflow doctor`: what is wrong on this machine, and what to do about it. It calls no model. */
 import * as Logs from "@ccflow/core/Logs"
 import * as NodeDoctor from "@ccflow/node/NodeDoctor"
 import * as Command from "@effect/cli/Command"
@@ -8,6 +6,8 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dirname, resolve } from "node:path"
+import { plural } from "./internal/amounts.js"
+import { withFlags } from "./internal/cliCheck.js"
 import * as Flags from "./internal/flags.js"
 import { running } from "./internal/running.js"
 import { oneLine } from "./internal/safe.js"
@@ -33,12 +33,15 @@ const doctor = Command.make("doctor", {
     const terminal = yield* Terminal
     const kept = yield* Effect.either(Effect.map(Store.path, (path) => resolve(path.trim())))
     const path = Either.getOrUndefined(kept)
+    const cliPath = process.env["CCFLOW_CLI_PATH"]?.trim() || "claude"
     const all = yield* NodeDoctor.checks({
+      cliPath,
       live,
       folders: path === undefined ? [] : [{ name: "session store", path: dirname(path) }],
       windows: path === undefined ? Effect.succeed([]) : knownWindows(path)
     })
-    const found = diagnosisOf(yield* NodeDoctor.run([...all, storeCheck(kept), logs]))
+    const checks = all.map((check) => check.name === "version" ? withFlags(cliPath, check) : check)
+    const found = diagnosisOf(yield* NodeDoctor.run([...checks, storeCheck(kept), logs]))
     yield* json
       ? terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
       : terminal.paint((colour) => shown(found, colour))
@@ -54,8 +57,6 @@ const doctor = Command.make("doctor", {
 /** Runs it on what stands behind its name. */
 export const run = running("ccflow doctor", doctor)
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** What `--json` prints. */
@@ -89,7 +90,7 @@ const shown = ({ checks, failed, warnings }: Diagnosis, colour: boolean): string
   })
   const sum = failed + warnings === 0
     ? "Nothing is wrong."
-    : `${failed} failed, ${warnings} ${warnings === 1 ? "warning" : "warnings"}.`
+    : `${failed} failed, ${plural(warnings, "warning")}.`
   return `${[...lines, "", sum].join("\n")}\n`
 }
 

@@ -1,6 +1,4 @@
-/**
- * What happens, told to listeners.
- */
+/** What happens, told to listeners. */
 import type { Event, EventOf, EventType as Type } from "@ccflow/core/Events"
 import * as Events from "@ccflow/core/Events"
 import { type EventStream, eventStream, type EventStreamOptions } from "./internal/eventStream.js"
@@ -87,8 +85,6 @@ export const EventType = {
 } as const satisfies Readonly<Record<string, Type>>
 export type EventType = Type
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 let shared: Emitter | undefined

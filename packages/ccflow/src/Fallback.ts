@@ -1,16 +1,15 @@
-/**
- * A client that may ask the Messages API, on an API key, where the CLI cannot answer.
- */
+/** A client that may ask the Messages API, on an API key, where the CLI cannot answer. */
 import * as AnthropicOptions from "@ccflow/anthropic/AnthropicOptions"
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { invalidOption } from "./internal/invalidOption.js"
 
 /**
  * Each answer of the API costs money, and is the model's alone: without Claude Code's tools, files, settings and system
@@ -44,10 +43,13 @@ export const layer = <Out, E>(
       Claude.Claude,
       Effect.gen(function*() {
         const context = yield* Effect.context<Scope.Scope>()
-        const given = apiKey === undefined ? yield* fromEnvironment : { apiKey: Redacted.make(apiKey) }
+        const given: AnthropicOptions.AnthropicOptions = apiKey === undefined
+          ? yield* fromEnvironment
+          : { apiKey: Redacted.make(apiKey) }
         const checked = yield* Effect.mapError(
-          AnthropicOptions.decode(merge(given, options)),
-          ({ detail, field, hint }) => new InvalidOptionsError({ field: `fallback.${field}`, detail, hint })
+          // What the program says is more exact than what the environment does.
+          AnthropicOptions.decode({ ...given, ...options, baseUrl: options.baseUrl ?? given.baseUrl }),
+          ({ detail, field, hint }) => invalidOption(`fallback.${field}`, detail, hint)
         )
         const build = Effect.flatMap(
           Effect.promise(() => import("@ccflow/anthropic/AnthropicClaude")),
@@ -70,21 +72,11 @@ export const layer = <Out, E>(
   )
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-const fromEnvironment = Effect.mapError(AnthropicOptions.fromEnvironment, () =>
-  new InvalidOptionsError({
-    field: "fallback.apiKey",
-    detail: "it is missing",
-    hint: "Give it, set ANTHROPIC_API_KEY, or do without the fallback."
-  }))
-
-/** What the program says is more exact than what the environment does. */
-const merge = (
-  given: AnthropicOptions.AnthropicOptions,
-  { baseUrl = given.baseUrl, ...options }: Partial<AnthropicOptions.AnthropicOptions>
-): AnthropicOptions.AnthropicOptions => ({ ...options, apiKey: given.apiKey, baseUrl })
+const fromEnvironment = Effect.mapError(
+  AnthropicOptions.fromEnvironment,
+  () => invalidOption("fallback.apiKey", "it is missing", "Give it, set ANTHROPIC_API_KEY, or do without the fallback.")
+)
 
 const lazily = (loaded: Effect.Effect<Claude.Claude["Type"], InvalidOptionsError>): Claude.Claude["Type"] => ({
   query: (prompt, options) =>

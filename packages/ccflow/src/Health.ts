@@ -1,9 +1,6 @@
-/**
- * Whether the CLI can be used, as a promise.
- */
+/** Whether the CLI can be used, as a promise. */
 import { type CheckOptions, HealthCheck, type HealthStatus, layerNoop } from "@ccflow/core/HealthCheck"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { following } from "./internal/abort.js"
 import * as Owner from "./Owner.js"
 
@@ -18,15 +15,12 @@ export interface HealthOptions extends CheckOptions {
  * Never rejects for what is wrong with the CLI: that is in the status. A client that has no CLI of its own, such as a
  * fake one, is always healthy.
  */
-export const check = (owner: Owner.Owner, { signal, ...options }: HealthOptions = {}): Promise<HealthStatus> =>
-  following(signal, (own) =>
+export const check = (owner: Owner.Owner, options: HealthOptions = {}): Promise<HealthStatus> =>
+  following(options, (own) =>
     Owner.valueOf(owner.run(
       Effect.flatMap(
-        Effect.serviceOption(HealthCheck),
-        Option.match({
-          onNone: () => Effect.provide(Effect.flatMap(HealthCheck, ({ check }) => check(options)), layerNoop),
-          onSome: ({ check }) => check(options)
-        })
+        Effect.orElse(Effect.flatten(Effect.serviceOption(HealthCheck)), () => Effect.provide(HealthCheck, layerNoop)),
+        ({ check }) => check(options)
       ),
       own
     )))

@@ -1,6 +1,4 @@
-/**
- * What a hook answers. Several answers are joined by `combine`; an event takes only what makes sense there.
- */
+/** What a hook answers. Several answers are joined by `combine`; an event takes only what makes sense there. */
 export {
   addContext,
   allow,

@@ -3,35 +3,31 @@
  * request says runs code of its own or widens what Claude Code may do, unless the operator allows that.
  */
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
-import { Claude } from "@ccflow/core/Claude"
+import type { Claude } from "@ccflow/core/Claude"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
-import { HealthCheck } from "@ccflow/core/HealthCheck"
-import { SessionManager } from "@ccflow/core/SessionManager"
+import type { HealthCheck } from "@ccflow/core/HealthCheck"
+import type { SessionManager } from "@ccflow/core/SessionManager"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import * as HttpApiSwagger from "@effect/platform/HttpApiSwagger"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
-import { RouteNotFound } from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import { Api, Authorization } from "./HttpServiceApi.js"
 import { invalidOption } from "./internal/invalidOption.js"
-import { Service, told } from "./internal/serveContext.js"
+import { answered, Service } from "./internal/serveContext.js"
 import * as Desk from "./internal/serveDesk.js"
-import { answerOf, failure, notFound, responseOf } from "./internal/serveErrors.js"
+import { answerOf, responseOf } from "./internal/serveErrors.js"
 import * as Guard from "./internal/serveGuard.js"
 import { listen } from "./internal/serveListen.js"
 import { observed } from "./internal/serveObserve.js"
-import { complaint, isGuarded } from "./internal/serveOptions.js"
+import { isGuarded } from "./internal/serveOptions.js"
 import * as Queries from "./internal/serveQueries.js"
 import * as Sessions from "./internal/serveSessions.js"
 import * as System from "./internal/serveSystem.js"
@@ -79,12 +75,12 @@ export const layer = (
   const serving = Effect.gen(function*() {
     const { desk, guard } = yield* Service
     const app = yield* HttpApiBuilder.httpApp
-    const { cut, refuse, server } = yield* listen(host, port)
+    const { end, lastHasCome, server } = yield* listen(host, port)
     yield* server.serve(Guard.cors(guard)(guarded(guard)(app)), observed(desk)).pipe(
       // Its spans would have headers in them, and whole addresses.
       Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true)
     )
-    yield* Effect.addFinalizer(() => refuse.pipe(Effect.zipRight(desk.close(grace)), Effect.zipRight(cut)))
+    yield* Effect.addFinalizer(() => Effect.zipRight(desk.close(grace, lastHasCome), end))
     const at = server.address._tag === "TcpAddress" ? server.address.port : port
     return { url: `http://${host.includes(":") ? `[${host}]` : host}:${at}`, port: at }
   })
@@ -93,7 +89,7 @@ export const layer = (
     HttpApiBuilder.middlewareOpenApi({ path: "/openapi.json" })
   )
   return Layer.scoped(HttpService, serving).pipe(
-    Layer.provide([docs, HttpApiBuilder.middleware(mended)]),
+    Layer.provide([docs, HttpApiBuilder.middleware(answered)]),
     Layer.provide(HttpApiBuilder.api(Api)),
     Layer.provide([Queries.layer, Sessions.layer, System.layer]),
     Layer.provide(authorization),
@@ -102,8 +98,6 @@ export const layer = (
   )
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const serviceOf = ({
@@ -155,9 +149,6 @@ const serviceOf = ({
     }
     const hosts = [...allowedHosts, ...loopback ? Guard.loopbackHosts : [], host].map((name) => name.toLowerCase())
     return {
-      claude: yield* Claude,
-      sessions: yield* SessionManager,
-      health: yield* HealthCheck,
       desk: yield* Desk.make(maxRequests, timeLimit.value),
       guard: {
         token,
@@ -184,16 +175,3 @@ const guarded = (guard: Guard.Guard) => <E, R>(app: HttpApp.Default<E, R>): Http
     const refused = Guard.check(guard, request)
     return refused === undefined ? app : Effect.succeed(responseOf(answerOf(refused, 0)))
   })
-
-/** Whatever goes wrong around the handlers is told like what goes wrong in them. */
-const mended = (app: HttpApp.Default): HttpApp.Default =>
-  Effect.catchAllCause(app, (cause: Cause.Cause<unknown>) => {
-    if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
-    const error = Option.getOrUndefined(Cause.failureOption(cause))
-    if (isUnauthorized(error)) return Effect.succeed(responseOf({ status: 401, body: Guard.unauthorized }))
-    if (error instanceof RouteNotFound) return Effect.succeed(responseOf(answerOf(notFound, 0)))
-    if (error instanceof HttpApiDecodeError) return Effect.succeed(responseOf(answerOf(complaint(error.issues), 0)))
-    return Effect.map(told(cause), responseOf)
-  })
-
-const isUnauthorized = Schema.is(failure(401))

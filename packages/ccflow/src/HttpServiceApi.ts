@@ -250,24 +250,16 @@ const system = HttpApiGroup.make("system")
       .annotateContext(OpenApi.annotations({ summary: "Metrics, as Prometheus reads them" }))
   )
 
+const failures = ([400, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504] as const).map((status) =>
+  failure(status)
+)
+
 /** The whole of it. */
 export class Api extends HttpApi.make("ccflow")
   .add(queries)
   .add(sessions)
   .add(system)
-  .addError(failure(400))
-  .addError(failure(402))
-  .addError(failure(403))
-  .addError(failure(404))
-  .addError(failure(409))
-  .addError(failure(413))
-  .addError(failure(415))
-  .addError(failure(422))
-  .addError(failure(429))
-  .addError(failure(500))
-  .addError(failure(502))
-  .addError(failure(503))
-  .addError(failure(504))
+  .addError(Schema.Union(...failures))
   .annotateContext(OpenApi.annotations({
     title: "ccflow",
     version,

@@ -1,9 +1,7 @@
-/**
- * What the calls of one client have in common: the runtime of its services, and what of it is open.
- */
-import type * as AgentOptions from "@ccflow/core/AgentOptions"
+/** What the calls of one client have in common: the runtime of its services, and what of it is open. */
+import * as AgentOptions from "@ccflow/core/AgentOptions"
 import type * as Claude from "@ccflow/core/Claude"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { EncoderOptions } from "@ccflow/core/ContextEncoder"
 import * as Events from "@ccflow/core/Events"
 import * as Logs from "@ccflow/core/Logs"
@@ -18,12 +16,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Struct from "effect/Struct"
 import * as Decisions from "./Decisions.js"
 import * as Fallback from "./Fallback.js"
 import { abortError } from "./internal/abort.js"
 import { EventFlow } from "./internal/eventFlow.js"
 import * as EventStore from "./internal/eventStore.js"
 import * as Exporting from "./internal/exporting.js"
+import { checked } from "./internal/given.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Kept from "./internal/kept.js"
 import * as Records from "./internal/records.js"
@@ -97,13 +98,14 @@ export interface Owner {
   readonly close: () => Promise<void>
 }
 
-/** Of any `Claude`. Without an environment nothing is read there. */
+/** Of any `Claude`. What the environment says where the config does not counts only where it is wanted. */
 export const make = (
   layer: Layer.Layer<Claude.Claude, InvalidOptionsError>,
   config: ClientConfig = {},
-  { logs = Effect.succeed({}), storagePath = Config.succeed("") }: Partial<Environment> = {}
+  environment: "read" | "ignored" = "ignored"
 ): Owner => {
-  const kept = keptBy(config, storagePath)
+  const kept = keptBy(checked(config, "config"), environment === "read" ? Records.pathConfig : Config.succeed(""))
+  const logs = environment === "read" ? logsSaid : Effect.succeed({})
   const runtime = ManagedRuntime.make(
     Layer.mergeAll(
       Layer.provideMerge(Records.layer(config.sessions ?? {}), layer),
@@ -168,33 +170,27 @@ export const node = (config: ClientConfig = {}): Owner => {
     telemetry,
     toolSets,
     ...options
-  } = config
-  const primary = NodeClaude.layerWith({ ...options, unref: true })
+  } = checked(config, "config")
+  const primary = Layer.mapError(NodeClaude.layerWith({ ...options, unref: true }), ofClient)
   const layer = fallback === undefined ? primary : Fallback.layer(primary, fallback, queryOptionsOf(options))
-  return make(layer, config, { storagePath: Records.pathConfig, logs })
+  return make(layer, config, "read")
 }
 
 /** That of the top-level functions. The environment is read at the first call. */
 export const shared = (): Owner => sharedOwner ??= node()
 
 /** What a run gave, or what it failed with, thrown. */
-export const valueOf = async <A, E>(running: Promise<Exit.Exit<A, E>>): Promise<A> => {
-  const exit = await running
+export const valueOf = async <A, E>(running: Promise<Exit.Exit<A, E>>): Promise<A> => valueIn(await running)
+
+/** The same of one that has ended. */
+export const valueIn = <A, E>(exit: Exit.Exit<A, E>): A => {
   if (Exit.isSuccess(exit)) return exit.value
   throw Cause.isInterruptedOnly(exit.cause) ? abortError() : Cause.squash(exit.cause)
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-/** What the environment says where the config does not. */
-interface Environment {
-  readonly storagePath: Config.Config<string>
-  readonly logs: Effect.Effect<Logs.LogOptions, InvalidOptionsError>
-}
-
-const logs = Effect.suspend(() =>
+const logsSaid = Effect.suspend(() =>
   Effect.map(Logs.fromEnvironment, (said) => ({ ...said, secrets: Logs.secretsOf(process.env) }))
 )
 
@@ -206,18 +202,14 @@ const keptBy = (
   return path === undefined ? Layer.succeed(Kept.Kept, store.kept) : Layer.fail(twoPlaces)
 }
 
-const twoPlaces = new InvalidOptionsError({
-  field: "store",
-  detail: "there is a storagePath, too",
-  hint: "Give one of them."
-})
+const twoPlaces = invalidOption("store", "there is a storagePath, too", "Give one of them.")
 
 /** Without what is asked of the policies and of the processes. */
-const queryOptionsOf = (
-  { budget, circuitBreaker, maxConcurrent, rateLimit, retry, usageLimit, warm, ...options }:
-    & AgentOptions.QueryOptions
-    & Policies.PolicyOptions
-    & Pick<ClientConfig, "warm">
-): AgentOptions.QueryOptions => options
+const queryOptionsOf = (config: ClientConfig): AgentOptions.QueryOptions =>
+  Struct.pick(config, ...Struct.keys(AgentOptions.QueryOptions.fields))
+
+/** The options are those of queries, and were given to a client. */
+const ofClient = ({ detail, field, hint }: InvalidOptionsError): InvalidOptionsError =>
+  invalidOption(field, detail, hint.replace("QueryOptions", "ClientConfig"))
 
 let sharedOwner: Owner | undefined

@@ -1,6 +1,4 @@
-/**
- * How tools are decided on that no rule allows or denies, by the names that the Python library gave them.
- */
+/** How tools are decided on that no rule allows or denies, by the names that the Python library gave them. */
 import type * as AgentOptions from "@ccflow/core/AgentOptions"
 
 export const PermissionMode = {

@@ -1,16 +1,16 @@
-/**
- * Prompts for a few workers, one CLI each: submitted at any time, waited for and cancelled one by one.
- */
+/** Prompts for a few workers, one CLI each: submitted at any time, waited for and cancelled one by one. */
 import type { Prompt } from "@ccflow/core/Claude"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Result } from "@ccflow/core/Message"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Types from "effect/Types"
 import { randomUUID } from "node:crypto"
 import type { QueryOptions } from "./Client.js"
-import { abortError, isAbortError, notASignal, onAbort } from "./internal/abort.js"
+import { abortError, isAbortError, onAbort } from "./internal/abort.js"
 import { ByPriority } from "./internal/byPriority.js"
+import { checked } from "./internal/given.js"
+import { invalidOption } from "./internal/invalidOption.js"
 import { type Resolvers, withResolvers } from "./internal/withResolvers.js"
 import { type Closable, valueOf } from "./Owner.js"
 import type { Query } from "./Query.js"
@@ -99,29 +99,10 @@ export interface Source {
 export const make = (source: Source, options: PoolOptions = {}): Pool => new Workers(source, settingsOf(options))
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
-interface Settings {
-  readonly maxWorkers: number
-  readonly maxQueueSize: number
-  readonly retain: number
-  readonly taskTimeout: Duration.DurationInput | undefined
-}
+type Settings = Record<"maxWorkers" | "maxQueueSize" | "retain", number> & Pick<PoolOptions, "taskTimeout">
 
-class Task implements PoolTask {
-  readonly id = randomUUID()
-  readonly prompt: Prompt
-  readonly result: Promise<Result>
-  status: PoolStatus = "pending"
-  error: Error | undefined
-
-  constructor(prompt: Prompt, result: Promise<Result>) {
-    this.prompt = prompt
-    this.result = result
-    result.catch(() => {})
-  }
-}
+type Task = Types.Mutable<PoolTask>
 
 /** A task that has not ended. */
 interface Entry {
@@ -133,8 +114,6 @@ interface Entry {
   forget: () => void
   /** Whoever submitted it is told that it has been taken. */
   readonly taken: Resolvers<PoolTask>
-  /** It is one of the `maxQueueSize`. */
-  counted: boolean
   query?: Query
   /** Why it is being stopped. */
   stopped?: Error
@@ -146,12 +125,10 @@ class Workers implements Pool {
   private readonly live = new Map<string, Entry>()
   private readonly kept = new Map<string, Task>()
   private readonly waiting = new ByPriority<Entry>()
-  /** Those whose submitters wait, oldest first. */
+  /** Those of them whose submitters wait, oldest first; the others are the `maxQueueSize`. */
   private readonly outside = new Set<Entry>()
   private readonly counts = { completed: 0, failed: 0, cancelled: 0 }
-  private readonly whenEmpty: Array<() => void> = []
   private active = 0
-  private counted = 0
   private closed = false
 
   constructor(source: Source, settings: Settings) {
@@ -160,17 +137,15 @@ class Workers implements Pool {
     source.open.add(this)
   }
 
-  readonly submit = async (prompt: Prompt, options: QueryOptions = {}): Promise<PoolTask> => {
-    this.refuseClosed()
-    const { taken } = this.add(prompt, checked(options))
-    this.work()
-    return await taken.promise
+  readonly submit = async (prompt: Prompt, options?: QueryOptions): Promise<PoolTask> => {
+    const [task] = await this.map([prompt], options)
+    return task!
   }
 
   readonly map = async (prompts: ReadonlyArray<Prompt>, options: QueryOptions = {}): Promise<Array<PoolTask>> => {
-    this.refuseClosed()
-    const good = checked(options)
-    const added = prompts.map((prompt) => this.add(prompt, good).taken.promise)
+    if (this.closed) throw abortError("the pool is closed")
+    refuseWrong(options)
+    const added = prompts.map((prompt) => this.add(prompt, options).taken.promise)
     this.work()
     return await Promise.all(added)
   }
@@ -181,8 +156,8 @@ class Workers implements Pool {
     return await within(task.result, millis("timeout", timeout))
   }
 
-  readonly gather = (async (...given: GatherArguments) => {
-    const [tasks, settle] = gathered(given)
+  readonly gather = (async (...given: ReadonlyArray<TaskOrId> | Listed) => {
+    const [tasks, { settle = false } = {}] = isList(given) ? given : [given]
     const results = tasks.map((task) => this.wait(task))
     return settle ? await Promise.allSettled(results) : await Promise.all(results)
   }) as Pool["gather"]
@@ -203,7 +178,7 @@ class Workers implements Pool {
   readonly close = async ({ wait = false }: { readonly wait?: boolean | undefined } = {}): Promise<void> => {
     this.closed = true
     if (!wait) { for (const entry of [...this.live.values()]) void this.stop(entry, abortError("the pool is closed")) }
-    if (this.live.size > 0) await new Promise<void>((resolve) => this.whenEmpty.push(resolve))
+    await Promise.allSettled([...this.live.values()].map(({ task }) => task.result))
     this.source.open.delete(this)
   };
 
@@ -213,14 +188,14 @@ class Workers implements Pool {
 
   private add(prompt: Prompt, options: QueryOptions): Entry {
     const end = withResolvers<Result>()
+    end.promise.catch(() => {})
     const entry: Entry = {
-      task: new Task(prompt, end.promise),
+      task: { id: randomUUID(), prompt, result: end.promise, status: "pending", error: undefined },
       options,
       priority: options.priority ?? 0,
       end,
       taken: withResolvers(),
-      forget: () => {},
-      counted: false
+      forget: () => {}
     }
     this.live.set(entry.task.id, entry)
     this.waiting.add(entry, entry.priority)
@@ -240,18 +215,13 @@ class Workers implements Pool {
       this.run(next)
     }
     for (const entry of this.outside) {
-      if (this.counted >= this.settings.maxQueueSize) break
-      this.outside.delete(entry)
-      this.counted++
-      entry.counted = true
-      entry.taken.resolve(entry.task)
+      if (this.waiting.size - this.outside.size >= this.settings.maxQueueSize) break
+      this.take(entry)
     }
   }
 
-  /** It waits no longer. */
+  /** Its submitter waits no longer. */
   private take(entry: Entry): void {
-    if (entry.counted) this.counted--
-    entry.counted = false
     this.outside.delete(entry)
     entry.taken.resolve(entry.task)
   }
@@ -298,40 +268,26 @@ class Workers implements Pool {
     this.counts[status]++
     this.live.delete(task.id)
     this.kept.set(task.id, task)
-    for (const id of this.kept.keys()) {
-      if (this.kept.size <= this.settings.retain) break
-      this.kept.delete(id)
-    }
+    const [oldest = ""] = this.kept.keys()
+    if (this.kept.size > this.settings.retain) this.kept.delete(oldest)
     settle()
     this.work()
-    if (this.live.size === 0) { for (const resolve of this.whenEmpty.splice(0)) resolve() }
   }
 
   private known(given: TaskOrId): PoolTask {
     const task = typeof given === "string" ? this.get(given) : given
     if (task !== undefined) return task
-    throw new InvalidOptionsError({
-      field: "task",
-      detail: `there is none with the id "${String(given)}"`,
-      hint: "Ended tasks are forgotten after a while: keep the task itself, or raise the pool's `retain`."
-    })
-  }
-
-  private refuseClosed(): void {
-    if (this.closed) throw abortError("the pool is closed")
+    throw invalidOption(
+      "task",
+      `there is none with the id "${String(given)}"`,
+      "Ended tasks are forgotten after a while: keep the task itself, or raise the pool's `retain`."
+    )
   }
 }
 
-type GatherArguments =
-  | ReadonlyArray<TaskOrId>
-  | readonly [ReadonlyArray<TaskOrId>, { readonly settle?: boolean | undefined }?]
+type Listed = readonly [ReadonlyArray<TaskOrId>, { readonly settle?: boolean | undefined }?]
 
-const gathered = (given: GatherArguments): readonly [ReadonlyArray<TaskOrId>, boolean] =>
-  isList(given) ? [given[0], given[1]?.settle === true] : [given, false]
-
-const isList = (
-  given: GatherArguments
-): given is readonly [ReadonlyArray<TaskOrId>, { readonly settle?: boolean | undefined }?] => Array.isArray(given[0])
+const isList = (given: ReadonlyArray<TaskOrId> | Listed): given is Listed => Array.isArray(given[0])
 
 const within = <A>(promise: Promise<A>, duration: number): Promise<A> =>
   valueOf(Effect.runPromiseExit(
@@ -343,7 +299,8 @@ const within = <A>(promise: Promise<A>, duration: number): Promise<A> =>
 
 const timedOut = () => new DOMException("The task has not ended in time", "TimeoutError")
 
-const settingsOf = ({ maxQueueSize = 100, maxWorkers = 4, retain = 1000, taskTimeout }: PoolOptions): Settings => {
+const settingsOf = (options: PoolOptions): Settings => {
+  const { maxQueueSize = 100, maxWorkers = 4, retain = 1000, taskTimeout } = checked(options)
   if (!Number.isInteger(maxWorkers) || maxWorkers < 1) throw invalid("maxWorkers", "a whole number above 0", "4")
   if (!(Number.isInteger(maxQueueSize) || maxQueueSize === Infinity) || maxQueueSize < 1) {
     throw invalid("maxQueueSize", "a whole number above 0, or Infinity", "100")
@@ -355,11 +312,9 @@ const settingsOf = ({ maxQueueSize = 100, maxWorkers = 4, retain = 1000, taskTim
   return { maxWorkers, maxQueueSize, retain, taskTimeout }
 }
 
-const checked = (options: QueryOptions): QueryOptions => {
-  const wrong = notASignal(options.signal)
-  if (wrong !== undefined) throw wrong
-  if (options.priority === undefined || Number.isFinite(options.priority)) return options
-  throw invalid("priority", "a number", "0")
+const refuseWrong = (options: QueryOptions): void => {
+  const { priority = 0 } = checked(options)
+  if (!Number.isFinite(priority)) throw invalid("priority", "a number", "0")
 }
 
 const millis = (field: string, duration: Duration.DurationInput): number => {
@@ -370,4 +325,4 @@ const millis = (field: string, duration: Duration.DurationInput): number => {
 }
 
 const invalid = (field: string, what: string, byDefault: string) =>
-  new InvalidOptionsError({ field, detail: `it must be ${what}`, hint: `Left out it is ${byDefault}.` })
+  invalidOption(field, `it must be ${what}`, `Left out it is ${byDefault}.`)

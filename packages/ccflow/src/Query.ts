@@ -1,6 +1,4 @@
-/**
- * A running query in plain TypeScript: iterate it for the messages, or await its `result`, or both.
- */
+/** A running query in plain TypeScript: iterate it for the messages, or await its `result`, or both. */
 import * as Claude from "@ccflow/core/Claude"
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Message, Result } from "@ccflow/core/Message"
@@ -13,8 +11,9 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { inspect } from "node:util"
-import { abortError, notASignal, onAbort } from "./internal/abort.js"
-import { withResolvers } from "./internal/withResolvers.js"
+import { abortError, onAbort } from "./internal/abort.js"
+import { type Aborting, wrongIn } from "./internal/given.js"
+import { type Resolvers, withResolvers } from "./internal/withResolvers.js"
 import type { Owner, Services } from "./Owner.js"
 
 /** The result of a query whose `outputSchema` is an Effect Schema has its output decoded and typed. */
@@ -37,26 +36,22 @@ export interface Query<Output = unknown> extends AsyncIterableIterator<Message>,
 }
 
 /** Of these messages, which end well when they are interrupted. */
-export const make = <Output>(
+export const make = <Output, Options extends Aborting>(
   owner: Owner,
-  signal: AbortSignal | undefined,
+  options: Options,
   messages: (
-    interruptWhen: Effect.Effect<void>
+    options: Omit<Options, "signal"> & { readonly interruptWhen: Effect.Effect<void> }
   ) => Effect.Effect<Stream.Stream<Message, ClaudeError, Services>, ClaudeError, Services>
 ): Query<Output> => {
   const interrupted = Deferred.unsafeMake<void>(FiberId.none)
   const interrupt = () => Deferred.unsafeDone(interrupted, Effect.void)
-  const wrong = notASignal(signal)
-  return new QueryHandle(
-    owner,
-    wrong === undefined
-      ? { signal, interrupt, open: Effect.flatMap(messages(Deferred.await(interrupted)), Claude.toPull) }
-      : { signal: undefined, interrupt, open: Effect.fail(wrong) }
-  )
+  const wrong = wrongIn(options)
+  if (wrong !== undefined) return new QueryHandle(owner, { signal: undefined, interrupt, open: wrong })
+  const { signal, ...given } = options
+  const open = Effect.flatMap(messages({ ...given, interruptWhen: Deferred.await(interrupted) }), Claude.toPull)
+  return new QueryHandle(owner, { signal, interrupt, open })
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 /** What a query is made of. */
@@ -78,12 +73,6 @@ const done: Next = { done: true, value: undefined }
 /** Messages that are read after the answer before somebody asks for them. */
 const heldAtLast = 1024
 
-/** A call of `next()` that has no message yet. */
-interface Waiting {
-  readonly resolve: (next: Next) => void
-  readonly reject: (error: unknown) => void
-}
-
 /**
  * One fiber reads the messages, a batch whenever one is wanted, and ends with its process gone. A fiber for each batch
  * would cost more than the batch, and keep garbage collection from it.
@@ -94,7 +83,8 @@ class QueryHandle<Output> implements Query<Output> {
   private readonly source: Source
   private readonly reading = new AbortController()
   private readonly answer = withResolvers<ResultOf<Output>>()
-  private readonly waiting: Array<Waiting> = []
+  /** Calls of `next()` that have no message yet. */
+  private readonly waiting: Array<Resolvers<Next>> = []
   private batch: ReadonlyArray<Message> = []
   private at = 0
   private iterated = false
@@ -141,10 +131,10 @@ class QueryHandle<Output> implements Query<Output> {
     this.iterated = true
     if (this.at < this.batch.length) return Promise.resolve({ done: false, value: this.batch[this.at++]! })
     if (this.ending !== undefined) return this.ending.then(this.ended)
-    return new Promise<Next>((resolve, reject) => {
-      this.waiting.push({ resolve, reject })
-      this.more()
-    })
+    const waiting = withResolvers<Next>()
+    this.waiting.push(waiting)
+    this.more()
+    return waiting.promise
   }
 
   readonly return = async (): Promise<Next> => {
@@ -247,16 +237,10 @@ class QueryHandle<Output> implements Query<Output> {
     this.forget()
     this.owner.open.delete(this)
     settle()
-    for (const { reject, resolve } of this.waiting.splice(0)) {
-      try {
-        resolve(this.ended())
-      } catch (error) {
-        reject(error)
-      }
-    }
+    for (const { resolve } of this.waiting.splice(0)) resolve(this.ended())
   }
 
-  private readonly ended = (): Next => {
+  private readonly ended = async (): Promise<Next> => {
     const { thrown } = this
     this.thrown = undefined
     if (thrown !== undefined) throw thrown.error

@@ -1,6 +1,4 @@
-/**
- * Rate limits for what a program does itself, and a view of the one that the queries go through.
- */
+/** Rate limits for what a program does itself, and a view of the one that the queries go through. */
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
 import type * as Duration from "effect/Duration"
@@ -43,10 +41,44 @@ export interface Limiter {
   limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A>
 }
 
-/** So many calls a minute, and so many at once. Left out or `false`, a limit is off. */
-export class CombinedLimiter implements Limiter {
-  private readonly limiter: Standing.Standing<Service>
+/** What all of them do. */
+abstract class Limiting {
+  protected readonly limiter: Standing.Standing<Service>
 
+  constructor(limiter: Standing.Standing<Service>) {
+    this.limiter = limiter
+  }
+
+  /** Calls `fn` when its turn has come, and throws what it throws. */
+  async limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A> {
+    const { release } = await this.enter({}, options)
+    try {
+      return await fn()
+    } finally {
+      release()
+    }
+  }
+
+  protected enter(acquiring: RateLimiter.Acquiring, options: AcquireOptions = {}): Promise<LimiterPermit> {
+    return following(
+      options,
+      (own) => Owner.valueOf(keepingAlive(this.limiter.run((limiter) => entering(limiter, acquiring), own)))
+    )
+  }
+
+  protected tryEnter(acquiring: RateLimiter.Acquiring): Promise<LimiterPermit | undefined> {
+    return Owner.valueOf(this.limiter.run((limiter) =>
+      Effect.catchTag(
+        entering(limiter, { ...acquiring, maxWait: 0 }),
+        "RateLimitExceededError",
+        () => Effect.succeed(undefined)
+      )
+    ))
+  }
+}
+
+/** So many calls a minute, and so many at once. Left out or `false`, a limit is off. */
+export class CombinedLimiter extends Limiting implements Limiter {
   /** With an owner it is a view of the limiter that is there already. */
   constructor(
     ratePerMinute?: number | false,
@@ -54,13 +86,15 @@ export class CombinedLimiter implements Limiter {
     options: LimiterOptions & { readonly burst?: number | undefined } = {},
     owner?: Owner.Owner
   ) {
-    this.limiter = owner === undefined
-      ? Standing.alone(RateLimiter.makeMemory({
-        requestsPerMinute: ratePerMinute === false ? undefined : ratePerMinute,
-        maxConcurrent: maxConcurrent === false ? undefined : maxConcurrent,
-        ...options
-      }))
-      : Standing.of(owner, RateLimiter.RateLimiter)
+    super(
+      owner === undefined
+        ? Standing.alone(RateLimiter.makeMemory({
+          requestsPerMinute: ratePerMinute === false ? undefined : ratePerMinute,
+          maxConcurrent: maxConcurrent === false ? undefined : maxConcurrent,
+          ...options
+        }))
+        : Standing.of(owner, RateLimiter.RateLimiter)
+    )
   }
 
   get stats(): LimiterStats {
@@ -68,42 +102,32 @@ export class CombinedLimiter implements Limiter {
   }
 
   acquire(options?: AcquireOptions): Promise<LimiterPermit> {
-    return enter(this.limiter, {}, options)
+    return this.enter({}, options)
   }
 
   tryAcquire(): Promise<LimiterPermit | undefined> {
-    return tryEnter(this.limiter, {})
-  }
-
-  limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A> {
-    return within(this.limiter, fn, options)
+    return this.tryEnter({})
   }
 }
 
 /** A rate, however it is counted. */
-export abstract class RateOnlyLimiter {
-  private readonly limiter: Standing.Standing<Service>
-
+export abstract class RateOnlyLimiter extends Limiting {
   constructor(options: RateLimiter.RateLimiterOptions) {
-    this.limiter = Standing.alone(RateLimiter.makeMemory(options))
+    super(Standing.alone(RateLimiter.makeMemory(options)))
   }
 
   /** Waits for its turn. Gives the milliseconds that it has waited. */
   async acquire(calls = 1, options?: AcquireOptions): Promise<number> {
-    const { release, waitedMs } = await enter(this.limiter, { requests: calls }, options)
+    const { release, waitedMs } = await this.enter({ requests: calls }, options)
     release()
     return waitedMs
   }
 
   /** False where it would have to wait. */
   async tryAcquire(calls = 1): Promise<boolean> {
-    const permit = await tryEnter(this.limiter, { requests: calls })
+    const permit = await this.tryEnter({ requests: calls })
     permit?.release()
     return permit !== undefined
-  }
-
-  limit<A>(fn: () => A | PromiseLike<A>, options?: AcquireOptions): Promise<A> {
-    return within(this.limiter, fn, options)
   }
 }
 
@@ -136,8 +160,6 @@ export class SlidingWindowRateLimiter extends RateOnlyLimiter {
 export const getLimiter = (): Limiter => sharedLimiter ??= new CombinedLimiter(undefined, undefined, {}, Owner.shared())
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 type Service = RateLimiter.RateLimiter["Type"]
 
@@ -157,38 +179,3 @@ const entering = (
       )
     })
   )
-
-const enter = (
-  standing: Standing.Standing<Service>,
-  acquiring: RateLimiter.Acquiring,
-  options: AcquireOptions | undefined
-): Promise<LimiterPermit> =>
-  following(
-    options?.signal,
-    (signal) => Owner.valueOf(keepingAlive(standing.run((limiter) => entering(limiter, acquiring), signal)))
-  )
-
-const tryEnter = (
-  standing: Standing.Standing<Service>,
-  acquiring: RateLimiter.Acquiring
-): Promise<LimiterPermit | undefined> =>
-  Owner.valueOf(standing.run((limiter) =>
-    Effect.catchTag(
-      entering(limiter, { ...acquiring, maxWait: 0 }),
-      "RateLimitExceededError",
-      () => Effect.succeed(undefined)
-    )
-  ))
-
-const within = async <A>(
-  standing: Standing.Standing<Service>,
-  fn: () => A | PromiseLike<A>,
-  options: AcquireOptions | undefined
-): Promise<A> => {
-  const { release } = await enter(standing, {}, options)
-  try {
-    return await fn()
-  } finally {
-    release()
-  }
-}

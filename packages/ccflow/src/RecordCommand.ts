@@ -7,6 +7,7 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { spawn } from "node:child_process"
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -63,8 +64,6 @@ export const record = running("ccflow record", recordCommand)
 export const replay = running("ccflow replay", replayCommand)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const through = (mode: "record" | "replay", given: string, [command, ...args]: ReadonlyArray<string>, timed = false) =>
   Effect.gen(function*() {
@@ -119,34 +118,19 @@ const exitCodeOf = (command: string, args: ReadonlyArray<string>, env: NodeJS.Pr
     )
   }).pipe(Effect.uninterruptible)
 
-const standIn = (): string => {
-  const given = process.env["CCFLOW_CASSETTE_PROGRAM"] ?? ""
-  return given !== ""
-    ? given
-    : join(
-      dirname(createRequire(import.meta.url).resolve("@ccflow/testing/package.json")),
-      "bin",
-      "cassette-claude.mjs"
-    )
-}
+const standIn = (): string =>
+  process.env["CCFLOW_CASSETTE_PROGRAM"] ||
+  join(dirname(createRequire(import.meta.url).resolve("@ccflow/testing/package.json")), "bin", "cassette-claude.mjs")
 
 /** The one that would have been used. */
 const realCli: Effect.Effect<string, CliNotFoundError> = Effect.suspend(() => {
   const command = process.env["CCFLOW_CLI_PATH"] || "claude"
   if (command.includes("/") || process.platform === "win32") return Effect.succeed(command)
-  const found = (process.env["PATH"] ?? "").split(delimiter).map((folder) => resolve(folder, command)).find(
-    isExecutable
-  )
+  const places = (process.env["PATH"] ?? "").split(delimiter).map((folder) => resolve(folder, command))
+  const found = places.find(isExecutable)
   return found === undefined
     ? Effect.fail(new CliNotFoundError({ command, hint: "Install Claude Code, or set CCFLOW_CLI_PATH." }))
     : Effect.succeed(found)
 })
 
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+const isExecutable = (path: string): boolean => Either.isRight(Either.try(() => accessSync(path, constants.X_OK)))

@@ -1,11 +1,10 @@
-/**
- * `ccflow report`: what was used, what it cost and what became of it, as one page to look at.
- */
+/** `ccflow report`: what was used, what it cost and what became of it, as one page to look at. */
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Flags from "./internal/flags.js"
+import * as KeptFile from "./internal/keptFile.js"
 import { collect } from "./internal/reportPage/collect.js"
 import { assets, html } from "./internal/reportPage/html.js"
 import * as Output from "./internal/reportPage/output.js"
@@ -22,7 +21,7 @@ const report = Command.make("report", {
     Options.withDescription("The file to make, for you alone (0600); - is stdout."),
     Options.withDefault("ccflow-report.html")
   ),
-  storage: Flags.text("storage", "The file that sessions are kept in, when it is not the usual one."),
+  storage: KeptFile.option,
   force: Flags.flag("force", "Replace the file when it is there."),
   noPrompts: Flags.flag("no-prompts", "Leave out titles and prompts.")
 }, ({ force, noPrompts, output, since, storage, until }) =>
@@ -31,10 +30,8 @@ const report = Command.make("report", {
     const period = yield* periodOf({ since, until })
     const toStdout = output === "-"
     if (!toStdout && !force) yield* Output.free(output)
-    const data = yield* collect({
-      ...period,
-      withoutPrompts: noPrompts
-    }).pipe(Effect.provide(stores(storage)))
+    const path = yield* KeptFile.pathOf(storage)
+    const data = yield* Effect.provide(collect({ ...period, withoutPrompts: noPrompts }), stores(path))
     const page = html(data, yield* assets)
     if (toStdout) return yield* terminal.say(page)
     yield* Output.write(output, page, force)

@@ -1,6 +1,4 @@
-/**
- * Retries for what a program does itself, at the pace of those of the queries.
- */
+/** Retries for what a program does itself, at the pace of those of the queries. */
 import { ClaudeError, RetryExhaustedError } from "@ccflow/core/ClaudeError"
 import * as Retry from "@ccflow/core/Retry"
 import * as Effect from "effect/Effect"
@@ -8,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { following } from "./internal/abort.js"
+import { checked } from "./internal/given.js"
 import { valueOf } from "./Owner.js"
 
 export interface RetryConfig extends Retry.BackoffOptions {
@@ -27,8 +26,9 @@ export interface RetryConfig extends Retry.BackoffOptions {
 export const retryWithBackoff = async <A>(
   /** The signal is aborted when the retries are. */
   fn: (signal: AbortSignal) => A | PromiseLike<A>,
-  { retryable = passes, signal, ...backoff }: RetryConfig = {}
+  config: RetryConfig = {}
 ): Promise<A> => {
+  const { retryable = passes, signal, ...backoff } = checked(config)
   let attempts = 0
   const attempt = Effect.tryPromise({
     try: async (signal) => {
@@ -47,11 +47,9 @@ export const retryWithBackoff = async <A>(
           : error
     )
   })
-  return await following(signal, (options) => valueOf(Effect.runPromiseExit(all, options)))
+  return await following({ signal }, (options) => valueOf(Effect.runPromiseExit(all, options)))
 }
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const isClaudeError = Schema.is(ClaudeError)

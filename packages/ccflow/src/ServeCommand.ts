@@ -1,6 +1,4 @@
-/**
- * `ccflow serve`: queries, sessions and batches over HTTP, until it is told to stop.
- */
+/** `ccflow serve`: queries, sessions and batches over HTTP, until it is told to stop. */
 import { PermissionMode } from "@ccflow/core/AgentOptions"
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Metrics from "@ccflow/core/Metrics"
@@ -32,6 +30,9 @@ const namesIn = (given: ReadonlyArray<string>) =>
 const list = (name: string, description: string) =>
   Options.text(name).pipe(Options.withDescription(description), Options.repeated, Options.map(namesIn))
 
+const seconds = (name: string, description: string) =>
+  Options.map(Flags.count(name, description), (given) => given === undefined ? undefined : Duration.seconds(given))
+
 const options = {
   host: Options.text("host").pipe(
     Options.withDescription("The address to listen on. CCFLOW_SERVE_HOST says it, too."),
@@ -48,64 +49,39 @@ const options = {
     "A file with the bearer token that clients must send. CCFLOW_SERVE_TOKEN may hold it."
   ),
   allow: list("allow", "Options that requests may have beyond the usual ones, such as cwd or allowedTools."),
-  corsOrigin: list("cors-origin", "A web page's origin that may ask, such as https://app.example."),
-  allowedHost: list("allowed-host", "Another name that the service may be called by, as behind a proxy."),
-  model: Flags.text("model", "The model where a request names none."),
-  tools: Flags.text("tools", "The built-in tools there are, with commas between; an empty list leaves none."),
-  permissionMode: Flags.optional(
-    Options.choice("permission-mode", PermissionMode.literals),
-    "How tools are decided on. Nobody can be asked: what would have to be is denied."
-  ),
-  cwd: Flags.text("cwd", "The folder that Claude Code works in. Left out, this one."),
-  maxTurns: Flags.count("max-turns", "The most turns that a request may ask for."),
-  maxBudgetUsd: Flags.optional(Options.float("max-budget-usd"), "The most that a query may cost, in USD."),
+  corsOrigins: list("cors-origin", "A web page's origin that may ask, such as https://app.example."),
+  allowedHosts: list("allowed-host", "Another name that the service may be called by, as behind a proxy."),
+  defaults: {
+    model: Flags.text("model", "The model where a request names none."),
+    tools: Options.map(
+      Flags.text("tools", "The built-in tools there are, with commas between; an empty list leaves none."),
+      (given) => given === undefined ? undefined : namesIn([given])
+    ),
+    permissionMode: Flags.optional(
+      Options.choice("permission-mode", PermissionMode.literals),
+      "How tools are decided on. Nobody can be asked: what would have to be is denied."
+    ),
+    cwd: Flags.text("cwd", "The folder that Claude Code works in. Left out, this one."),
+    maxTurns: Flags.count("max-turns", "The most turns that a request may ask for."),
+    maxBudgetUsd: Flags.optional(Options.float("max-budget-usd"), "The most that a query may cost, in USD.")
+  },
   maxConcurrent: Flags.count("max-concurrent", "CLI processes at once. Left out, as many as the machine can hold."),
   maxRequests: Flags.count("max-requests", "Requests at once; one more is refused with 429. Left out: 32."),
   maxBody: Flags.count("max-body", "Bytes of a request. Left out: 1048576."),
-  requestTimeout: Flags.count("request-timeout", "Seconds that a request may take. Left out: 600."),
-  grace: Flags.count("grace", "Seconds that requests may go on when the service is told to stop. Left out: 10.")
+  requestTimeout: seconds("request-timeout", "Seconds that a request may take. Left out: 600."),
+  grace: seconds("grace", "Seconds that requests may go on when the service is told to stop. Left out: 10.")
 }
 
-const serve = ({
-  allowedHost: allowedHosts,
-  corsOrigin: corsOrigins,
-  cwd,
-  grace,
-  maxBudgetUsd,
-  maxConcurrent,
-  maxTurns,
-  model,
-  permissionMode,
-  requestTimeout,
-  tokenFile,
-  tools,
-  ...given
-}: Command.Command.ParseConfig<typeof options>) =>
+const serve = ({ maxConcurrent, tokenFile, ...given }: Command.Command.ParseConfig<typeof options>) =>
   Effect.gen(function*() {
     const terminal = yield* Terminal
     const token = yield* tokenOf(tokenFile)
-    const defaults = {
-      cwd,
-      maxBudgetUsd,
-      maxTurns,
-      model,
-      permissionMode,
-      tools: tools === undefined ? undefined : namesIn([tools])
-    }
-    const service = httpService({
-      ...given,
-      allowedHosts,
-      corsOrigins,
-      defaults,
-      token: token === undefined ? undefined : Redacted.make(token),
-      requestTimeout: requestTimeout === undefined ? undefined : Duration.seconds(requestTimeout),
-      grace: grace === undefined ? undefined : Duration.seconds(grace)
-    })
+    const service = httpService({ ...given, token })
     const sessions = Layer.provide(
       SessionManager.layerWith({ maxLive: 32, onFull: "closeIdle" }),
       NodeSessionHolder.layer
     )
-    const claude = NodeClaude.layerWith({ ...defaults, maxConcurrent })
+    const claude = NodeClaude.layerWith({ ...given.defaults, maxConcurrent })
     const listening = Layer.merge(service, Metrics.layer).pipe(
       Layer.provide(sessions),
       Layer.provide(Layer.provideMerge(claude, ServeStore.layer))
@@ -131,23 +107,21 @@ const serveCommand = Command.make("serve", options, serve).pipe(
 export const run = running("ccflow serve", serveCommand)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 /** What clients must send: from the file, else from the environment. */
 const tokenOf = (
   file: string | undefined
-): Effect.Effect<string | undefined, InvalidOptionsError, FileSystem.FileSystem> =>
+): Effect.Effect<Redacted.Redacted | undefined, InvalidOptionsError, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     if (file === undefined) {
       const given = yield* Effect.orDie(Config.withDefault(Config.string("CCFLOW_SERVE_TOKEN"), ""))
       // The CLI and what it starts have no business with it.
       delete process.env["CCFLOW_SERVE_TOKEN"]
-      return given.trim() === "" ? undefined : given.trim()
+      return given.trim() === "" ? undefined : Redacted.make(given.trim())
     }
     const files = yield* FileSystem.FileSystem
     const text = yield* Effect.mapError(files.readFileString(file), () => unreadable)
-    return text.trim()
+    return Redacted.make(text.trim())
   })
 
 const unreadable = invalidOption(

@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { inspect } from "node:util"
 import * as Decisions from "./Decisions.js"
+import { checked } from "./internal/given.js"
 import { keepingAlive } from "./internal/keepAlive.js"
 import { Records } from "./internal/records.js"
 import * as Owner from "./Owner.js"
@@ -65,7 +66,7 @@ export class Session implements AsyncDisposable, Owner.Closable {
   /** Of the client that the top-level functions share. `client.session(options)` makes one of another client. */
   constructor(options: SessionOptions = {}, { id = "", open, owner }: Place = { owner: Owner.shared() }) {
     this.owner = owner
-    const named = open === undefined ? withId(options, owner.config) : { id, options }
+    const named = open === undefined ? withId(checked(options), owner.config) : { id, options }
     this.chosenId = named.id
     this.open = open ?? begun(named.options)
   }
@@ -88,11 +89,11 @@ export class Session implements AsyncDisposable, Owner.Closable {
    * in the order in which they were first looked at. Leaving the loop, `close` and the signal interrupt the turn, and the
    * session stays; so does `interrupt`, with what there was for a result.
    */
-  sendMessage(prompt: Claude.Prompt, { signal, ...options }: TurnOptions = {}): Query.Query {
+  sendMessage(prompt: Claude.Prompt, options: TurnOptions = {}): Query.Query {
     return Query.make(
       this.owner,
-      signal,
-      (interruptWhen) => Effect.map(this.core, (session) => session.send(prompt, { ...options, interruptWhen }))
+      options,
+      (given) => Effect.map(this.core, (session) => session.send(prompt, given))
     )
   }
 
@@ -217,8 +218,6 @@ export class Session implements AsyncDisposable, Owner.Closable {
   }
 
   // ---------------------------------------------------------------------------
-  // internal
-  // ---------------------------------------------------------------------------
 
   /** Made at the first use, once. */
   private readonly core: Effect.Effect<Core.Session, ClaudeError, Owner.Services> = Effect.suspend(() => {
@@ -271,19 +270,16 @@ export class Session implements AsyncDisposable, Owner.Closable {
 }
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const nothing: SessionStats = { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, durationMs: 0 }
 
 /** On record where its client keeps any. */
-const begun = ({ tags, ...options }: SessionOptions): Open =>
+const begun = (options: SessionOptions): Open =>
   Effect.gen(function*() {
     const given = yield* Decisions.resolve(options)
     const records = yield* Effect.flatMap(Records, ({ open }) => open)
-    if (records !== undefined) return yield* records.manager.create({ ...given, tags })
-    const claude = yield* Claude.Claude
-    return yield* claude.session({ ...given, tags })
+    if (records !== undefined) return yield* records.create(given)
+    return yield* Effect.flatMap(Claude.Claude, (claude) => claude.session(given))
   })
 
 /** Known from the start where it is ours to choose. */

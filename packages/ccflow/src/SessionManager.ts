@@ -1,11 +1,10 @@
-/**
- * Sessions and their records, in one place: for a program that has many conversations, and finds them again.
- */
+/** Sessions and their records, in one place: for a program that has many conversations, and finds them again. */
 import type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
 import type { Swept } from "@ccflow/core/SessionManager"
 import type { SessionRecord } from "@ccflow/core/SessionRecord"
 import type { SessionPage, TurnPage } from "@ccflow/core/SessionRepository"
 import { type Client, createClient } from "./Client.js"
+import { checked } from "./internal/given.js"
 import type { ClientConfig } from "./Owner.js"
 import type { Session, SessionOptions } from "./Session.js"
 import type { ResumeOptions, SessionExport } from "./Sessions.js"
@@ -32,7 +31,7 @@ export class SessionManager implements AsyncDisposable {
 
   /** With a client it is a view of that client's sessions, which must be kept. */
   constructor(config: ClientConfig = {}, client?: Client) {
-    const { storagePath, store } = config
+    const { storagePath, store } = checked(config, "config")
     this.own = client === undefined && store === undefined && storagePath === undefined
       ? new SQLiteSessionStore()
       : undefined

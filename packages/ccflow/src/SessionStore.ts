@@ -146,8 +146,6 @@ export const repositoryOf = (
   store.kept.sessions ?? Effect.fail(closed)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 const closed = new SessionStoreError({
   operation: "open",

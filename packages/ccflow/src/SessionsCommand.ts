@@ -1,6 +1,4 @@
-/**
- * `ccflow sessions`: the conversations that are kept, for people as tables, for programs as JSON.
- */
+/** `ccflow sessions`: the conversations that are kept, for people as tables, for programs as JSON. */
 import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as SessionManager from "@ccflow/core/SessionManager"
 import { type SessionRecord, SessionStatus, type TurnRecord } from "@ccflow/core/SessionRecord"
@@ -17,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { createInterface } from "node:readline"
 import * as ChatCommand from "./ChatCommand.js"
+import { plural } from "./internal/amounts.js"
 import * as Flags from "./internal/flags.js"
 import { invalidOption } from "./internal/invalidOption.js"
 import * as Asking from "./internal/options.js"
@@ -98,7 +97,9 @@ const remove = Command.make("delete", {
     const terminal = yield* Terminal
     const repository = yield* Store.open
     const session = yield* Store.known(repository, id)
-    if (!yes && !(yield* confirmed(`Delete "${oneLine(session.title)}" (${session.turnCount} turns)?`))) return
+    if (!yes && !(yield* confirmed(`Delete "${oneLine(session.title)}" (${plural(session.turnCount, "turn")})?`))) {
+      return
+    }
     const manager = yield* Effect.provideService(SessionManager.make(), SessionRepository, repository)
     yield* manager.delete(session.sessionId)
     yield* terminal.note("Deleted here. What Claude Code itself keeps of it stays.")
@@ -141,8 +142,6 @@ export const run = (program: readonly [string, string], [name = "--help", ...res
     return yield* Command.run(sessions, { name: "ccflow sessions", version })([...program, name, ...args])
   })
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const withSession = <E, R>(

@@ -1,8 +1,5 @@
-/**
- * Where the command writes: the answer to stdout, everything else to stderr.
- */
-import type { ClaudeError } from "@ccflow/core/ClaudeError"
-import { type InvalidOptionsError } from "@ccflow/core/ClaudeError"
+/** Where the command writes: the answer to stdout, everything else to stderr. */
+import type { ClaudeError, InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Logs from "@ccflow/core/Logs"
 import type { Message } from "@ccflow/core/Message"
 import * as Context from "effect/Context"
@@ -122,8 +119,6 @@ export const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effec
       })
     )
 
-// ---------------------------------------------------------------------------
-// internal
 // ---------------------------------------------------------------------------
 
 const linesOf = (options: Pick<Logs.LogOptions, "format">) =>

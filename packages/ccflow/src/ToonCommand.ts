@@ -51,8 +51,6 @@ const toon = Command.make("toon", {
 export const run = running("ccflow toon", toon)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 interface Encoding {
   readonly tokens: number
@@ -88,8 +86,7 @@ const shown = ({ format, json, savedPercent, savedTokens, toon }: Comparison): s
   const row = (name: string, { bytes, tokens }: Encoding) => [name, String(tokens), String(bytes)]
   const figures = Table.render(
     [{ title: "" }, { title: "tokens", side: "right" }, { title: "bytes", side: "right" }],
-    [row("JSON", json), ...(toon === null ? [] : [row("TOON", toon)])],
-    Table.room()
+    [row("JSON", json), ...(toon === null ? [] : [row("TOON", toon)])]
   )
   const verdict = toon === null
     ? "TOON cannot hold this data."

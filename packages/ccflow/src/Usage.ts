@@ -87,8 +87,6 @@ export class UsageTracker {
 export const getUsageTracker = (): UsageTracker => tracker ??= new UsageTracker(Owner.shared())
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
 
 let tracker: UsageTracker | undefined
 

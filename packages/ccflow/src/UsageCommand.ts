@@ -1,23 +1,21 @@
 /**
  * `ccflow usage`: what was used and what it cost, as far as it is kept, for people as a table, for programs as JSON.
  */
-import { type InvalidOptionsError, SessionStoreError } from "@ccflow/core/ClaudeError"
-import type { UsageGroup, UsageKey, UsageLedgerService, UsageSum } from "@ccflow/core/UsageLedger"
+import { type UsageGroup, type UsageKey, UsageLedger, type UsageSum } from "@ccflow/core/UsageLedger"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import { stat } from "node:fs/promises"
-import { resolve } from "node:path"
-import { codeOf } from "./internal/errorCode.js"
+import * as Layer from "effect/Layer"
+import { count, dollars, plural } from "./internal/amounts.js"
 import * as Flags from "./internal/flags.js"
-import { invalidOption } from "./internal/invalidOption.js"
+import * as Kept from "./internal/kept.js"
+import * as KeptFile from "./internal/keptFile.js"
 import { running } from "./internal/running.js"
-import { count, dollars } from "./internal/slash.js"
-import * as Store from "./internal/store.js"
 import * as Table from "./internal/table.js"
 import { periodOf } from "./internal/time.js"
+import * as UsageStore from "./internal/usageStore.js"
 import { Terminal } from "./Terminal.js"
 
 const options = {
@@ -28,21 +26,21 @@ const options = {
   since: Flags.text("since", "From then on: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
   until: Flags.text("until", "Up to then: a time as above. A day counts whole."),
   json: Flags.flag("json", "Print one object: { storage, by, timeZone, since, until, total, groups }."),
-  storage: Flags.text(
-    "storage",
-    "The file. Left out: that of CCFLOW_SESSION_STORAGE_PATH, or in this user's data folder."
-  )
+  storage: KeptFile.option
 }
 
 const usage = ({ by, json, since, storage, until }: Command.Command.ParseConfig<typeof options>) =>
-  Effect.scoped(Effect.gen(function*() {
+  Effect.gen(function*() {
     const terminal = yield* Terminal
     const filter = yield* periodOf({ since, until })
-    const path = yield* pathOf(storage)
-    const ledger = yield* open(path)
+    const path = yield* KeptFile.pathOf(storage)
     const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
-    const total = yield* ledger.total(filter)
-    const groups = yield* ledger.by(by, { ...filter, timeZone })
+    const { groups, total } = yield* UsageLedger.pipe(
+      Effect.flatMap((ledger) =>
+        Effect.all({ total: ledger.total(filter), groups: ledger.by(by, { ...filter, timeZone }) })
+      ),
+      Effect.provide(Layer.provide(UsageStore.ledger, Kept.layer(Config.succeed(path))))
+    )
     if (!json) return yield* terminal.say(tableOf(by, groups, total))
     const found = {
       storage: path,
@@ -54,7 +52,7 @@ const usage = ({ by, json, since, storage, until }: Command.Command.ParseConfig<
       groups
     }
     yield* terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
-  }))
+  })
 
 const command = Command.make("usage", options, usage).pipe(
   Command.withDescription(HelpDoc.blocks([
@@ -67,41 +65,6 @@ const command = Command.make("usage", options, usage).pipe(
 export const run = running("ccflow usage", command)
 
 // ---------------------------------------------------------------------------
-// internal
-// ---------------------------------------------------------------------------
-
-/** What is only looked at is not made. */
-const pathOf = (given: string | undefined): Effect.Effect<string, InvalidOptionsError | SessionStoreError> =>
-  Effect.gen(function*() {
-    if (given?.trim() === "") return yield* noName
-    const path = resolve((given ?? (yield* Store.path)).trim())
-    const there = yield* Effect.promise(() =>
-      stat(path).then(() => true, (error: unknown) => codeOf(error) !== "ENOENT")
-    )
-    return there ? path : yield* noStore(path)
-  })
-
-/** SQLite is loaded here. */
-const open = (path: string): Effect.Effect<UsageLedgerService, SessionStoreError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const { openFile } = yield* Effect.tryPromise({ try: () => import("./internal/openFile.js"), catch: Store.missing })
-    const { make } = yield* Effect.tryPromise({ try: () => import("@ccflow/sql/SqlUsageLedger"), catch: Store.missing })
-    return yield* Effect.flatMap(openFile(path), (file) => Effect.provide(make, file))
-  })
-
-const noStore = (path: string) =>
-  new SessionStoreError({
-    operation: "open",
-    reason: "Unavailable",
-    detail: `nothing is kept in ${path}: there is no such file`,
-    hint: "Give the file that a client has as its storagePath: --storage <path>, or set CCFLOW_SESSION_STORAGE_PATH."
-  })
-
-const noName = invalidOption(
-  "--storage",
-  "it names no file",
-  "Give the path of a file; left out it is that of CCFLOW_SESSION_STORAGE_PATH."
-)
 
 /** Groups and their total, and below them what of it is no fact. */
 const tableOf = (key: UsageKey, groups: ReadonlyArray<UsageGroup>, total: UsageSum): string => {
@@ -128,8 +91,7 @@ const tableOf = (key: UsageKey, groups: ReadonlyArray<UsageGroup>, total: UsageS
       ...(partly ? [{ title: "estimated", side: "right" } as const] : []),
       ...(unknown ? [{ title: "unknown", side: "right" } as const] : [])
     ],
-    [...groups.map((group) => row(group.key === "" ? nameless[key] : group.key, group)), row("total", total)],
-    Table.room()
+    [...groups.map((group) => row(group.key === "" ? nameless[key] : group.key, group)), row("total", total)]
   )
   const notes = notesOn(key, groups, total)
   return notes.length === 0 ? table : `${table}\n${notes.map((note) => `${note}\n`).join("")}`
@@ -156,4 +118,4 @@ const notesOn = (key: UsageKey, groups: ReadonlyArray<UsageGroup>, total: UsageS
     : [])
 ]
 
-const entries = (number: number): string => `${count(number)} ${number === 1 ? "entry" : "entries"}`
+const entries = (number: number): string => plural(number, "entry", "entries")

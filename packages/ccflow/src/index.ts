@@ -1,6 +1,4 @@
-/**
- * `ccflow` for plain TypeScript: ask Claude Code, on your own login, and get typed messages.
- */
+/** `ccflow` for plain TypeScript: ask Claude Code, on your own login, and get typed messages. */
 import type { Prompt } from "@ccflow/core/Claude"
 import * as Client from "./Client.js"
 import * as Owner from "./Owner.js"

@@ -1,6 +1,4 @@
-/**
- * For tests of programs that use `ccflow`: a client on a fake CLI, or on a recorded one. No process, no network.
- */
+/** For tests of programs that use `ccflow`: a client on a fake CLI, or on a recorded one. No process, no network. */
 import { decode, type QueryOptions } from "@ccflow/core/AgentOptions"
 import * as Claude from "@ccflow/core/Claude"
 import * as ClaudeConfig from "@ccflow/core/ClaudeConfig"
@@ -12,13 +10,12 @@ import * as Cassette from "@ccflow/testing/Cassette"
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { existsSync } from "node:fs"
 import { type Client, type FakeConfig, make } from "./Client.js"
+import { valueIn } from "./Owner.js"
 
 export { FakeCli }
 
@@ -40,11 +37,7 @@ export interface Fakes {
 export const fakeClient = (plays: FakeCli.Plays, config?: FakeConfig): FakeClient => {
   const made = Effect.runSync(FakeCli.make(plays))
   const { only, prompts, started } = Context.get(made, FakeCli.FakeCli)
-  const now = <A>(look: Effect.Effect<A>): A => {
-    const exit = Effect.runSyncExit(look)
-    if (Exit.isSuccess(exit)) return exit.value
-    throw Cause.squash(exit.cause)
-  }
+  const now = <A>(look: Effect.Effect<A>): A => valueIn(Effect.runSyncExit(look))
   return Object.assign(make(FakeClaude.layerOf(made), config), {
     fake: {
       get started() {

@@ -2,7 +2,7 @@ import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import { FastCheck as fc } from "effect"
 import { assert, describe, it } from "vitest"
 import * as Bar from "../src/internal/batchBar.js"
-import { CsvError, CsvReader } from "../src/internal/batchCsv.js"
+import { CsvError, csvRows } from "../src/internal/batchCsv.js"
 import { formatOf, type Item, items, type Reading } from "../src/internal/batchInput.js"
 import { widthOf } from "../src/internal/width.js"
 
@@ -27,30 +27,29 @@ const refused = async (text: string | Uint8Array, reading: Reading): Promise<Inv
 const prompts = (found: ReadonlyArray<Item>) => found.map(({ prompt }) => prompt)
 
 describe("CSV", () => {
-  const parse = (text: string, cuts: ReadonlyArray<number> = []) => {
-    const reader = new CsvReader()
-    const rows = []
-    let from = 0
-    for (const cut of [...cuts].sort((a, b) => a - b)) {
-      rows.push(...reader.push(text.slice(from, Math.max(from, cut))))
-      from = Math.max(from, cut)
+  const parse = async (text: string, cuts: ReadonlyArray<number> = []) => {
+    const places = [0, ...[...cuts].sort((a, b) => a - b), text.length]
+    async function* pieces() {
+      for (const [index, to] of places.slice(1).entries()) yield text.slice(places[index], to)
     }
-    return [...rows, ...reader.push(text.slice(from)), ...reader.end()]
+    const rows = []
+    for await (const row of csvRows(pieces())) rows.push(row)
+    return rows
   }
   const quote = (field: string) => `"${field.replaceAll("\"", "\"\"")}"`
   const field = fc.string({ unit: fc.constantFrom("a", "ü", "🙂", ",", "\"", "\n", "\r", " "), maxLength: 6 })
   const row = fc.array(field, { minLength: 1, maxLength: 4 })
 
-  it("gives back what was written, wherever its text is cut, and the line of each row", () => {
-    fc.assert(fc.property(
+  it("gives back what was written, wherever its text is cut, and the line of each row", () =>
+    fc.assert(fc.asyncProperty(
       fc.array(row, { maxLength: 5 }),
       fc.constantFrom("\n", "\r\n"),
       fc.boolean(),
       fc.array(fc.nat(60)),
-      (rows, newline, ended, cuts) => {
+      async (rows, newline, ended, cuts) => {
         const lines = rows.map((fields) => fields.map(quote).join(","))
         const text = lines.join(newline) + (ended && rows.length > 0 ? newline : "")
-        const read = parse(text, cuts)
+        const read = await parse(text, cuts)
         assert.deepStrictEqual(read.map(({ fields }) => fields), rows)
         let line = 1
         for (const [index, each] of read.entries()) {
@@ -58,11 +57,10 @@ describe("CSV", () => {
           line += lines[index]!.split("\n").length
         }
       }
-    ))
-  })
+    )))
 
-  it("takes fields as they are, quoted or not, and no row from an empty line", () => {
-    assert.deepStrictEqual(parse("a, b ,\"c\"\"d\"\n\n,,\r\n\"\"\n").map(({ fields }) => fields), [
+  it("takes fields as they are, quoted or not, and no row from an empty line", async () => {
+    assert.deepStrictEqual((await parse("a, b ,\"c\"\"d\"\n\n,,\r\n\"\"\n")).map(({ fields }) => fields), [
       ["a", " b ", "c\"d"],
       ["", "", ""],
       [""]
@@ -75,9 +73,9 @@ describe("CSV", () => {
     ["a\n\"b\n\nc", 2],
     ["a\rb", 1],
     ["a\r", 1]
-  ])("refuses %j, and says on which line", (text, line) => {
+  ])("refuses %j, and says on which line", async (text, line) => {
     try {
-      parse(text)
+      await parse(text)
       assert.fail("it was read")
     } catch (error) {
       assert.isTrue(error instanceof CsvError && error.line === line, String(error))

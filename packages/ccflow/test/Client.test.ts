@@ -1,6 +1,14 @@
 import * as FakeClaude from "@ccflow/testing/FakeClaude"
 import * as FakeCli from "@ccflow/testing/FakeCli"
-import { type BatchProgress, CCFlowError, InvalidOptionsError, makeClient, OverloadedError } from "ccflow"
+import {
+  type BatchProgress,
+  CCFlowError,
+  createClient,
+  InvalidOptionsError,
+  makeClient,
+  OverloadedError,
+  SessionManager
+} from "ccflow"
 import { Schema } from "effect"
 import { assert, describe, expectTypeOf, it } from "vitest"
 
@@ -136,5 +144,60 @@ describe("outputSchema", () => {
       e: unknown
     ) => e)
     assert.isTrue(error instanceof CCFlowError && error._tag === "StructuredOutputError")
+  })
+})
+
+describe("options that are wrong", () => {
+  const failureOf = (call: () => unknown): Promise<unknown> =>
+    Promise.resolve().then(call).then(() => assert.fail("nothing was wrong"), (error: unknown) => error)
+
+  it("are refused by name where they are no object, whatever is asked, and nothing is started", async () => {
+    let started = 0
+    await using client = clientOf(() => ({ turns: [FakeCli.answer(`${started++}`)] }))
+    const session = client.session()
+    const others: ReadonlyArray<unknown> = [null, "opus", 3, ["opus"]]
+    for (const wrong of others as ReadonlyArray<never>) {
+      const calls: Readonly<Record<string, () => unknown>> = {
+        query: () => client.query("hi", wrong).result,
+        iteration: () => client.query("hi", wrong).next(),
+        querySimple: () => client.querySimple("hi", wrong),
+        batchQuery: () => client.batchQuery(["hi"], wrong),
+        batchItem: () => client.batchQuery([{ prompt: "hi", options: wrong }]),
+        session: () => client.session(wrong),
+        resume: () => client.sessions.resume("id", wrong).ready(),
+        sendMessage: () => session.sendMessage("hi", wrong).result,
+        fork: () => session.fork(wrong),
+        submit: () => client.pool.submit("hi", wrong),
+        createPool: () => client.createPool(wrong),
+        health: () => client.health(wrong)
+      }
+      for (const [name, call] of Object.entries(calls)) {
+        const error = await failureOf(call)
+        assert.instanceOf(error, InvalidOptionsError, `${name}(${String(wrong)}): ${String(error)}`)
+        assert.deepInclude(error, { field: "options", detail: "it must be an object" }, name)
+      }
+      const makers = [
+        () => createClient(wrong),
+        () => makeClient(FakeClaude.layer([]), wrong),
+        () => new SessionManager(wrong)
+      ]
+      for (const make of makers) {
+        assert.deepInclude(await failureOf(make), { _tag: "InvalidOptionsError", field: "config" })
+      }
+    }
+    assert.strictEqual(started, 0)
+  })
+
+  it("are told with the type that has them: the client's, or the call's", async () => {
+    await using client = createClient({ ["modell" as "model"]: "opus" })
+    assert.deepInclude(await failureOf(() => client.querySimple("hi")), {
+      field: "modell",
+      hint: "See ClientConfig for what it takes."
+    })
+    await using other = clientOf([])
+    assert.deepInclude(await failureOf(() => other.querySimple("hi", { ["modell" as "model"]: "opus" })), {
+      field: "modell",
+      hint: "See QueryOptions for what it takes."
+    })
   })
 })

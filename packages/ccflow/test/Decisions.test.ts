@@ -222,6 +222,10 @@ describe("what cannot be right", () => {
   it("is refused, and named, in a call, a session and a client", async () => {
     const bad = [
       ["permissions", { permissions: "yes" }],
+      ["hooks", { hooks: null }],
+      ["toolSets", { toolSets: null }],
+      ["toolSets", { toolSets: toolSet("calc", []) }],
+      ["toolSets", { toolSets: [null] }],
       ["hooks.PreToolUse", { hooks: { PreToolUse: [{}] } }],
       ["hooks.PreToolUse", { hooks: { PreToolUse: () => undefined } }],
       ["hooks.BeforeTool", { hooks: { BeforeTool: [] } }]

@@ -17,7 +17,9 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import { once } from "node:events"
 import { request } from "node:http"
+import { connect } from "node:net"
 import { planted } from "../../../test/support/planted.js"
 import { HttpService, type HttpServiceOptions, layer } from "../src/HttpService.js"
 import { Api, type Failure } from "../src/HttpServiceApi.js"
@@ -426,6 +428,29 @@ describe("limits", () => {
       const impatient = yield* closing(50)
       assert.deepInclude(impatient.last?.data["error"], { type: "Stopping" })
       assert.deepStrictEqual([patient.running, impatient.running], [[false], [false]])
+    }))
+})
+
+describe("a service that is closed", () => {
+  it.live("sends what it has answered to its last byte, however slowly that is read", () =>
+    Effect.gen(function*() {
+      const long = "x".repeat(2e7)
+      const body = JSON.stringify({ prompt: "hi" })
+      let bytes = 0
+      const socket = yield* Effect.scoped(Effect.gen(function*() {
+        const { url } = yield* serving({ grace: 10_000 }, [FakeCli.answer(long)])
+        const socket = connect(Number(new URL(url).port), "127.0.0.1").on("data", (part) => bytes += part.length)
+        socket.write(
+          `POST /v1/query HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
+            `content-length: ${body.length}\r\n\r\n${body}`
+        )
+        yield* Effect.promise(() => once(socket, "data"))
+        socket.pause()
+        setTimeout(() => socket.resume(), 300)
+        return socket
+      }))
+      if (!socket.closed) yield* Effect.promise(() => once(socket, "close"))
+      assert.isAbove(bytes, long.length)
     }))
 })
 

@@ -1,4 +1,4 @@
-import type { ClientConfig } from "ccflow"
+import { type ClientConfig, createClient } from "ccflow"
 import { type ChildProcess, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { mkdtemp, readdir, rm } from "node:fs/promises"
@@ -110,6 +110,22 @@ describe("a program with an idle session", { timeout: 30_000 }, () => {
     assert.strictEqual((await endOf(host)).code, "SIGKILL")
     assert.isTrue(await gone(await clis()))
   })
+})
+
+it("a program that is killed in a turn has the next one told which it was, once", { timeout: 30_000 }, async () => {
+  const kept = await mkdtemp(join(tmpdir(), "ccflow-kept-"))
+  const storagePath = join(kept, "sessions.db")
+  const cut = [{ init: {} }, { text: "some" }, { sleepForever: true }]
+  const host = start("cut", { turns: [[{ init: {} }, { text: "all" }, { result: {} }], cut] }, { storagePath })
+  host.stdout?.on("data", (chunk) => String(chunk).includes("some") ? host.kill("SIGKILL") : undefined)
+  assert.strictEqual((await endOf(host)).code, "SIGKILL")
+  const recovered = async () => {
+    await using client = createClient({ storagePath, cliPath: fakeClaude })
+    return (await client.sessions.recovered()).map(({ index, prompt, status }) => ({ index, prompt, status }))
+  }
+  assert.deepStrictEqual(await recovered(), [{ index: 1, prompt: "two", status: "cut" }])
+  assert.deepStrictEqual(await recovered(), [])
+  await rm(kept, { recursive: true })
 })
 
 it("what a client has to say goes to stderr", { timeout: 30_000 }, async () => {

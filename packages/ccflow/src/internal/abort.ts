@@ -1,4 +1,4 @@
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import { type Aborting, checked } from "./given.js"
 
 /**
  * What a caller sees when its own signal, or `close`, has ended the call: an error with the name that the web gave it, and
@@ -13,14 +13,6 @@ export const abortError = (reason?: unknown): DOMException =>
 /** Whether that is what was thrown. */
 export const isAbortError = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError"
 
-/** What is wrong with it: from anything else, such as the controller, nobody would ever hear. */
-export const notASignal = (signal: AbortSignal | undefined): InvalidOptionsError | undefined =>
-  signal === undefined || typeof signal?.addEventListener === "function" ? undefined : new InvalidOptionsError({
-    field: "signal",
-    detail: "it must be an AbortSignal",
-    hint: "Give the signal of an AbortController, or AbortSignal.timeout(ms)."
-  })
-
 /** Tells when the signal is aborted, until what it gives is called. One listener serves all who wait. */
 export const onAbort = (signal: AbortSignal | undefined, listener: () => void): () => void => {
   if (signal === undefined) return () => {}
@@ -34,22 +26,21 @@ export const onAbort = (signal: AbortSignal | undefined, listener: () => void): 
 }
 
 /**
- * Runs with a signal of its own that follows the caller's. What fails then fails by an `AbortError` with the reason; what
+ * Runs with a controller of its own that follows the caller's signal. What fails then fails by an `AbortError` with the reason; what
  * was aborted before is not begun.
  */
 export const following = async <A>(
-  signal: AbortSignal | undefined,
-  run: (options: { readonly signal?: AbortSignal }) => Promise<A>
+  options: Aborting,
+  run: (own: AbortController) => Promise<A>
 ): Promise<A> => {
-  if (signal === undefined) return run({})
-  const wrong = notASignal(signal)
-  if (wrong !== undefined) throw wrong
+  const { signal } = checked(options)
+  const own = new AbortController()
+  if (signal === undefined) return run(own)
   const aborted = () => signal.aborted
   if (aborted()) throw abortError(signal.reason)
-  const own = new AbortController()
   const forget = onAbort(signal, () => own.abort(signal.reason))
   try {
-    return await run({ signal: own.signal })
+    return await run(own)
   } catch (error) {
     throw aborted() ? abortError(signal.reason) : error
   } finally {

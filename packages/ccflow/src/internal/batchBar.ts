@@ -1,5 +1,5 @@
 import type { BatchProgress } from "@ccflow/core/Batch"
-import { dollars } from "./slash.js"
+import { dollars } from "./amounts.js"
 import { clipped } from "./width.js"
 
 /** How far a batch is, and how much of it there is. */
@@ -15,19 +15,20 @@ export interface Progress
 
 /** One line that says it, in so many cells. */
 export const line = (progress: Progress, now: number, room: number): string => {
-  const { cancelled, completed, costUsd, failed, parkedUntil, running, total } = progress
+  const { cancelled, completed, costUsd, earlier, failed, parkedUntil, running, startedAt, total } = progress
   const ended = completed + failed + cancelled
+  // Of this run alone, once there is something to measure.
+  const perMs = ended > earlier && now > startedAt ? (ended - earlier) / (now - startedAt) : 0
+  const left = total === undefined || perMs === 0 ? "" : `${span((total - ended) / perMs)} left`
   const parts = [
     total === undefined ? `${ended} done` : `${ended}/${total} done`,
-    ...(failed > 0 ? [`${failed} failed`] : []),
-    ...(cancelled > 0 ? [`${cancelled} cancelled`] : []),
+    failed > 0 ? `${failed} failed` : "",
+    cancelled > 0 ? `${cancelled} cancelled` : "",
     `${running} running`,
-    ...rate(progress, now),
+    perMs === 0 ? "" : rate(perMs * 1000),
     dollars(costUsd),
-    ...(parkedUntil === undefined || parkedUntil <= now
-      ? left(progress, now)
-      : [`parked until ${clock(parkedUntil, now)}`])
-  ].join(" · ")
+    parkedUntil === undefined || parkedUntil <= now ? left : `parked until ${clock(parkedUntil, now)}`
+  ].filter((part) => part !== "").join(" · ")
   const bar = total === undefined || room < parts.length + barCells + 3 ? "" : `${drawn(ended, total)} `
   return clipped(`${bar}${parts}`, room)
 }
@@ -51,29 +52,12 @@ const drawn = (ended: number, total: number): string => {
   return `[${"#".repeat(full)}${"-".repeat(barCells - full)}]`
 }
 
-/** Of this run alone, once there is something to measure. */
-const perMs = ({ cancelled, completed, earlier, failed, startedAt }: Progress, now: number): number => {
-  const ended = completed + failed + cancelled - earlier
-  return ended > 0 && now > startedAt ? ended / (now - startedAt) : 0
-}
-
-const rate = (progress: Progress, now: number): ReadonlyArray<string> => {
-  const speed = perMs(progress, now)
-  if (speed === 0) return []
-  const second = speed * 1000
-  return second >= 1 ? [`${second.toFixed(1)}/s`] : [`${(second * 60).toFixed(1)}/min`]
-}
-
-const left = (progress: Progress, now: number): ReadonlyArray<string> => {
-  const { cancelled, completed, failed, total } = progress
-  const speed = perMs(progress, now)
-  if (total === undefined || speed === 0) return []
-  return [`${span((total - completed - failed - cancelled) / speed)} left`]
-}
+const rate = (perSecond: number): string =>
+  perSecond >= 1 ? `${perSecond.toFixed(1)}/s` : `${(perSecond * 60).toFixed(1)}/min`
 
 /** As the clock on the wall has it. */
 const clock = (epochMillis: number, now: number): string => {
   const date = new Date(epochMillis)
-  const time = `${String(date.getHours()).padStart(2, "0")}:${String(date.getMinutes()).padStart(2, "0")}`
+  const time = date.toTimeString().slice(0, 5)
   return date.toDateString() === new Date(now).toDateString() ? time : `${date.toDateString().slice(4, 10)} ${time}`
 }

@@ -3,12 +3,11 @@ import type { BatchItem } from "@ccflow/core/Batch"
 import type { Prompt } from "@ccflow/core/Claude"
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
-import { CsvError, CsvReader, type CsvRow } from "./batchCsv.js"
+import { CsvError, type CsvRow, csvRows } from "./batchCsv.js"
 import { invalidOption } from "./invalidOption.js"
 import { oneLine } from "./safe.js"
 import { clipped } from "./width.js"
 
-/** */
 export const formats = ["txt", "jsonl", "csv"] as const
 export type Format = (typeof formats)[number]
 
@@ -134,16 +133,9 @@ const optionsOf = (options: unknown, line: number): QueryOptions | undefined => 
 }
 
 async function* rows(text: AsyncIterable<string>, reading: Reading): AsyncGenerator<Found> {
-  const reader = new CsvReader()
   let read: ((row: CsvRow) => Found) | undefined
   try {
-    for await (const piece of text) {
-      for (const row of reader.push(piece)) {
-        if (read === undefined) read = columns(row, reading)
-        else yield read(row)
-      }
-    }
-    for (const row of reader.end()) {
+    for await (const row of csvRows(text)) {
       if (read === undefined) read = columns(row, reading)
       else yield read(row)
     }

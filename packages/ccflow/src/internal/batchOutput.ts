@@ -2,13 +2,15 @@ import type { BatchEnd } from "@ccflow/core/Batch"
 import type { Prompt } from "@ccflow/core/Claude"
 import { InvalidOptionsError, SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { createReadStream } from "node:fs"
 import { type FileHandle, open as openFile, realpath, stat } from "node:fs/promises"
 import { codeOf } from "./errorCode.js"
 import { invalidOption } from "./invalidOption.js"
 
-/** One line of the output: how a prompt ended. @internal */
+/** One line of the output: how a prompt ended. */
 export interface Line {
   readonly key: string
   readonly index: number
@@ -18,44 +20,34 @@ export interface Line {
   readonly structuredOutput?: unknown
   readonly error?: { readonly tag: string; readonly message: string }
   readonly costUsd: number
-  readonly sessionId?: string
+  readonly sessionId?: string | undefined
 }
 
-/** @internal */
 export const lineOf = ({ costUsd, key, outcome, prompt }: BatchEnd, index: number): Line => {
   const item = { key, index, prompt }
   switch (outcome._tag) {
     case "Completed": {
       const { result, sessionId, structuredOutput } = outcome.result
-      return {
-        ...item,
-        status: "completed",
-        result,
-        ...(structuredOutput === undefined ? {} : { structuredOutput }),
-        costUsd,
-        sessionId
-      }
+      return { ...item, status: "completed", result, structuredOutput, costUsd, sessionId }
     }
     case "Failed": {
       const { error } = outcome
-      const sessionId = "facts" in error ? error.facts?.sessionId ?? "" : ""
-      return {
-        ...item,
-        status: "failed",
-        error: { tag: error._tag, message: error.message },
-        costUsd,
-        ...(sessionId === "" ? {} : { sessionId })
-      }
+      const sessionId = "facts" in error ? error.facts?.sessionId : undefined
+      const told = { tag: error._tag, message: error.message }
+      return { ...item, status: "failed", error: told, costUsd, sessionId: sessionId === "" ? undefined : sessionId }
     }
     case "Cancelled":
       return { ...item, status: "cancelled", costUsd }
   }
 }
 
-/** Where the lines go. @internal */
+/** Why there is no output, or no more of it. */
+export type Refused = InvalidOptionsError | SessionStoreError
+
+/** Where the lines go. */
 export interface Output {
   /** A whole line, and on the disk when this has ended. */
-  readonly write: (line: Line) => Effect.Effect<void, SessionStoreError>
+  readonly write: (line: Line) => Effect.Effect<void, Refused>
   /** The keys of what an earlier run has completed. */
   readonly finished: ReadonlySet<string>
   /** What the lines of earlier runs have cost. */
@@ -64,7 +56,7 @@ export interface Output {
   readonly name: string | undefined
 }
 
-/** Through something else, such as stdout. @internal */
+/** Through something else, such as stdout. */
 export const of = (write: (line: string) => Effect.Effect<void>): Output => ({
   write: (line) => write(`${JSON.stringify(line)}\n`),
   finished: new Set(),
@@ -72,22 +64,22 @@ export const of = (write: (line: string) => Effect.Effect<void>): Output => ({
   name: undefined
 })
 
-/** What to do with an output that is there already. @internal */
+/** What to do with an output that is there already. */
 export type Existing = "refuse" | "resume" | "overwrite"
 
-/** The file is readable by its owner alone: it has prompts and answers. @internal */
+/** The file is readable by its owner alone: it has prompts and answers. */
 export const open = (
   path: string,
   existing: Existing,
   input: string | undefined
-): Effect.Effect<Output, InvalidOptionsError | SessionStoreError, Scope.Scope> =>
+): Effect.Effect<Output, Refused, Scope.Scope> =>
   Effect.gen(function*() {
     const { handle, isFile } = yield* Effect.acquireRelease(
-      orRefused("open", () => opened(path, existing, input)),
+      attempt("open", () => opened(path, existing, input)),
       ({ handle }) => Effect.promise(() => handle.close().catch(() => {}))
     )
     const earlier = isFile && existing === "resume"
-      ? yield* orRefused("read", () => repaired(handle, path))
+      ? yield* attempt("read", () => repaired(handle, path))
       : { finished: new Set<string>(), spentUsd: 0 }
     const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
     const append = async (line: Line) => {
@@ -95,7 +87,7 @@ export const open = (
       if (isFile) await handle.datasync()
     }
     // Behind a line that was not written whole no other may stand.
-    let broken: Effect.Effect<never, SessionStoreError> | undefined
+    let broken: Effect.Effect<never, Refused> | undefined
     return {
       ...earlier,
       name: isFile ? yield* attempt("open", () => realpath(path)) : undefined,
@@ -142,9 +134,9 @@ const repaired = async (handle: FileHandle, path: string) => {
   for await (const { at, ended, text } of linesOf(path)) {
     number++
     const line = read(text)
-    if (line !== undefined) {
-      if (line.status === "completed") finished.add(line.key)
-      spentUsd += line.costUsd
+    if (Option.isSome(line)) {
+      if (line.value.status === "completed") finished.add(line.value.key)
+      spentUsd += line.value.costUsd
       if (!ended) await handle.appendFile("\n")
     } else if (ended) throw notOurs(path, number)
     else await handle.truncate(at)
@@ -172,35 +164,20 @@ async function* linesOf(path: string) {
   if (begun.length > 0) yield { at, ended: false, text: Buffer.concat(begun).toString() }
 }
 
-const read = (text: string): Pick<Line, "key" | "status" | "costUsd"> | undefined => {
-  try {
-    const line = JSON.parse(text) as Partial<Line> | null
-    return typeof line?.key === "string" && typeof line.status === "string" && typeof line.costUsd === "number"
-      ? { key: line.key, status: line.status, costUsd: line.costUsd }
-      : undefined
-  } catch {
-    return undefined
-  }
-}
+const read = Schema.decodeOption(
+  Schema.parseJson(Schema.Struct({ key: Schema.String, status: Schema.String, costUsd: Schema.Number }))
+)
 
-const attempt = <A>(operation: string, act: () => Promise<A>): Effect.Effect<A, SessionStoreError> =>
-  Effect.tryPromise({ try: act, catch: (error) => failed(operation, error) })
-
-const orRefused = <A>(
-  operation: string,
-  act: () => Promise<A>
-): Effect.Effect<A, InvalidOptionsError | SessionStoreError> =>
+const attempt = <A>(operation: string, act: () => Promise<A>): Effect.Effect<A, Refused> =>
   Effect.tryPromise({
     try: act,
-    catch: (error) => error instanceof InvalidOptionsError ? error : failed(operation, error)
-  })
-
-const failed = (operation: string, error: unknown) =>
-  new SessionStoreError({
-    operation: `${operation} the output`,
-    reason: reasons[codeOf(error)] ?? "Other",
-    detail: error instanceof Error ? error.message : String(error),
-    hint: "Make room for it, or name another file with --output."
+    catch: (error) =>
+      error instanceof InvalidOptionsError ? error : new SessionStoreError({
+        operation: `${operation} the output`,
+        reason: reasons[codeOf(error)] ?? "Other",
+        detail: error instanceof Error ? error.message : String(error),
+        hint: "Make room for it, or name another file with --output."
+      })
   })
 
 const reasons: Readonly<Record<string, SessionStoreError["reason"]>> = {

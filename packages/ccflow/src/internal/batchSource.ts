@@ -6,7 +6,7 @@ import { createReadStream } from "node:fs"
 import * as Input from "./batchInput.js"
 import { invalidOption } from "./invalidOption.js"
 
-/** Where prompts come from. @internal */
+/** Where prompts come from. */
 export interface Source {
   /** Nothing where they come from stdin. */
   readonly path: string | undefined
@@ -15,14 +15,13 @@ export interface Source {
   readonly readAhead: number | undefined
 }
 
-/** Without a path: stdin, which may never end. @internal */
+/** Without a path: stdin, which may never end. */
 export const make = (path: string | undefined, reading: Input.Reading): Source => ({
   path,
   reading: { ...reading, endless: path === undefined },
   readAhead: path === undefined ? undefined : 1000
 })
 
-/** @internal */
 export const items = ({ path, reading }: Source): Stream.Stream<Input.Item, InvalidOptionsError> =>
   Stream.unwrapScoped(Effect.map(
     // An iterator cannot be left while it waits for bytes; without what it reads from it ends.
@@ -39,7 +38,7 @@ export const items = ({ path, reading }: Source): Stream.Stream<Input.Item, Inva
     }
   ))
 
-/** How many prompts there are, when all of them can be read. What comes from stdin is not known before. @internal */
+/** How many prompts there are, when all of them can be read. What comes from stdin is not known before. */
 export const count = (source: Source): Effect.Effect<number | undefined, InvalidOptionsError> =>
   source.path === undefined ? Effect.succeed(undefined) : Stream.runCount(items(source))
 

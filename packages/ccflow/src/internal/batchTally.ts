@@ -1,10 +1,10 @@
 import type { BatchEnd, BatchProgress } from "@ccflow/core/Batch"
+import { dollars } from "./amounts.js"
 import type * as Bar from "./batchBar.js"
 import type { Item } from "./batchInput.js"
 import { type Line, lineOf } from "./batchOutput.js"
-import { dollars } from "./slash.js"
 
-/** What has become of the prompts of the input, those of earlier runs included. @internal */
+/** What has become of the prompts of the input, those of earlier runs included. */
 export class Tally {
   private readonly total: number | undefined
   /** Where in the input those stand that have no end yet. */
@@ -45,17 +45,11 @@ export class Tally {
   }
 
   seen(progress: BatchProgress): Bar.Progress {
-    const { cancelled, completed, failed, parkedUntil, restored, running, startedAt } = progress
     return {
+      ...progress,
       total: this.total ?? (progress.total === undefined ? undefined : progress.total + this.earlier),
-      earlier: this.earlier + restored,
-      completed: completed + this.earlier,
-      failed,
-      cancelled,
-      running,
-      costUsd: progress.costUsd,
-      startedAt,
-      parkedUntil
+      earlier: this.earlier + progress.restored,
+      completed: progress.completed + this.earlier
     }
   }
 

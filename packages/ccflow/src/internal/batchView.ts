@@ -8,7 +8,7 @@ import * as Bar from "./batchBar.js"
 import { oneLine, printable } from "./safe.js"
 import { clipped } from "./width.js"
 
-/** Shows how far a batch is: on a terminal in one line at its bottom, else in a line now and then. @internal */
+/** Shows how far a batch is: on a terminal in one line at its bottom, else in a line now and then. */
 export interface View {
   /** Shows no sooner than it may, and then the newest. */
   readonly show: (progress: Bar.Progress) => Effect.Effect<void>
@@ -18,11 +18,10 @@ export interface View {
   readonly end: Effect.Effect<void>
 }
 
-/** @internal */
 export const make = (terminal: Terminal["Type"]): Effect.Effect<View, never, Scope.Scope> =>
   isDrawn() ? atTerminal(terminal) : byLine(terminal)
 
-/** What is logged takes the place of what is drawn, which comes again below it. @internal */
+/** What is logged takes the place of what is drawn, which comes again below it. */
 export const logging: Layer.Layer<never> = Layer.unwrapEffect(Effect.sync(() =>
   isDrawn()
     ? Logger.replace(

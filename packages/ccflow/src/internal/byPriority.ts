@@ -1,4 +1,4 @@
-/** What waits its turn: the highest priority first, of equal ones the oldest. Each can be taken out at any time. @internal */
+/** What waits its turn: the highest priority first, of equal ones the oldest. Each can be taken out at any time. */
 export class ByPriority<A> {
   private readonly levels = new Map<number, Set<A>>()
   /** Highest first. */

@@ -13,31 +13,24 @@ interface Observer {
   stop: () => void
 }
 
+/** What is done in its turn. */
 interface Due {
-  readonly to: Registration
-  readonly event: Event
-}
-
-interface Registration {
-  readonly type: EventType | "any"
-  readonly listener: unknown
-  readonly deliver: (event: Event) => unknown
-  readonly stop: () => void
-  left: boolean
-  /** Its first failure has been told. */
-  complained: boolean
+  readonly run: () => void
+  /** Also where too much waits. */
+  readonly surely: boolean
 }
 
 /** From a client's bus to its listeners. It asks for the bus when the first comes, and is over when that is closed. */
 export class EventFlow {
   private readonly open: () => Promise<Exit.Exit<EventsService, unknown>>
   private readonly observers = new Set<Observer>()
-  private readonly registrations = new Set<Registration>()
+  /** What ends each listener, by the type that it listens to. */
+  private readonly stops = new Map<EventType | "any", Map<unknown, () => void>>()
   private bus: EventsService | undefined
-  private opening = false
+  private opening: Promise<void> | undefined
   private over = false
   /** Calls that are due, and those who wait for the calls before them. */
-  private waiting: Array<Due | (() => void)> = []
+  private waiting: Array<Due> = []
   private draining = false
 
   constructor(open: () => Promise<Exit.Exit<EventsService, unknown>>) {
@@ -46,29 +39,40 @@ export class EventFlow {
 
   /** Called soon after each event, in turn. What it gives ends it. */
   add(type: EventType | "any", listener: unknown, deliver: (event: Event) => unknown): () => void {
-    const known = this.find(type, listener)
-    if (known !== undefined) return known.stop
-    const stop = this.observe((event) => this.offer(registration, event), type === "any" ? undefined : [type])
-    const registration: Registration = {
-      type,
-      listener,
-      deliver,
-      left: false,
-      complained: false,
-      stop: () => {
-        registration.left = true
-        this.registrations.delete(registration)
-        stop()
+    const stops = this.stops.get(type) ?? new Map<unknown, () => void>()
+    this.stops.set(type, stops)
+    const known = stops.get(listener)
+    if (known !== undefined) return known
+    let left = false
+    let complained = false
+    const complain = (error: unknown) => {
+      if (complained) return
+      complained = true
+      warn(type, error)
+    }
+    const run = (event: Event) => {
+      if (left) return
+      try {
+        const given = deliver(event)
+        if (Predicate.isPromiseLike(given)) given.then(undefined, complain)
+      } catch (error) {
+        complain(error)
       }
     }
-    this.registrations.add(registration)
-    return registration.stop
+    const forget = this.observe((event) => this.offer(() => run(event)), type === "any" ? undefined : [type])
+    const stop = () => {
+      left = true
+      stops.delete(listener)
+      forget()
+    }
+    stops.set(listener, stop)
+    return stop
   }
 
   remove(type: EventType, listener: unknown): boolean {
-    const known = this.find(type, listener)
-    known?.stop()
-    return known !== undefined
+    const stop = this.stops.get(type)?.get(listener)
+    stop?.()
+    return stop !== undefined
   }
 
   /** Told in place. */
@@ -93,31 +97,23 @@ export class EventFlow {
 
   /** Settles when the listeners have been called for all that was told so far. */
   caughtUp(): Promise<void> | undefined {
-    return this.waiting.length === 0 ? undefined : new Promise((resolve) => this.waiting.push(resolve))
-  }
-
-  private find(type: EventType | "any", listener: unknown): Registration | undefined {
-    for (const each of this.registrations) if (each.type === type && each.listener === listener) return each
-    return undefined
+    return this.waiting.length === 0 ? undefined : new Promise((run) => this.waiting.push({ run, surely: true }))
   }
 
   private connect(): void {
-    if (this.opening) return
-    this.opening = true
-    const end = () => this.end()
-    this.open().then((exit) => {
-      if (Exit.isFailure(exit)) return end()
+    this.opening ??= this.open().then((exit) => {
+      if (Exit.isFailure(exit)) return this.end()
       const bus = this.bus = exit.value
       for (const observer of this.observers) attach(bus, observer)
       // Wants no event: it only ends with the bus.
       Effect.runFork(Effect.scoped(Effect.flatMap(
         bus.subscribe({ types: [] }),
-        ({ events }) => Effect.zipRight(Stream.runDrain(events), Effect.sync(end))
+        ({ events }) => Effect.zipRight(Stream.runDrain(events), Effect.sync(this.end))
       )))
-    }).catch(end)
+    }).catch(this.end)
   }
 
-  private end(): void {
+  private readonly end = (): void => {
     this.over = true
     const observers = [...this.observers]
     this.observers.clear()
@@ -127,12 +123,12 @@ export class EventFlow {
     }
   }
 
-  private offer(to: Registration, event: Event): void {
+  private offer(run: () => void): void {
     if (this.waiting.length >= most) {
       const dropped = this.waiting.shift()
-      if (typeof dropped === "function") dropped()
+      if (dropped?.surely === true) dropped.run()
     }
-    this.waiting.push({ to, event })
+    this.waiting.push({ run, surely: false })
     if (this.draining) return
     this.draining = true
     queueMicrotask(() => this.drain())
@@ -142,9 +138,7 @@ export class EventFlow {
   private drain(): void {
     const until = performance.now() + atOnce
     for (let at = 0; at < this.waiting.length; at++) {
-      const due = this.waiting[at]!
-      if (typeof due === "function") due()
-      else call(due.to, due.event)
+      this.waiting[at]!.run()
       if (performance.now() < until) continue
       this.waiting = this.waiting.slice(at + 1)
       setImmediate(() => this.drain())
@@ -169,22 +163,9 @@ const attach = (bus: EventsService, observer: Observer): void => {
   observer.stop = () => Effect.runSync(Scope.close(scope, Exit.void))
 }
 
-const call = (registration: Registration, event: Event): void => {
-  if (registration.left) return
-  try {
-    const given = registration.deliver(event)
-    if (!Predicate.isPromiseLike(given)) return
-    given.then(undefined, (error) => complain(registration, error))
-  } catch (error) {
-    complain(registration, error)
-  }
-}
-
-const complain = (registration: Registration, error: unknown): void => {
-  if (registration.complained) return
-  registration.complained = true
+const warn = (type: EventType | "any", error: unknown): void => {
   const why = error instanceof Error ? error.message : typeof error === "string" ? error : "no error was given"
-  const which = registration.type === "any" ? "events" : registration.type
+  const which = type === "any" ? "events" : type
   process.emitWarning(`A listener of ${which} has failed: ${why}. Further failures of it are not told.`, {
     type: "CcflowListenerWarning"
   })

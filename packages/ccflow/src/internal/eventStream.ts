@@ -14,7 +14,6 @@ export interface EventStream extends AsyncIterableIterator<Event> {
   readonly dropped: number
 }
 
-/** @internal */
 export const eventStream = (flow: EventFlow, { capacity = 1024, types }: EventStreamOptions = {}): EventStream => {
   const most = Math.max(1, capacity)
   let held: Array<Event> = []

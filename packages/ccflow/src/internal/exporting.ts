@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 
 /**
  * Traces, metrics and log lines go to the collector that the environment names; without one nothing of it is loaded. A
- * variable that is wrong is a warning: it may have been meant for another program. @internal
+ * variable that is wrong is a warning: it may have been meant for another program.
  */
 export const layer: Layer.Layer<never> = Layer.suspend(() =>
   isAsked()
@@ -13,7 +13,7 @@ export const layer: Layer.Layer<never> = Layer.suspend(() =>
     : Layer.empty
 )
 
-/** Also where the environment names none. @internal */
+/** Also where the environment names none. */
 export const otlp: Layer.Layer<never, InvalidOptionsError> = Layer.unwrapEffect(Effect.map(
   Effect.promise(() => import("@ccflow/core/Telemetry")),
   (Telemetry) => Telemetry.layerOtlp({ secrets: Logs.secretsOf(process.env) })

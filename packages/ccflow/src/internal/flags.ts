@@ -1,16 +1,13 @@
 import * as Options from "@effect/cli/Options"
 import * as Option from "effect/Option"
 
-/** An option that can be left out: it is undefined then. @internal */
+/** An option that can be left out: it is undefined then. */
 export const optional = <A>(option: Options.Options<A>, description: string): Options.Options<A | undefined> =>
   option.pipe(Options.withDescription(description), Options.optional, Options.map(Option.getOrUndefined))
 
-/** @internal */
 export const text = (name: string, description: string) => optional(Options.text(name), description)
 
-/** @internal */
 export const count = (name: string, description: string) => optional(Options.integer(name), description)
 
-/** @internal */
 export const flag = (name: string, description: string) =>
   Options.boolean(name).pipe(Options.withDescription(description))

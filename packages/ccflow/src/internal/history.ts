@@ -1,9 +1,11 @@
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { randomUUID } from "node:crypto"
 import { appendFile, mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"
 
-/** What was written in earlier conversations, one JSON text a line. @internal */
+/** What was written in earlier conversations, one JSON text a line. */
 export interface History {
   /** The latest last. */
   readonly lines: Array<string>
@@ -13,15 +15,13 @@ export interface History {
 /**
  * Beside the session records. Its absence is an empty history, and one that cannot be kept is none: a conversation is
  * worth more.
- *
- * @internal
  */
 export const open = (records: string | undefined): Effect.Effect<History> => {
   if (records === undefined) return Effect.succeed({ lines: [], add: () => Effect.void })
   const path = `${records.replace(/\.db$/, "")}.history`
   return Effect.map(
     Effect.orElseSucceed(Effect.tryPromise(() => readFile(path, "utf8")), () => "").pipe(
-      Effect.map((text) => text.split("\n").flatMap(lineOf)),
+      Effect.map((text) => Arr.filterMap(text.split("\n"), (json) => lineOf(json))),
       Effect.tap((lines) => lines.length > kept * 2 ? Effect.ignore(rewrite(path, lines.slice(-kept))) : Effect.void)
     ),
     (lines) => ({
@@ -39,14 +39,7 @@ export const open = (records: string | undefined): Effect.Effect<History> => {
 
 const kept = 1000
 
-const lineOf = (json: string): ReadonlyArray<string> => {
-  try {
-    const line: unknown = JSON.parse(json)
-    return typeof line === "string" ? [line] : []
-  } catch {
-    return []
-  }
-}
+const lineOf = Schema.decodeOption(Schema.parseJson(Schema.String))
 
 /** Beside it and then in its place, so that whoever reads it meanwhile has a whole one. */
 const rewrite = (path: string, lines: ReadonlyArray<string>) =>

@@ -7,8 +7,6 @@ const maxTimerMs = 2 ** 31 - 1
 /**
  * Keeps this Node alive until the promise has settled. Neither the CLIs nor the timers of a client do it, so that a
  * session which nothing is asked of does not hold the program.
- *
- * @internal
  */
 export const keepingAlive = <A>(promise: Promise<A>): Promise<A> => {
   if (holds++ === 0) handle = setInterval(() => {}, maxTimerMs)
@@ -17,7 +15,7 @@ export const keepingAlive = <A>(promise: Promise<A>): Promise<A> => {
   })
 }
 
-/** Time as it is, and timers that keep nobody alive. @internal */
+/** Time as it is, and timers that keep nobody alive. */
 export const clock: Clock.Clock = Object.assign(Clock.make(), {
   sleep: (duration: Duration.Duration) =>
     Effect.async<void>((resume) => {

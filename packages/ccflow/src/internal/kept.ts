@@ -31,11 +31,7 @@ export const nowhere: Kept["Type"] = { file: undefined, sessions: undefined }
 export const inFile = (path: Effect.Effect<string, SessionStoreError>) =>
   Effect.gen(function*() {
     const file = yield* lazily(() => import("./openFile.js"), path, ({ openFile }, path) => openFile(path))
-    const sessions = yield* lazily(
-      () => import("@ccflow/sql/SqlSessionRepository"),
-      file,
-      ({ make }, file) => Effect.provide(make, file)
-    )
+    const sessions = yield* lazilyIn(file, () => import("@ccflow/sql/SqlSessionRepository"))
     return { file, sessions }
   })
 
@@ -62,6 +58,12 @@ export const lazily = <Module, In, A, E, R>(
     Effect.zip(Effect.tryPromise({ try: load, catch: missing }), place),
     ([module, place]) => open(module, place)
   ))
+
+/** What such a module makes in a file. */
+export const lazilyIn = <A>(
+  file: Effect.Effect<File, SessionStoreError>,
+  load: () => Promise<{ readonly make: Effect.Effect<A, SessionStoreError, SqlClient.SqlClient> }>
+) => lazily(load, file, ({ make }, file) => Effect.provide(make, file))
 
 /**
  * Opens something for as long as this scope lasts, at the first use. Whoever has asked first may leave: the others get

@@ -2,20 +2,13 @@ import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
 import * as SqlBatchRepository from "@ccflow/sql/SqlBatchRepository"
 import type * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { File } from "./kept.js"
-import { openFile } from "./openFile.js"
 import type { BatchRecords } from "./records.js"
 
-/** The batches in this file. A module of its own: only who keeps batches loads it. @internal */
-export const openBatches = (
-  path: string
-): Effect.Effect<Context.Context<BatchRecords>, SessionStoreError, Scope.Scope> =>
-  Effect.flatMap(openFile(path), batchesIn)
-
-/** The batches in a file that is open. @internal */
+/** The batches in a file that is open. A module of its own: only who keeps batches loads it. */
 export const batchesIn = (
   file: File
 ): Effect.Effect<Context.Context<BatchRecords>, SessionStoreError, Scope.Scope> =>

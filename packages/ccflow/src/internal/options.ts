@@ -1,5 +1,5 @@
 import type { QueryOptions } from "@ccflow/core/AgentOptions"
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import type { Message } from "@ccflow/core/Message"
 import type * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -7,6 +7,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type { Terminal } from "../Terminal.js"
 import * as Flags from "./flags.js"
+import { invalidOption } from "./invalidOption.js"
 
 /** What every way of asking takes. */
 export const asking = {
@@ -20,10 +21,10 @@ export const asking = {
   json: Flags.flag("json", "Print every message as one line of JSON.")
 }
 
-/** As they were parsed. @internal */
+/** As they were parsed. */
 export type Asking = Command.Command.ParseConfig<typeof asking>
 
-/** What they ask for, and how its messages are shown. @internal */
+/** What they ask for, and how its messages are shown. */
 export const read = (
   { json, maxTurns, model, outputSchema: path, systemPrompt }: Asking,
   terminal: Terminal["Type"]
@@ -42,11 +43,5 @@ export const read = (
 const readSchema = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
     Effect.flatMap((text) => Effect.try((): { readonly [key: string]: unknown } => JSON.parse(text))),
-    Effect.mapError(() =>
-      new InvalidOptionsError({
-        field: "outputSchema",
-        detail: `${path} is not JSON`,
-        hint: "Give a file with a JSON Schema."
-      })
-    )
+    Effect.mapError(() => invalidOption("outputSchema", `${path} is not JSON`, "Give a file with a JSON Schema."))
   )

@@ -1,11 +1,10 @@
 import { promptText, type SessionRecord, type TurnRecord } from "@ccflow/core/SessionRecord"
+import { count, dollars } from "./amounts.js"
 import { oneLine, printable } from "./safe.js"
-import { count, dollars } from "./slash.js"
 import * as Table from "./table.js"
 import { local } from "./time.js"
 import { padded } from "./width.js"
 
-/** @internal */
 export const sessions = (records: ReadonlyArray<SessionRecord>): string => {
   const tagged = records.some(({ tags }) => tags.length > 0)
   return Table.render(
@@ -28,12 +27,10 @@ export const sessions = (records: ReadonlyArray<SessionRecord>): string => {
       record.model ?? "",
       record.title,
       ...(tagged ? [record.tags.join(", ")] : [])
-    ]),
-    Table.room()
+    ])
   )
 }
 
-/** @internal */
 export const session = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>): string =>
   facts(record).map(([name, value]) => `${padded(name, 8)}  ${oneLine(value)}\n`).join("") +
   (turns.length === 0 ? "" : `\n${
@@ -55,12 +52,10 @@ export const session = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>)
         turn.costUsd === undefined ? "" : dollars(turn.costUsd),
         promptText(turn.prompt),
         answerOf(turn)
-      ]),
-      Table.room()
+      ])
     )
   }`)
 
-/** @internal */
 export const markdown = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>): string =>
   [
     `# ${oneLine(record.title) || record.sessionId}`,
@@ -74,8 +69,8 @@ export const markdown = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>
 
 // ---------------------------------------------------------------------------
 
-const facts = (record: SessionRecord): ReadonlyArray<readonly [string, string]> => {
-  const all = [
+const facts = (record: SessionRecord): ReadonlyArray<readonly [string, string]> =>
+  ([
     ["title", record.title],
     ["id", record.sessionId],
     ["parent", record.parentId ?? ""],
@@ -88,9 +83,7 @@ const facts = (record: SessionRecord): ReadonlyArray<readonly [string, string]> 
     ["turns", String(record.turnCount)],
     ["tokens", `${count(record.usage.inputTokens)} in, ${count(record.usage.outputTokens)} out`],
     ["cost", dollars(record.costUsd)]
-  ] as const
-  return all.filter(([, value]) => value !== "")
-}
+  ] as const).filter(([, value]) => value !== "")
 
 /** What there is of it, when it has no end. */
 const answerOf = (turn: TurnRecord): string => turn.result ?? turn.seen

@@ -7,7 +7,7 @@ import { invalidOption } from "./invalidOption.js"
 import { oneLine } from "./safe.js"
 import { version } from "./version.js"
 
-/** Runs a command on what stands behind its name, with its options wherever they were written. @internal */
+/** Runs a command on what stands behind its name, with its options wherever they were written. */
 export const running =
   <Name extends string, R, E, A>(name: string, command: Command.Command<Name, R, E, A>) =>
   (program: readonly [string, string], args: ReadonlyArray<string>) =>

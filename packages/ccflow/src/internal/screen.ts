@@ -9,7 +9,7 @@ import * as readline from "node:readline"
 import { type Edited, empty, inserted, layout, press } from "./editor.js"
 import { hangUp } from "./hangUp.js"
 
-/** What the person at the terminal does. @internal */
+/** What the person at the terminal does. */
 export type Act =
   | { readonly _tag: "Line"; readonly text: string }
   /** Ctrl-C; `cleared` says that there was something on the line, which is gone now. */
@@ -17,7 +17,6 @@ export type Act =
   /** Ctrl-D, or the terminal is gone. */
   | { readonly _tag: "End" }
 
-/** @internal */
 export interface ScreenOptions {
   /** The lines of earlier conversations, the latest last. What is sent is added. */
   readonly history: Array<string>
@@ -27,8 +26,6 @@ export interface ScreenOptions {
 /**
  * The terminal of a conversation: a line to write on at the bottom, what is said above it. While something is written
  * during a turn the answer waits, so that neither garbles the other.
- *
- * @internal
  */
 export class Screen {
   private readonly options: ScreenOptions

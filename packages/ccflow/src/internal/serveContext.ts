@@ -1,28 +1,34 @@
-import type { Claude } from "@ccflow/core/Claude"
 import { CCFlowError, type ClaudeError } from "@ccflow/core/ClaudeError"
-import type { HealthCheck } from "@ccflow/core/HealthCheck"
-import type { SessionManager } from "@ccflow/core/SessionManager"
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import { RouteNotFound } from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { Desk } from "./serveDesk.js"
-import { type Answer, answerOf, type Failure, internalError, responseOf, ServiceError } from "./serveErrors.js"
+import {
+  type Answer,
+  answerOf,
+  type Failure,
+  failure,
+  internalError,
+  notFound,
+  responseOf,
+  ServiceError
+} from "./serveErrors.js"
 import * as Events from "./serveEvents.js"
-import { bodyOf, type Guard } from "./serveGuard.js"
-import type { Rules } from "./serveOptions.js"
+import { bodyOf, type Guard, unauthorized } from "./serveGuard.js"
+import { complaint, type Rules } from "./serveOptions.js"
 
-/** What the handlers share. @internal */
+/** What the handlers share. */
 export class Service extends Context.Tag("ccflow/internal/Service")<Service, {
-  readonly claude: Claude["Type"]
-  readonly sessions: SessionManager["Type"]
-  readonly health: HealthCheck["Type"]
   readonly desk: Desk
   readonly guard: Guard
   readonly rules: Rules
@@ -33,7 +39,7 @@ export class Service extends Context.Tag("ccflow/internal/Service")<Service, {
 
 type Requested = HttpServerRequest.HttpServerRequest | Scope.Scope
 
-/** The answer, or what was wrong told with its status. @internal */
+/** The answer, or what was wrong told with its status. */
 export const answered = <R>(
   effect: Effect.Effect<HttpServerResponse.HttpServerResponse, ClaudeError | ServiceError, R>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
@@ -42,43 +48,50 @@ export const answered = <R>(
     (cause) => Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.map(told(cause), responseOf)
   )
 
-/** How a failure is told. What nobody has thought of goes to the log, without its words: they may be anybody's. @internal */
+/** How a failure is told. What nobody has thought of goes to the log, without its words: they may be anybody's. */
 export const told = (cause: Cause.Cause<unknown>): Effect.Effect<Answer> =>
   Effect.gen(function*() {
     const error = Option.getOrUndefined(Cause.failureOption(cause))
     const now = yield* Clock.currentTimeMillis
     if (isOurs(error)) return answerOf(error, now)
+    if (isUnauthorized(error)) return { status: 401, body: unauthorized }
+    if (error instanceof RouteNotFound) return answerOf(notFound, now)
+    if (error instanceof HttpApiDecodeError) return answerOf(complaint(error.issues), now)
     yield* Effect.annotateLogs(Effect.logError("A request failed in a way that nobody has thought of"), {
       defect: framesOf(Cause.squash(cause))
     })
     return answerOf(internalError, now)
   })
 
-/** The body of a request that needs a CLI, which has its place from now on until it is answered. @internal */
+/** The body of a request that needs a CLI, which has its place from now on until it is answered. */
 export const begin: Effect.Effect<unknown, ServiceError, Requested | Service> = Effect.gen(function*() {
   const { desk, maxBody } = yield* Service
   yield* desk.work
   return yield* bodyOf(yield* HttpServerRequest.HttpServerRequest, maxBody)
 })
 
-/** Events where the client wants them, else the one answer. @internal */
-export const either = <E extends ClaudeError | ServiceError, R>(
-  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
-  events: Stream.Stream<Events.ServerEvent, E>
+/** Events and the result as the last of them where the client wants events, else the result alone. */
+export const either = (
+  events: Stream.Stream<Events.ServerEvent, ClaudeError | ServiceError>,
+  result: Effect.Effect<unknown, ServiceError>
 ): Effect.Effect<
   HttpServerResponse.HttpServerResponse,
-  E | ServiceError,
-  R | Service | HttpServerRequest.HttpServerRequest
+  ClaudeError | ServiceError,
+  Service | HttpServerRequest.HttpServerRequest
 > =>
   Effect.gen(function*() {
     const { desk, heartbeat } = yield* Service
     const { headers } = yield* HttpServerRequest.HttpServerRequest
-    return Events.wanted(headers["accept"])
-      ? Events.respond(desk.withinStream(events), failureOf, heartbeat)
-      : yield* desk.within(answer)
+    if (!Events.wanted(headers["accept"])) {
+      return HttpServerResponse.unsafeJson(yield* desk.within(Effect.zipRight(Stream.runDrain(events), result)))
+    }
+    const last = Stream.map(Stream.fromEffect(result), (data): Events.ServerEvent => ({ event: "result", data }))
+    return Events.respond(desk.withinStream(Stream.concat(events, last)), failureOf, heartbeat)
   })
 
 // ---------------------------------------------------------------------------
+
+const isUnauthorized = Schema.is(failure(401))
 
 const isOurs = (error: unknown): error is ClaudeError | ServiceError =>
   error instanceof ServiceError || error instanceof CCFlowError

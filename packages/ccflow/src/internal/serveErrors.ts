@@ -47,7 +47,6 @@ export const types = {
   504: ["CliTimeoutError", "RequestTimeout"]
 } as const
 
-/** @internal */
 export type Status = keyof typeof types
 
 /** The names of errors. */
@@ -75,7 +74,7 @@ export interface Failure {
   }
 }
 
-/** The answers of one status, for the API's description. @internal */
+/** The answers of one status, for the API's description. */
 export const failure = <S extends Status>(status: S) =>
   Schema.Struct({
     error: Schema.Struct({
@@ -110,7 +109,6 @@ export const answerOf = (error: ClaudeError | ServiceError, now: number): Answer
   }
 }
 
-/** @internal */
 export const responseOf = ({ body, status }: Answer): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.unsafeJson(body, {
     status,
@@ -121,7 +119,6 @@ export const responseOf = ({ body, status }: Answer): HttpServerResponse.HttpSer
     }
   })
 
-/** @internal */
 export const invalid = (
   field: string,
   detail: string,
@@ -129,14 +126,13 @@ export const invalid = (
 ): ServiceError =>
   new ServiceError({ type: "InvalidRequest", message: field === "" ? detail : `${field}: ${detail}`, hint })
 
-/** What nobody has thought of. What it was is in the log. @internal */
+/** What nobody has thought of. What it was is in the log. */
 export const internalError = new ServiceError({
   type: "InternalError",
   message: "Something went wrong in the service",
   hint: "Its log has the details, under the request's id."
 })
 
-/** @internal */
 export const notFound = new ServiceError({
   type: "NotFound",
   message: "There is nothing at this path, or not for this method",

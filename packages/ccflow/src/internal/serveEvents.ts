@@ -20,8 +20,6 @@ export const frame = ({ data, event }: ServerEvent, id: number): string =>
 /**
  * Events as they come, with a comment now and then so that nothing between here and the client takes silence for the end.
  * The reader sets the pace. What fails, fails as the last event, named `error`.
- *
- * @internal
  */
 export const respond = <E>(
   events: Stream.Stream<ServerEvent, E>,
@@ -45,6 +43,6 @@ export const respond = <E>(
   )
 }
 
-/** Whether the client wants events. @internal */
+/** Whether the client wants events. */
 export const wanted = (accept: string | undefined): boolean =>
   (accept ?? "").split(",").some((type) => type.split(";")[0]?.trim().toLowerCase() === "text/event-stream")

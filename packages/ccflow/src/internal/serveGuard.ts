@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import { createHash, timingSafeEqual } from "node:crypto"
 import { invalid, ServiceError } from "./serveErrors.js"
 
-/** Whom the service answers. @internal */
+/** Whom the service answers. */
 export interface Guard {
   /** Nothing where anybody who reaches it may ask. */
   readonly token: Redacted.Redacted | undefined
@@ -17,22 +17,20 @@ export interface Guard {
   readonly origins: ReadonlyArray<string>
 }
 
-/** @internal */
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
 
-/** What a loopback address is called by. @internal */
+/** What a loopback address is called by. */
 export const loopbackHosts = ["localhost", "127.0.0.1", "::1"]
 
-/** Takes as long whatever is wrong with it. @internal */
+/** Takes as long whatever is wrong with it. */
 export const knows = ({ token }: Guard, given: string): boolean =>
   token === undefined || timingSafeEqual(digest(Redacted.value(token)), digest(given))
 
-/** The same of a request. @internal */
+/** The same of a request. */
 export const admits = (guard: Guard, request: HttpServerRequest.HttpServerRequest): boolean =>
   knows(guard, /^Bearer (.*)$/i.exec(request.headers["authorization"] ?? "")?.[1] ?? "")
 
-/** @internal */
 export const unauthorized = {
   error: {
     type: "Unauthorized" as const,
@@ -44,8 +42,6 @@ export const unauthorized = {
 /**
  * A web page anywhere can make its reader's browser ask a service on the loopback interface: by the name of a host of its
  * own that resolves there, which the `Host` header tells, or across origins, which `Origin` tells.
- *
- * @internal
  */
 export const check = (guard: Guard, request: HttpServerRequest.HttpServerRequest): ServiceError | undefined => {
   const host = hostOf(request.headers["host"])
@@ -58,7 +54,7 @@ export const check = (guard: Guard, request: HttpServerRequest.HttpServerRequest
     : originRefused
 }
 
-/** No page of another origin, but those that the operator names. @internal */
+/** No page of another origin, but those that the operator names. */
 export const cors = (
   { origins }: Guard
 ): <E, R>(
@@ -72,7 +68,7 @@ export const cors = (
     maxAge: 600
   })
 
-/** The body as JSON, read no further than the limit. @internal */
+/** The body as JSON, read no further than the limit. */
 export const bodyOf = (
   request: HttpServerRequest.HttpServerRequest,
   limit: number

@@ -5,19 +5,19 @@ import type { ServeError } from "@effect/platform/HttpServerError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createServer, type Server } from "node:http"
+import { Server as NetServer } from "node:net"
 import { codeOf } from "./errorCode.js"
 import { invalidOption } from "./invalidOption.js"
 
-/** @internal */
 export interface Listening {
   readonly server: HttpServer.HttpServer
-  /** Takes no new connections. */
-  readonly refuse: Effect.Effect<void>
-  /** Ends those that there are, whatever they are doing. */
-  readonly cut: Effect.Effect<void>
+  /** Takes no new connections, once those are in that have come by now: the system would reset them. */
+  readonly lastHasCome: Effect.Effect<void>
+  /** Takes no new ones, and ends those that there are, whatever they are doing. */
+  readonly end: Effect.Effect<void>
 }
 
-/** A client that is slow to ask has its connection closed: what it sends has a time limit, what it gets has another. @internal */
+/** A client that is slow to ask has its connection closed: what it sends has a time limit, what it gets has another. */
 export const listen = (
   host: string,
   port: number
@@ -34,16 +34,32 @@ export const listen = (
       Effect.mapError(({ cause }: ServeError) => unusable(host, port, cause)),
       Effect.map((server) => ({
         server,
-        refuse: Effect.sync(() => {
-          node.close()
-          node.closeIdleConnections()
-        }),
-        cut: Effect.sync(() => node.closeAllConnections())
+        lastHasCome: Effect.zipRight(allIn(node), stopListening(node)),
+        end: Effect.zipRight(stopListening(node), Effect.sync(() => node.closeAllConnections()))
       }))
     )
   })
 
 // ---------------------------------------------------------------------------
+
+/**
+ * A turn of the loop takes one in. All are, when a turn has taken none. Where the loop is so slow, or so many come, that
+ * it takes longer than 5 seconds, the others are refused.
+ */
+const allIn = (node: Server): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    let taken = 0
+    node.on("connection", () => taken++)
+    // Twice, so that the loop has waited for connections in between.
+    const tookOne = Effect.async<boolean>((resume) => {
+      const before = taken
+      setImmediate(() => setImmediate(() => resume(Effect.succeed(taken > before))))
+    })
+    return Effect.ignore(Effect.timeout(Effect.repeat(tookOne, { while: (took) => took }), "5 seconds"))
+  })
+
+/** HTTP's own `close` would end connections as well whose answer is not yet sent to its end. */
+const stopListening = (node: Server): Effect.Effect<void> => Effect.sync(() => NetServer.prototype.close.call(node))
 
 const unusable = (host: string, port: number, cause: unknown) => {
   const code = codeOf(cause) || "unknown"

@@ -28,8 +28,6 @@ const active = Metric.gauge("ccflow_http_requests_active", { description: "Reque
 /**
  * Around a request from its headers to the last byte of its answer: its id, its span, its line in the log, its place in
  * the metrics. Neither paths nor headers nor bodies are in any of them, since all of these can hold what is secret.
- *
- * @internal
  */
 export const observed = (desk: Desk) => <E, R>(app: HttpApp.Default<E, R>) =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
@@ -37,15 +35,19 @@ export const observed = (desk: Desk) => <E, R>(app: HttpApp.Default<E, R>) =>
     const route = routeOf(request)
     const answered = HttpApp.withPreResponseHandler(
       app,
-      (_, response) => Effect.succeed(HttpServerResponse.setHeaders(response, headersOf(response, id)))
+      (_, response) =>
+        Effect.sync(() => HttpServerResponse.setHeaders(response, headersOf(response, id, desk.stopping())))
     )
     return Effect.gen(function*() {
-      yield* desk.arrive
-      yield* Metric.set(active, desk.inFlight())
-      const begin = yield* Clock.currentTimeMillis
       const response = NodeHttpServerRequest.toServerResponse(request)
+      const leave = desk.arrive()
       let left = false
-      response.once("close", () => left = !response.writableEnded)
+      response.once("close", () => {
+        left = !response.writableEnded
+        leave()
+      })
+      yield* Metric.increment(active)
+      const begin = yield* Clock.currentTimeMillis
       return yield* Effect.onExit(answered, (exit) =>
         Effect.gen(function*() {
           const ms = (yield* Clock.currentTimeMillis) - begin
@@ -54,7 +56,7 @@ export const observed = (desk: Desk) => <E, R>(app: HttpApp.Default<E, R>) =>
           yield* Effect.annotateCurrentSpan("http.response.status_code", status)
           yield* Metric.increment(Metric.tagged(Metric.tagged(requests, "route", route.name), "status", String(status)))
           yield* Metric.update(Metric.tagged(durations, "route", route.name), ms / 1000)
-          yield* Metric.set(active, desk.inFlight() - 1)
+          yield* Metric.incrementBy(active, -1)
           yield* (quiet ? Effect.logDebug(route.name) : Effect.logInfo(route.name)).pipe(
             Effect.annotateLogs({ status, ms })
           )
@@ -111,12 +113,15 @@ const policy = [
 
 const headersOf = (
   { headers, status }: HttpServerResponse.HttpServerResponse,
-  id: string
+  id: string,
+  stopping: boolean
 ): Readonly<Record<string, string>> => ({
   "x-request-id": id,
   "x-content-type-options": "nosniff",
   "cache-control": "no-store",
   "referrer-policy": "no-referrer",
   ...(headers["content-type"]?.startsWith("text/html") === true ? { "content-security-policy": policy } : {}),
-  ...(status === 401 ? { "www-authenticate": "Bearer" } : {})
+  ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+  // Else the client would send its next request by a connection that is ended soon.
+  ...(stopping ? { connection: "close" } : {})
 })

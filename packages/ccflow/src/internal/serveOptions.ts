@@ -2,14 +2,13 @@ import { decode, merge, QueryOptions } from "@ccflow/core/AgentOptions"
 import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import { isReadonlyRecord } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { optionFields } from "../HttpServiceApi.js"
 import { invalid, ServiceError } from "./serveErrors.js"
 
-/** What requests may ask for. @internal */
+/** What requests may ask for. */
 export interface Rules {
   /** What holds where a request says nothing, and no request may widen. */
   readonly defaults: QueryOptions
@@ -19,21 +18,17 @@ export interface Rules {
   readonly timeLimit: number
 }
 
-/** Whether this can be given to `allow`. @internal */
+/** Whether this can be given to `allow`. */
 export const isGuarded = (name: string): boolean =>
   name === "permissionMode" || (Object.hasOwn(QueryOptions.fields, name) && !Object.hasOwn(optionFields, name))
 
-/** A body that was checked: what the endpoint itself takes, and the options of the query. @internal */
+/** A body that was checked: what the endpoint itself takes, and the options of the query. */
 export interface Asked<A> {
   readonly body: A
   readonly options: QueryOptions
 }
 
-/**
- * Checks a body against its schema. What the schema has not is unknown, or an option that the operator must allow.
- *
- * @internal
- */
+/** Checks a body against its schema. What the schema has not is unknown, or an option that the operator must allow. */
 export const read = <A extends object, I>(
   rules: Rules,
   schema: Schema.Schema<A, I> & { readonly fields: Schema.Struct.Fields },
@@ -56,7 +51,7 @@ export const read = <A extends object, I>(
     return { body, options: takesOptions ? yield* within(rules, merge(options, extra)) : {} }
   })
 
-/** Checks a value that holds no options. @internal */
+/** Checks a value that holds no options. */
 export const checked = <A, I, R>(
   schema: Schema.Schema<A, I, R>,
   given: unknown,
@@ -67,7 +62,7 @@ export const checked = <A, I, R>(
     ({ issue }) => complaint(ParseResult.ArrayFormatter.formatIssueSync(issue), path)
   )
 
-/** The first thing that is wrong with a request, without what it said: that may be secret. @internal */
+/** The first thing that is wrong with a request, without what it said: that may be secret. */
 export const complaint = (
   issues: ReadonlyArray<{ readonly path: ReadonlyArray<PropertyKey>; readonly message: string }>,
   path = ""
@@ -80,7 +75,7 @@ export const complaint = (
   )
 }
 
-/** Options that a record holds must be allowed now, too: the rules may have been others when it was made. @internal */
+/** Options that a record holds must be allowed now, too: the rules may have been others when it was made. */
 export const stillAllowed = (
   { allow, defaults }: Rules,
   recorded: Readonly<Record<string, unknown>>
@@ -91,13 +86,11 @@ export const stillAllowed = (
       ? !allow.has(name) && typeof value === "string" && !modesUnder(defaults.permissionMode).includes(value)
       : isGuarded(name) && !allow.has(name) && JSON.stringify(value) !== JSON.stringify(now[name])
   )
-  return changed === undefined ? Effect.void : Effect.fail(
-    new ServiceError({
-      type: "OptionRefused",
-      message: `The session was made with another ${changed[0]} than the service has now`,
-      hint: `Begin a new session, or let the operator allow it: --allow ${changed[0]}.`
-    })
-  )
+  return changed === undefined ? Effect.void : new ServiceError({
+    type: "OptionRefused",
+    message: `The session was made with another ${changed[0]} than the service has now`,
+    hint: `Begin a new session, or let the operator allow it: --allow ${changed[0]}.`
+  })
 }
 
 // ---------------------------------------------------------------------------
@@ -137,12 +130,9 @@ const within = (
       disallowedTools: options.disallowedTools === undefined
         ? undefined
         : [...new Set([...defaults.disallowedTools ?? [], ...options.disallowedTools])],
-      timeout: least(millis(options.timeout), timeLimit)
+      timeout: Math.min(Duration.toMillis(options.timeout ?? Infinity), timeLimit)
     })
   })
-
-const millis = (time: Duration.DurationInput | undefined): number | undefined =>
-  time === undefined ? undefined : Option.getOrUndefined(Option.map(Duration.decodeUnknown(time), Duration.toMillis))
 
 const least = (one: number | undefined, other: number | undefined): number | undefined =>
   one === undefined ? other : other === undefined ? one : Math.min(one, other)

@@ -10,7 +10,7 @@ import * as Kept from "./kept.js"
 import * as Store from "./store.js"
 import * as UsageStore from "./usageStore.js"
 
-/** Sessions, usage and events in the user's own file, as other commands read them; in memory where there can be none. @internal */
+/** Sessions, usage and events in the user's own file, as other commands read them; in memory where there can be none. */
 export const layer: Layer.Layer<
   SessionRepository.SessionRepository | UsageLedger | UsageLimitStore,
   never,

@@ -1,10 +1,11 @@
-import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
+import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as ContextEncoder from "@ccflow/core/ContextEncoder"
 import * as Logs from "@ccflow/core/Logs"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { invalidOption } from "./invalidOption.js"
 
-/** Log lines on stderr: what a client asks for, over what the environment says. @internal */
+/** Log lines on stderr: what a client asks for, over what the environment says. */
 export const logs = (
   level: Logs.Level | undefined,
   environment: Effect.Effect<Logs.LogOptions, InvalidOptionsError>
@@ -16,25 +17,19 @@ export const logs = (
     )
   )
 
-/** How a client's data is written for the model. @internal */
+/** How a client's data is written for the model. */
 export const contextEncoder = (
   options: ContextEncoder.EncoderOptions = {}
-): Layer.Layer<never, InvalidOptionsError> => {
-  const { countTokens, delimiter, format } = options
-  const counts = countTokens === undefined || typeof countTokens === "function"
-    ? Effect.void
-    : invalid("contextEncoder.countTokens", "it must be a function")
-  return Layer.unwrapEffect(
-    Effect.as(
-      Effect.all([
-        oneOf("contextEncoder.format", format, formats),
-        oneOf("contextEncoder.delimiter", delimiter, delimiters),
-        counts
-      ]),
-      ContextEncoder.layer(options)
-    )
-  )
-}
+): Layer.Layer<never, InvalidOptionsError> =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const { countTokens, delimiter, format } = options
+    yield* oneOf("contextEncoder.format", format, formats)
+    yield* oneOf("contextEncoder.delimiter", delimiter, delimiters)
+    if (countTokens !== undefined && typeof countTokens !== "function") {
+      return yield* invalid("contextEncoder.countTokens", "it must be a function")
+    }
+    return ContextEncoder.layer(options)
+  }))
 
 // ---------------------------------------------------------------------------
 
@@ -60,5 +55,4 @@ const oneOf = <Name extends string>(field: string, given: Name | undefined, know
     ? Effect.void
     : invalid(field, `it must be ${Object.keys(known).map((name) => JSON.stringify(name)).join(" or ")}`)
 
-const invalid = (field: string, detail: string) =>
-  Effect.fail(new InvalidOptionsError({ field, detail, hint: "See ClientConfig." }))
+const invalid = (field: string, detail: string) => invalidOption(field, detail, "See ClientConfig.")

@@ -2,10 +2,11 @@ import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import type { Session } from "@ccflow/core/Session"
 import * as Effect from "effect/Effect"
 import type { Terminal } from "../Terminal.js"
+import { count, dollars, plural } from "./amounts.js"
 import { oneLine } from "./safe.js"
 import * as Table from "./table.js"
 
-/** The commands that a conversation knows of itself. All others are Claude Code's. @internal */
+/** The commands that a conversation knows of itself. All others are Claude Code's. */
 export type Name = keyof typeof descriptions
 
 const descriptions = {
@@ -18,13 +19,12 @@ const descriptions = {
   quit: "the same"
 } as const
 
-/** @internal */
 export const parse = (text: string): { readonly name: Name; readonly argument: string } | undefined => {
   const [, name = "", argument = ""] = /^\/(\w+)(?:\s+(.*))?$/s.exec(text.trim()) ?? []
   return isName(name) ? { name, argument: argument.trim() } : undefined
 }
 
-/** Those that only ask the session. @internal */
+/** Those that only ask the session. */
 export const answer = (
   name: Exclude<Name, "fork" | "exit" | "quit">,
   argument: string,
@@ -37,8 +37,7 @@ export const answer = (
         ? Effect.flatMap(session.supportedModels, (models) =>
           terminal.say(Table.render(
             [{ title: "model" }, { title: "", grows: true }],
-            models.map(({ description, value }) => [value, description ?? ""]),
-            Table.room()
+            models.map(({ description, value }) => [value, description ?? ""])
           )))
         : Effect.zipRight(session.setModel(argument), terminal.note(`From now on: ${oneLine(argument)}`))
     case "context":
@@ -47,26 +46,19 @@ export const answer = (
           `${count(totalTokens)} of ${count(maxTokens)} tokens, ${Math.round(percentage)} %\n` +
             Table.render(
               [{ title: "", grows: true }, { title: "tokens", side: "right" }],
-              categories.map(({ name, tokens }) => [name, count(tokens)]),
-              Table.room()
+              categories.map(({ name, tokens }) => [name, count(tokens)])
             )
         ))
     case "cost":
       return Effect.flatMap(session.stats, ({ costUsd, durationMs, inputTokens, outputTokens, turns }) =>
         terminal.say(
-          `${turns} ${turns === 1 ? "turn" : "turns"}, ${count(inputTokens)} tokens in, ${count(outputTokens)} out, ` +
+          `${plural(turns, "turn")}, ${count(inputTokens)} tokens in, ${count(outputTokens)} out, ` +
             `${dollars(costUsd)}, ${(durationMs / 1000).toFixed(1)} s\n`
         ))
     case "help":
       return terminal.say(help(terminal.interactive))
   }
 }
-
-/** @internal */
-export const dollars = (usd: number): string => `$${usd.toFixed(usd !== 0 && usd < 0.1 ? 4 : 2)}`
-
-/** @internal */
-export const count = (tokens: number): string => tokens.toLocaleString("en-US")
 
 // ---------------------------------------------------------------------------
 

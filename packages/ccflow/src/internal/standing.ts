@@ -1,10 +1,9 @@
-import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type { Owner } from "../Owner.js"
+import { type Owner, valueIn } from "../Owner.js"
 import { clock } from "./keepAlive.js"
 
 /** A policy that stands by itself, or a view of the one that an owner's calls go through. */
@@ -19,11 +18,9 @@ export interface Standing<Policy> {
 
 /** Its changes are nobody's, so its scope is never closed. What it is given wrongly is thrown. */
 export const alone = <Policy, E>(make: Effect.Effect<Policy, E, Scope.Scope>): Standing<Policy> => {
-  const made = Effect.runSyncExit(
+  const policy = valueIn(Effect.runSyncExit(
     Effect.withClock(Effect.flatMap(Scope.make(), (scope) => Scope.extend(make, scope)), clock)
-  )
-  if (Exit.isFailure(made)) throw Cause.squash(made.cause)
-  const policy = made.value
+  ))
   return {
     now: (f) => Effect.runSync(f(policy)),
     run: (f, options) => Effect.runPromiseExit(Effect.withClock(f(policy), clock), options)

@@ -10,25 +10,25 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-/** SQLite, loaded where sessions are kept. @internal */
+/** SQLite, loaded where sessions are kept. */
 export const sqlite = Effect.tryPromise({
   try: () => import("@ccflow/sql/SqliteSessionRepository"),
   catch: missing
 })
 
-/** The user's own session records. SQLite is loaded here, by those who need it. @internal */
+/** The user's own session records. SQLite is loaded here, by those who need it. */
 export const open: Effect.Effect<SessionRepositoryService, SessionStoreError, Scope.Scope> = Effect.gen(function*() {
   const { layerConfig } = yield* sqlite
   return Context.get(yield* Layer.build(layerConfig), SessionRepository)
 })
 
-/** Where the records are, or would be. @internal */
+/** Where the records are, or would be. */
 export const path: Effect.Effect<string, SessionStoreError> = Effect.flatMap(
   sqlite,
   ({ pathConfig }) => Effect.orDie(pathConfig)
 )
 
-/** The one session whose id is this or begins like this. @internal */
+/** The one session whose id is this or begins like this. */
 export const find = (
   repository: SessionRepositoryService,
   given: string
@@ -48,57 +48,49 @@ export const find = (
     })
   })
 
-/** The session that must be there. @internal */
+/** The session that must be there. */
 export const known = (
   repository: SessionRepositoryService,
   given: string
 ): Effect.Effect<SessionRecord, SessionStoreError | InvalidOptionsError | SessionNotFoundError> =>
   Effect.flatMap(find(repository, given), (found) =>
     found === undefined
-      ? Effect.fail(
-        new SessionNotFoundError({ sessionId: given, hint: "ccflow sessions list shows those that are kept." })
-      )
+      ? new SessionNotFoundError({ sessionId: given, hint: "ccflow sessions list shows those that are kept." })
       : Effect.succeed(found))
 
-/** Every session that the filter holds for, page by page. @internal */
+/** Every session that the filter holds for, page by page. */
 export const all = (
   repository: SessionRepositoryService,
   filter: SessionFilter
 ): Stream.Stream<SessionRecord, SessionStoreError> =>
-  Stream.paginateChunkEffect(
-    undefined,
-    (after: string | undefined) =>
-      Effect.map(repository.list({ ...filter, after }), ({ next, sessions }) => pageOf(sessions, next))
-  )
+  paged((after: string | undefined) => repository.list({ ...filter, after }), ({ sessions }) => sessions)
 
-/** Every turn of a session, in order. @internal */
+/** Every turn of a session, in order. */
 export const turns = (
-  repository: SessionRepositoryService,
+  repository: Pick<SessionRepositoryService, "turns">,
   sessionId: string
 ): Stream.Stream<TurnRecord, SessionStoreError> =>
-  Stream.paginateChunkEffect(
-    undefined,
-    (after: number | undefined) =>
-      Effect.map(repository.turns(sessionId, { after }), ({ next, turns }) => pageOf(turns, next))
-  )
+  paged((after: number | undefined) => repository.turns(sessionId, { after }), ({ turns }) => turns)
 
-/** Every message that is kept of a turn, in order. @internal */
+/** Every message that is kept of a turn, in order. */
 export const messages = (
-  repository: SessionRepositoryService,
+  repository: Pick<SessionRepositoryService, "messages">,
   turnId: string
 ): Stream.Stream<unknown, SessionStoreError> =>
-  Stream.paginateChunkEffect(
-    undefined,
-    (after: number | undefined) =>
-      Effect.map(repository.messages(turnId, { after }), ({ messages, next }) => pageOf(messages, next))
-  )
+  paged((after: number | undefined) => repository.messages(turnId, { after }), ({ messages }) => messages)
 
 // ---------------------------------------------------------------------------
 
-const pageOf = <A, Next>(items: ReadonlyArray<A>, next: Next | undefined) =>
-  [Chunk.fromIterable(items), Option.fromNullable(next)] as const
+const paged = <Next, Page extends { readonly next?: Next }, A, E>(
+  page: (after: Next | undefined) => Effect.Effect<Page, E>,
+  items: (page: Page) => ReadonlyArray<A>
+): Stream.Stream<A, E> =>
+  Stream.paginateChunkEffect(
+    undefined,
+    (after: Next | undefined) =>
+      Effect.map(page(after), (page) => [Chunk.fromIterable(items(page)), Option.fromNullable(page.next)])
+  )
 
-/** @internal */
 export function missing(error: unknown): SessionStoreError {
   return new SessionStoreError({
     operation: "open",

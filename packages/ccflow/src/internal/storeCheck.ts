@@ -11,7 +11,7 @@ import { createRequire } from "node:module"
 import { dirname } from "node:path"
 import { codeOf } from "./errorCode.js"
 
-/** The file of the sessions that are kept: read, and neither made nor changed. @internal */
+/** The file of the sessions that are kept: read, and neither made nor changed. */
 export const storeCheck = (kept: Either.Either<string, SessionStoreError>): NodeDoctor.Check =>
   NodeDoctor.check(
     "session store",
@@ -40,7 +40,7 @@ export const storeCheck = (kept: Either.Either<string, SessionStoreError>): Node
     )
   )
 
-/** What the file knows of the subscription's windows. A file that does not tell is another check's business. @internal */
+/** What the file knows of the subscription's windows. A file that does not tell is another check's business. */
 export const knownWindows = (path: string): Effect.Effect<ReadonlyArray<NodeDoctor.Window>> =>
   Effect.gen(function*() {
     if (!(yield* Effect.promise(() => stat(path).then((found) => found.isFile(), () => false)))) return []

@@ -8,14 +8,14 @@ export interface Column {
   readonly grows?: boolean
 }
 
-/** How wide a table may be: the terminal, and where there is none, anything. */
-export const room = (): number => process.stdout.isTTY === true ? process.stdout.columns || 80 : Infinity
-
-/** Rows under a heading, as wide as there is room, each on one line that can steer no terminal. */
+/**
+ * Rows under a heading, each on one line that can steer no terminal. They are as wide as there is room: by default the
+ * terminal, and where there is none, anything.
+ */
 export const render = (
   columns: ReadonlyArray<Column>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
-  room: number
+  room = process.stdout.isTTY === true ? process.stdout.columns || 80 : Infinity
 ): string => {
   const cells = rows.map((row) => row.map(oneLine))
   const all = columns.some(({ title }) => title !== "") ? [columns.map(({ title }) => title), ...cells] : cells

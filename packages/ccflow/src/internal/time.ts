@@ -11,9 +11,13 @@ export const sinceOf = (
 ): Effect.Effect<number, InvalidOptionsError> => {
   const [, count = "", unit = ""] = /^(\d+)\s*([mhdw])$/.exec(text.trim()) ?? []
   const at = unit === "" ? dayOf(text.trim()) : now - Number(count) * (units[unit] ?? NaN)
-  return Number.isFinite(at) ? Effect.succeed(at) : Effect.fail(
-    invalidOption(option, `"${text}" is no time`, "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w.")
-  )
+  return Number.isFinite(at)
+    ? Effect.succeed(at)
+    : invalidOption(
+      option,
+      `"${text}" is no time`,
+      "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w."
+    )
 }
 
 /** The end of it: of a day that is all of it, its last moment included. */

@@ -1,4 +1,4 @@
-/** Why a command ends with code 1 was told by it already. @internal */
+/** Why a command ends with code 1 was told by it already. */
 export class Told {
   readonly _tag = "Told"
 }

@@ -1,47 +1,44 @@
-import { UsageLedger } from "@ccflow/core/UsageLedger"
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as Ledger from "@ccflow/core/UsageLedger"
-import { UsageLimitStore } from "@ccflow/core/UsageLimit"
+import * as UsageLimit from "@ccflow/core/UsageLimit"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Kept, lazily } from "./kept.js"
+import { Kept, lazilyIn } from "./kept.js"
 
-/** The subscription's windows in the client's file; where there is none nothing is remembered. @internal */
-export const layer: Layer.Layer<UsageLimitStore, never, Kept> = Layer.scoped(
-  UsageLimitStore,
-  Effect.gen(function*() {
-    const { file } = yield* Kept
-    if (file === undefined) return { load: Effect.succeed([]), save: () => Effect.void }
-    const store = yield* lazily(
-      () => import("@ccflow/sql/SqlUsageLimitStore"),
-      file,
-      ({ make }, file) => Effect.provide(make, file)
-    )
-    return {
-      load: Effect.flatMap(store, ({ load }) => load),
-      save: (window) => Effect.flatMap(store, ({ save }) => save(window))
-    }
+/** In the client's file; where there is none it is in memory, and goes with the client. */
+const keptOr = <I, S>(
+  tag: Context.Tag<I, S>,
+  inMemory: Layer.Layer<I>,
+  load: () => Promise<{ readonly make: Effect.Effect<S, SessionStoreError, SqlClient> }>,
+  over: (opened: Effect.Effect<S, SessionStoreError>) => S
+): Layer.Layer<I, never, Kept> =>
+  Layer.unwrapEffect(
+    Effect.map(Kept, ({ file }) =>
+      file === undefined ? inMemory : Layer.scoped(tag, Effect.map(lazilyIn(file, load), over)))
+  )
+
+/** The subscription's windows. */
+export const layer = keptOr(
+  UsageLimit.UsageLimitStore,
+  UsageLimit.layerStoreMemory,
+  () => import("@ccflow/sql/SqlUsageLimitStore"),
+  (store) => ({
+    load: Effect.flatMap(store, ({ load }) => load),
+    save: (window) => Effect.flatMap(store, ({ save }) => save(window))
   })
 )
 
-/** The ledger in the client's file; where there is none it is in memory, and goes with the client. @internal */
-export const ledger: Layer.Layer<UsageLedger, never, Kept> = Layer.unwrapEffect(
-  Effect.map(Kept, ({ file }) =>
-    file === undefined
-      ? Ledger.layerMemory
-      : Layer.scoped(
-        UsageLedger,
-        Effect.gen(function*() {
-          const ledger = yield* lazily(
-            () => import("@ccflow/sql/SqlUsageLedger"),
-            file,
-            ({ make }, file) => Effect.provide(make, file)
-          )
-          return {
-            book: (entries) => Effect.flatMap(ledger, ({ book }) => book(entries)),
-            total: (filter) => Effect.flatMap(ledger, ({ total }) => total(filter)),
-            by: (key, filter) => Effect.flatMap(ledger, ({ by }) => by(key, filter)),
-            entries: (filter) => Effect.flatMap(ledger, ({ entries }) => entries(filter))
-          }
-        })
-      ))
+/** The ledger. */
+export const ledger = keptOr(
+  Ledger.UsageLedger,
+  Ledger.layerMemory,
+  () => import("@ccflow/sql/SqlUsageLedger"),
+  (ledger) => ({
+    book: (entries) => Effect.flatMap(ledger, ({ book }) => book(entries)),
+    total: (filter) => Effect.flatMap(ledger, ({ total }) => total(filter)),
+    by: (key, filter) => Effect.flatMap(ledger, ({ by }) => by(key, filter)),
+    entries: (filter) => Effect.flatMap(ledger, ({ entries }) => entries(filter))
+  })
 )

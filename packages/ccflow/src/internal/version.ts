@@ -1,2 +1,2 @@
-/** The version of this package. Written by scripts/barrels.mjs. @internal */
+/** The version of this package. Written by scripts/barrels.mjs. */
 export const version = "0.1.0"

@@ -1,14 +1,14 @@
-/** A promise, and how it is settled. @internal */
+/** A promise, and how it is settled. */
 export interface Resolvers<A> {
   readonly promise: Promise<A>
-  readonly resolve: (value: A) => void
+  readonly resolve: (value: A | PromiseLike<A>) => void
   readonly reject: (error: unknown) => void
 }
 
-/** `Promise.withResolvers`, which Node 20 does not have. @internal */
+/** `Promise.withResolvers`, which Node 20 does not have. */
 export const withResolvers = <A>(): Resolvers<A> => {
-  let resolve: (value: A) => void = () => {}
-  let reject: (error: unknown) => void = () => {}
+  let resolve: Resolvers<A>["resolve"] = () => {}
+  let reject: Resolvers<A>["reject"] = () => {}
   const promise = new Promise<A>((onResolve, onReject) => {
     resolve = onResolve
     reject = onReject

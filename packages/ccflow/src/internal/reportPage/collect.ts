@@ -10,7 +10,7 @@ import { oneLine } from "../safe.js"
 import { local } from "../time.js"
 import type { CallCell, OutcomeIndex, ReportData, SessionData, TurnData, TurnEnding } from "./data.js"
 import { Names, TagSets } from "./names.js"
-import { entries, events, overlaps, type Range, records } from "./sources.js"
+import { entries, latest, overlaps, type Range, records } from "./sources.js"
 import { timelineOf, type TimelineTurn } from "./timeline.js"
 import { UsageCells } from "./usageCells.js"
 
@@ -44,7 +44,7 @@ export const collect = (
     const names = new Names()
     const tagSets = new TagSets(names)
 
-    const ended = yield* events(["QueryEnded", "TurnCompleted"], bounds.calls, { ...range, newestFirst: true })
+    const ended = yield* latest(["QueryEnded", "TurnCompleted"], bounds.calls, range)
     const calls = ended.slice(0, bounds.calls)
     const tagged = new Map(calls.map(({ callId = "" }) => [callId, new Set<string>()]))
     const seen = new Seen()
@@ -67,7 +67,7 @@ export const collect = (
       }))
 
     const shown = seen.latest(bounds.sessions)
-    const logged = yield* events(shownTypes, bounds.events, { ...range, newestFirst: true })
+    const logged = yield* latest(shownTypes, bounds.events, range)
     const eventsOf = bySession(logged.slice(0, bounds.events).reverse())
     const sessions: Array<SessionData> = []
     const given: Array<Given> = calls.map((call) => ({

@@ -20,21 +20,31 @@ export interface ReportData {
   readonly left: { readonly sessions: number; readonly calls: boolean; readonly steps: boolean }
 }
 
+/** What is summed up of the ledger. What is unknown is in none of the sums. */
+export const nothing = {
+  costUsd: 0,
+  estimatedUsd: 0,
+  input: 0,
+  output: 0,
+  cacheRead: 0,
+  cacheWrite: 0,
+  entries: 0,
+  unpriced: 0,
+  uncounted: 0
+}
+
+export type Sum = typeof nothing
+
+/** In the order in which a `UsageCell` has them. */
+export const parts = Object.keys(nothing) as ReadonlyArray<keyof Sum>
+
 /** Everything that was used on a day, by a model, for these tags, by a session: -1 for one that is not shown. */
 export type UsageCell = readonly [
   day: number,
   model: number,
   tagSet: number,
   session: number,
-  costUsd: number,
-  estimatedUsd: number,
-  inputTokens: number,
-  outputTokens: number,
-  cacheReadInputTokens: number,
-  cacheCreationInputTokens: number,
-  entries: number,
-  unpriced: number,
-  uncounted: number
+  ...parts: ReadonlyArray<number>
 ]
 
 /** A call that has ended. `error` and `firstMessageMs` are -1 where there is none. */

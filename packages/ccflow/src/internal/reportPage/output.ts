@@ -13,9 +13,7 @@ export const free = (path: string): Effect.Effect<void, InvalidOptionsError> =>
     (there) => there ? Effect.fail(taken(path)) : Effect.void
   )
 
-/**
- * A file for this user alone, whole or not at all. What is there already stays, unless it is to be replaced.
- */
+/** A file for this user alone, whole or not at all. What is there already stays, unless it is to be replaced. */
 export const write = (path: string, text: string, replace: boolean): Effect.Effect<void, InvalidOptionsError> =>
   Effect.acquireUseRelease(
     Effect.sync(() => `${path}.${randomUUID()}`),

@@ -1,5 +1,5 @@
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
-import { EventLog, type EventPageOptions, type LoggedEvent, type LoggedType } from "@ccflow/core/EventLog"
+import { EventLog, type LoggedEvent, type LoggedType } from "@ccflow/core/EventLog"
 import type { SessionRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository } from "@ccflow/core/SessionRepository"
 import { type UsageEntry, UsageLedger } from "@ccflow/core/UsageLedger"
@@ -43,28 +43,25 @@ export const entries = (range: Range): Stream.Stream<UsageEntry, SessionStoreErr
         ])
     )))
 
-/** At most so many events of these kinds; one more than `most` says that there are more. */
-export const events = <Type extends LoggedType>(
+/** At most so many events of these kinds, the latest first; one more than `most` says that there are more. */
+export const latest = <Type extends LoggedType>(
   types: ReadonlyArray<Type>,
   most: number,
-  asked: Range & Pick<EventPageOptions, "newestFirst"> & { readonly sessionId?: string; readonly callId?: string }
+  range: Range
 ): Effect.Effect<ReadonlyArray<Extract<LoggedEvent, { readonly _tag: Type }>>, SessionStoreError, EventLog> =>
-  Effect.flatMap(
-    EventLog,
-    (log) =>
-      Stream.paginateChunkEffect(
-        undefined,
-        (after: string | undefined) =>
-          Effect.map(log.read({ ...asked, types, after, limit: Math.min(most + 1, 1_000) }), ({ events, next }) => [
-            Chunk.fromIterable(events),
-            Option.fromNullable(next)
-          ])
-      ).pipe(
-        Stream.filter((event): event is Extract<LoggedEvent, { readonly _tag: Type }> =>
-          types.some((type) => type === event._tag)
-        ),
-        Stream.take(most + 1),
-        Stream.runCollect,
-        Effect.map(Chunk.toReadonlyArray)
-      )
-  )
+  Effect.flatMap(EventLog, (log) =>
+    Stream.paginateChunkEffect(
+      undefined,
+      (after: string | undefined) =>
+        Effect.map(
+          log.read({ ...range, newestFirst: true, types, after, limit: Math.min(most + 1, 1_000) }),
+          ({ events, next }) => [Chunk.fromIterable(events), Option.fromNullable(next)]
+        )
+    ).pipe(
+      Stream.filter((event): event is Extract<LoggedEvent, { readonly _tag: Type }> =>
+        types.some((type) => type === event._tag)
+      ),
+      Stream.take(most + 1),
+      Stream.runCollect,
+      Effect.map(Chunk.toReadonlyArray)
+    ))

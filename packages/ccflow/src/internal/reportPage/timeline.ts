@@ -1,6 +1,7 @@
 import type { LoggedEvent } from "@ccflow/core/EventLog"
 import type { CallOutcome } from "@ccflow/core/Events"
 import { promptText, type TurnRecord } from "@ccflow/core/SessionRecord"
+import * as Arr from "effect/Array"
 import type { StepCell, StepKind, TurnEnding } from "./data.js"
 
 /** A turn of a session, or a query, with its parts. Times are UTC epoch milliseconds. */
@@ -68,25 +69,16 @@ interface Call {
 }
 
 const callsOf = (events: ReadonlyArray<LoggedEvent>, now: number): ReadonlyArray<Call> => {
-  const byCall = new Map<string, Array<LoggedEvent>>()
-  const homeless: Array<LoggedEvent> = []
-  for (const event of events) {
-    if (event.callId === undefined || event.callId === "") homeless.push(event)
-    else if (byCall.has(event.callId)) byCall.get(event.callId)?.push(event)
-    else byCall.set(event.callId, [event])
-  }
-  const calls = [...byCall].flatMap(([id, events]): ReadonlyArray<Call> => {
-    const started = events.find(isStart)
-    const ended = events.find(isEnd)
+  const { "": homeless = [], ...byCall } = Arr.groupBy(events, ({ callId = "" }) => callId)
+  return Object.entries(byCall).flatMap(([id, own]): ReadonlyArray<Call> => {
+    const started = own.find(isStart)
+    const ended = own.find(isEnd)
     if (started === undefined && ended === undefined) return []
     const end = ended?.at ?? now
     const start = started?.at ?? end - (ended?.durationMs ?? 0)
+    const events = [...own, ...homeless.filter(({ at }) => at >= start && at <= end)]
     return [{ id, start, end, outcome: ended?.outcome, error: ended?.error, events }]
-  })
-  return calls.map((call) => ({
-    ...call,
-    events: [...call.events, ...homeless.filter(({ at }) => at >= call.start && at <= call.end)]
-  })).sort((one, other) => one.end - other.end)
+  }).sort((one, other) => one.end - other.end)
 }
 
 const isStart = (event: LoggedEvent) => event._tag === "QueryStarted" || event._tag === "TurnStarted"
@@ -136,26 +128,29 @@ const step = (kind: StepKind, name: string, start: number, end: number, state: S
 
 const stepsOf = ({ end, events }: Call): ReadonlyArray<Step> => {
   const steps: Array<Step> = []
-  const tools = new Map<string, { readonly tool: string; readonly at: number }>()
-  const asked = new Map<string, { readonly tool: string; readonly at: number }>()
-  const parked = new Map<string, number>()
+  // What has begun; what stays here was never heard of again.
+  const open = new Map<string, Step>()
+  const began = (id: string, kind: StepKind, name: string, at: number) =>
+    open.set(`${kind} ${id}`, step(kind, name, at, end, 2))
+  const ended = (id: string, kind: StepKind, name: string, start: number, at: number, isBad = false) => {
+    open.delete(`${kind} ${id}`)
+    steps.push(step(kind, name, start, at, isBad ? 1 : 0))
+  }
   for (const event of events) {
     switch (event._tag) {
       case "ToolCalled":
-        tools.set(event.toolUseId, event)
+        began(event.toolUseId, 0, event.tool, event.at)
         break
       case "ToolFinished": {
-        const start = tools.get(event.toolUseId)?.at ?? event.at - (event.durationMs ?? 0)
-        tools.delete(event.toolUseId)
-        steps.push(step(0, event.tool, start, event.at, event.isError ? 1 : 0))
+        const start = open.get(`0 ${event.toolUseId}`)?.start ?? event.at - (event.durationMs ?? 0)
+        ended(event.toolUseId, 0, event.tool, start, event.at, event.isError)
         break
       }
       case "PermissionAsked":
-        asked.set(event.toolUseId, event)
+        began(event.toolUseId, 3, event.tool, event.at)
         break
       case "PermissionDecided":
-        asked.delete(event.toolUseId)
-        steps.push(step(3, event.tool, event.at - event.waitedMs, event.at, event.decision === "deny" ? 1 : 0))
+        ended(event.toolUseId, 3, event.tool, event.at - event.waitedMs, event.at, event.decision === "deny")
         break
       case "Retrying":
         steps.push(step(1, event.error, event.at, event.at + event.delayMs))
@@ -167,11 +162,10 @@ const stepsOf = ({ end, events }: Call): ReadonlyArray<Step> => {
         steps.push(step(2, "a process", event.at - event.waitedMs, event.at))
         break
       case "Parked":
-        parked.set(event.limit, event.at)
+        began(event.limit, 2, `the limit ${event.limit}`, event.at)
         break
       case "Unparked":
-        parked.delete(event.limit)
-        steps.push(step(2, `the limit ${event.limit}`, event.at - event.waitedMs, event.at))
+        ended(event.limit, 2, `the limit ${event.limit}`, event.at - event.waitedMs, event.at)
         break
       case "BreakerChanged":
         if (event.state === "open") steps.push(step(4, "circuit breaker opened", event.at, event.at, 1))
@@ -183,9 +177,5 @@ const stepsOf = ({ end, events }: Call): ReadonlyArray<Step> => {
         steps.push(step(4, `timed out: ${event.phase}`, event.at, event.at, 1))
     }
   }
-  // What has begun and was never heard of again.
-  for (const { at, tool } of tools.values()) steps.push(step(0, tool, at, end, 2))
-  for (const { at, tool } of asked.values()) steps.push(step(3, tool, at, end, 2))
-  for (const [limit, at] of parked) steps.push(step(2, `the limit ${limit}`, at, end, 2))
-  return steps
+  return [...steps, ...open.values()]
 }

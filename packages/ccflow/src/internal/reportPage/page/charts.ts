@@ -8,7 +8,8 @@ import {
   LinearScale,
   Tooltip
 } from "chart.js"
-import { type Column, element, fill, table } from "./dom.js"
+import { element, quiet, table } from "./dom.js"
+import type { Figures } from "./figures.js"
 
 Chart.register(BarController, BarElement, CategoryScale, LinearScale, Tooltip, Legend)
 
@@ -25,40 +26,46 @@ export interface ChartData {
   readonly summary: string
   readonly labels: ReadonlyArray<string>
   readonly series: ReadonlyArray<Series>
-  readonly columns: ReadonlyArray<Column>
+  /** Of the table: the first is of headings, the others of figures. */
+  readonly columns: ReadonlyArray<string>
   readonly rows: ReadonlyArray<ReadonlyArray<string>>
 }
 
-export interface ChartPanel {
+export interface ChartOptions {
+  readonly format: (value: number) => string
+  /** Its bars lie below each other. Default: false. */
+  readonly lying?: boolean
+  readonly note?: string
+}
+
+export interface Panel {
   readonly node: HTMLElement
-  readonly show: (data: ChartData) => void
+  readonly show: (figures: Figures) => void
   /** In the colours as they are now. */
   readonly repaint: () => void
 }
 
-/** A chart, and the same as a table. */
+/** A chart of the figures, and the same as a table. */
 export const chartPanel = (
   id: string,
   title: string,
-  { format, lying = false, note }: {
-    readonly format: (value: number) => string
-    readonly lying?: boolean
-    readonly note?: string
-  }
-): ChartPanel => {
+  { format, lying = false, note }: ChartOptions,
+  dataOf: (figures: Figures) => ChartData
+): Panel => {
   const canvas = element("canvas", { role: "img", id: `${id}-chart` })
   const frame = element("div", { class: "frame" }, canvas)
-  const empty = element("p", { class: "quiet" }, "Nothing here.")
-  const place = element("div", { class: "as-table" })
+  const empty = quiet("Nothing here.")
+  const place = element("div")
   const node = element(
     "section",
     { class: "panel", id, "aria-labelledby": `${id}-title` },
     element("h2", { id: `${id}-title` }, title),
-    ...note === undefined ? [] : [element("p", { class: "quiet" }, note)],
+    note !== undefined && quiet(note),
     frame,
     empty,
     element("details", {}, element("summary", {}, "As a table"), place)
   )
+  const [names, values] = lying ? ["y", "x"] as const : ["x", "y"] as const
   const chart = new Chart<"bar", Array<number>, string>(canvas, {
     type: "bar",
     data: { labels: [], datasets: [] },
@@ -66,22 +73,24 @@ export const chartPanel = (
       animation: false,
       responsive: true,
       maintainAspectRatio: false,
-      indexAxis: lying ? "y" : "x",
-      interaction: { mode: "index", axis: lying ? "y" : "x", intersect: false },
+      color: colour("ink"),
+      indexAxis: names,
+      interaction: { mode: "index", axis: names, intersect: false },
       plugins: {
         legend: { position: "bottom", labels: { boxWidth: 12, boxHeight: 12 } },
         tooltip: {
-          filter: ({ parsed }) => (lying ? parsed.x : parsed.y) !== 0,
+          filter: ({ parsed }) => parsed[values] !== 0,
           callbacks: {
-            label: ({ dataset, parsed }) => `${dataset.label ?? ""}: ${format((lying ? parsed.x : parsed.y) ?? 0)}`
+            label: ({ dataset, parsed }) => `${dataset.label ?? ""}: ${format(parsed[values] ?? 0)}`
           }
         }
       },
       scales: {
-        [lying ? "y" : "x"]: {
+        [names]: {
           stacked: true,
           grid: { display: false },
           ticks: {
+            color: colour("quiet"),
             maxRotation: 0,
             autoSkip: !lying,
             autoSkipPadding: 12,
@@ -91,11 +100,17 @@ export const chartPanel = (
             }
           }
         },
-        [lying ? "x" : "y"]: {
+        [values]: {
           stacked: true,
           beginAtZero: true,
           border: { display: false },
-          ticks: { maxTicksLimit: 6, maxRotation: 0, callback: (value) => format(Number(value)) }
+          grid: { color: colour("line") },
+          ticks: {
+            color: colour("quiet"),
+            maxTicksLimit: 6,
+            maxRotation: 0,
+            callback: (value) => format(Number(value))
+          }
         }
       }
     }
@@ -103,17 +118,10 @@ export const chartPanel = (
   let shown: ReadonlyArray<Series> = []
 
   const repaint = () => {
-    const colours = getComputedStyle(document.documentElement)
-    const colour = (name: string) => colours.getPropertyValue(`--${name}`).trim()
-    chart.options.color = colour("ink")
-    for (const scale of Object.values(chart.options.scales ?? {})) {
-      if (scale?.ticks !== undefined) scale.ticks.color = colour("quiet")
-      if (scale?.grid !== undefined) scale.grid.color = colour("line")
-    }
-    chart.data.datasets = shown.map(({ colour: name, label, values }): ChartDataset<"bar", Array<number>> => ({
-      label,
-      data: [...values],
-      backgroundColor: colour(name),
+    chart.data.datasets = shown.map((series): ChartDataset<"bar", Array<number>> => ({
+      label: series.label,
+      data: [...series.values],
+      backgroundColor: colour(series.colour)(),
       maxBarThickness: lying ? 22 : 40,
       borderRadius: 2
     }))
@@ -125,15 +133,22 @@ export const chartPanel = (
   return {
     node,
     repaint,
-    show: ({ columns, labels, rows, series, summary }) => {
+    show: (figures) => {
+      const { columns, labels, rows, series, summary } = dataOf(figures)
       shown = series
       chart.data.labels = [...labels]
       canvas.setAttribute("aria-label", `${title}. ${summary}`)
       frame.hidden = rows.length === 0
       empty.hidden = rows.length > 0
       if (lying) frame.style.height = `${Math.max(96, 56 + 34 * labels.length)}px`
-      fill(place, table(title, columns, rows))
+      place.replaceChildren(table(title, columns, rows))
       repaint()
     }
   }
 }
+
+// ---------------------------------------------------------------------------
+
+/** A colour of the style, as it is when it is asked for. */
+const colour = (name: string) => (): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()

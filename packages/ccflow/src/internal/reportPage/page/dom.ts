@@ -1,7 +1,8 @@
-/** Attributes by their names; what is undefined or false is left out, true is there without a value. */
-export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>
+/** Attributes by their names; what is undefined is left out. */
+export type Attributes = Readonly<Record<string, string | number | undefined>>
 
-export type Child = Node | string
+/** What is false is left out. */
+export type Child = Node | string | false
 
 /** An element. Text is text, whatever is in it. */
 export const element = <Name extends keyof HTMLElementTagNameMap>(
@@ -11,62 +12,49 @@ export const element = <Name extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[Name] => {
   const made = document.createElement(name)
   for (const [key, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(key, "")
-    else if (value !== undefined && value !== false) made.setAttribute(key, String(value))
+    if (value !== undefined) made.setAttribute(key, String(value))
   }
-  made.append(...children)
+  made.append(...children.filter((child) => child !== false))
+  return made
+}
+
+export const button = (text: string, press: () => void, attributes: Attributes = {}): HTMLButtonElement => {
+  const made = element("button", { type: "button", ...attributes }, text)
+  made.addEventListener("click", press)
   return made
 }
 
 /** What others have named: it cannot turn around the text that it stands in. */
 export const said = (text: string): HTMLElement => element("bdi", { dir: "auto" }, text)
 
-export interface Column {
-  readonly title: string
-  readonly number?: boolean
-}
+/** A line beside what counts. */
+export const quiet = (...children: ReadonlyArray<Child>): HTMLElement => element("p", { class: "quiet" }, ...children)
 
-/** The first cell of each row is its heading. */
+/** The first cell of each row is its heading, the others are figures. */
 export const table = (
   caption: string,
-  columns: ReadonlyArray<Column>,
+  columns: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>
-): HTMLElement => {
-  const kind = (index: number) => columns[index]?.number === true ? "number" : undefined
-  return element(
+): HTMLElement =>
+  element(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     element(
       "table",
       {},
       element("caption", { class: "hidden" }, caption),
-      element(
-        "thead",
-        {},
-        element(
-          "tr",
-          {},
-          ...columns.map(({ title }, index) => element("th", { scope: "col", class: kind(index) }, title))
-        )
-      ),
+      element("thead", {}, element("tr", {}, ...columns.map((title) => element("th", { scope: "col" }, title)))),
       element(
         "tbody",
         {},
-        ...rows.map((row) =>
+        ...rows.map(([heading = "", ...figures]) =>
           element(
             "tr",
             {},
-            ...row.map((cell, index) =>
-              index === 0
-                ? element("th", { scope: "row" }, said(cell))
-                : element("td", { class: kind(index) }, cell)
-            )
+            element("th", { scope: "row" }, said(heading)),
+            ...figures.map((figure) => element("td", {}, figure))
           )
         )
       )
     )
   )
-}
-
-/** The same place with something else in it. */
-export const fill = (place: Element, ...children: ReadonlyArray<Child>): void => place.replaceChildren(...children)

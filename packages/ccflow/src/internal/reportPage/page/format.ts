@@ -1,10 +1,4 @@
-/** As the command says them. */
-export const dollars = (usd: number): string => {
-  const digits = usd !== 0 && Math.abs(usd) < 0.1 ? 4 : 2
-  return `$${usd.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`
-}
-
-export const count = (value: number): string => value.toLocaleString("en-US")
+import { count } from "../../amounts.js"
 
 export const percent = (part: number, whole: number): string =>
   whole === 0 ? "–" : `${(100 * part / whole).toFixed(1)} %`
@@ -21,7 +15,8 @@ export const duration = (ms: number | undefined): string => {
 export const moment = (at: number): string =>
   new Date(at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })
 
-export const plural = (value: number, one: string): string => `${count(value)} ${one}${value === 1 ? "" : "s"}`
+/** As Swedes write it: `2026-11-22`, where the reader is. */
+export const dayOf = (at: number): string => new Date(at).toLocaleDateString("sv-SE")
 
 /** Every day from the first to the last, also those on which nothing happened; too many of those are left out. */
 export const everyDay = (days: ReadonlyArray<string>): ReadonlyArray<string> => {

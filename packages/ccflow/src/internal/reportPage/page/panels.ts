@@ -1,40 +1,27 @@
-import { outcomes, type ReportData } from "../data.js"
-import { type ChartData, type ChartPanel, chartPanel, type Series } from "./charts.js"
-import { costOf, type Figures, percentile, type Sum } from "./figures.js"
-import { count, dollars, duration, everyDay, percent, plural } from "./format.js"
+import { count, dollars, plural } from "../../amounts.js"
+import { outcomes, type ReportData, type Sum } from "../data.js"
+import { chartPanel, type Panel, type Series } from "./charts.js"
+import { costOf, everything, type Figures, figuresOf, percentile, tokensOf } from "./figures.js"
+import { duration, everyDay, percent } from "./format.js"
 
-/** A chart, and what it shows of the figures. */
-export interface Panel extends Pick<ChartPanel, "node" | "repaint"> {
-  readonly show: (figures: Figures) => void
-}
-
+/** A chart of each thing that can be told of the figures. */
 export const panels = (data: ReportData): ReadonlyArray<Panel> => {
   const name = (place: number) => (place < 0 ? "" : data.names[place]) || "unknown"
-  const panel = (chart: ChartPanel, dataOf: (figures: Figures) => ChartData): Panel => ({
-    node: chart.node,
-    repaint: chart.repaint,
-    show: (figures) => chart.show(dataOf(figures))
-  })
   const dayOf = (place: number) => data.days[place] ?? ""
   const daysOf = (places: Iterable<number>) => everyDay([...places].map(dayOf).sort())
   const place = new Map(data.days.map((day, index) => [day, index]))
   const at = <A>(map: ReadonlyMap<number, A>, day: string) => map.get(place.get(day) ?? -2)
   /** The same colour for a model wherever it is shown: by what it has cost in all. */
-  const order = ranked(
-    new Map(
-      [...new Set(data.usage.map(([, model]) => model))].map((model) => [
-        model,
-        { costUsd: data.usage.reduce((sum, cell) => sum + (cell[1] === model ? cell[4] : 0), 0) }
-      ])
-    )
-  ).map(([model]) => model)
+  const order = ranked(figuresOf(data, everything).byModel).map(([model]) => model)
   const colourOf = (model: number) => {
     const rank = order.indexOf(model)
-    return rank >= 0 && rank < colours ? `c${rank + 1}` : "other"
+    return rank < colours ? `c${rank + 1}` : "other"
   }
 
-  const cost = panel(
-    chartPanel("cost-by-day", "Cost by day", { format: dollars }),
+  const cost = chartPanel(
+    "cost-by-day",
+    "Cost by day",
+    { format: dollars },
     ({ byDay, byDayAndModel, byModel, total }) => {
       const labels = daysOf(byDay.keys())
       const models = ranked(byModel).map(([model]) => model)
@@ -49,34 +36,38 @@ export const panels = (data: ReportData): ReadonlyArray<Panel> => {
           ...named.map((model): Series => ({ label: name(model), colour: colourOf(model), values: valuesOf([model]) })),
           ...rest.length === 0 ? [] : [{ label: "other models", colour: "other", values: valuesOf(rest) }]
         ],
-        columns: [{ title: "Day" }, { title: "Cost", number: true }],
+        columns: ["Day", "Cost"],
         rows: sorted(byDay).map(([day, sum]) => [dayOf(day), costOf(sum)])
       }
     }
   )
 
-  const tokens = panel(
-    chartPanel("tokens-by-day", "Tokens by day", { format: compact }),
-    ({ byDay, total }) => {
-      const labels = daysOf(byDay.keys())
-      return {
-        summary: `${count(tokensOf(total))} tokens.`,
-        labels,
-        series: kinds.map(({ colour, key, label }) => ({
-          label,
-          colour,
-          values: labels.map((day) => at(byDay, day)?.[key] ?? 0)
-        })),
-        columns: [{ title: "Day" }, ...kinds.map(({ label }) => ({ title: label, number: true }))],
-        rows: sorted(byDay).map(([day, sum]) => [dayOf(day), ...kinds.map(({ key }) => count(sum[key]))])
-      }
+  const tokens = chartPanel("tokens-by-day", "Tokens by day", { format: compact }, ({ byDay, total }) => {
+    const labels = daysOf(byDay.keys())
+    return {
+      summary: `${count(tokensOf(total))} tokens.`,
+      labels,
+      series: kinds.map(({ colour, key, label }) => ({
+        label,
+        colour,
+        values: labels.map((day) => at(byDay, day)?.[key] ?? 0)
+      })),
+      columns: ["Day", ...kinds.map(({ label }) => label)],
+      rows: sorted(byDay).map(([day, sum]) => [dayOf(day), ...kinds.map(({ key }) => count(sum[key]))])
     }
-  )
+  })
 
-  const shares = (id: string, title: string, of: (figures: Figures) => ReadonlyMap<number, Sum>, none: string) => {
-    const note = id === "by-tag" ? "What has several tags is in the sum of each." : undefined
-    return panel(
-      chartPanel(id, title, { format: dollars, lying: true, ...(note === undefined ? {} : { note }) }),
+  const shares = (
+    id: string,
+    what: string,
+    none: string,
+    of: (figures: Figures) => ReadonlyMap<number, Sum>,
+    note?: string
+  ) =>
+    chartPanel(
+      id,
+      `Cost by ${what.toLowerCase()}`,
+      { format: dollars, lying: true, ...note === undefined ? {} : { note } },
       (figures) => {
         const all = ranked(of(figures))
         const top = all.slice(0, 12)
@@ -85,65 +76,48 @@ export const panels = (data: ReportData): ReadonlyArray<Panel> => {
           summary: top.slice(0, 3).map(([key, sum]) => `${label(key)}: ${costOf(sum)}`).join(", "),
           labels: top.map(([key]) => label(key)),
           series: [{ label: "Cost", colour: "accent", values: top.map(([, { costUsd }]) => costUsd) }],
-          columns: [
-            { title: id === "by-tag" ? "Tag" : "Model" },
-            { title: "Cost", number: true },
-            ...kinds.map(({ label }) => ({ title: label, number: true }))
-          ],
-          rows: all.map((
-            [key, sum]
-          ) => [label(key), costOf(sum), ...kinds.map((kind) => count(sum[kind.key]))])
+          columns: [what, "Cost", ...kinds.map(({ label }) => label)],
+          rows: all.map(([key, sum]) => [label(key), costOf(sum), ...kinds.map((kind) => count(sum[kind.key]))])
         }
       }
     )
-  }
 
-  const endings = panel(chartPanel("outcomes", "How calls ended", { format: count }), ({ calls }) => {
+  const endings = chartPanel("outcomes", "How calls ended", { format: count }, ({ calls }) => {
     const labels = daysOf(calls.map(([day]) => day))
-    const errors = new Map<number, number>()
-    const number = new Map<string, number>()
-    const raise = <Key>(map: Map<Key, number>, key: Key) => void map.set(key, (map.get(key) ?? 0) + 1)
-    for (const [day, , , , outcome, error] of calls) {
-      raise(number, `${dayOf(day)} ${outcome}`)
-      raise(number, String(outcome))
-      if (error >= 0) raise(errors, error)
-    }
-    const all = (outcome: number) => number.get(String(outcome)) ?? 0
+    const byDay = countsOf(calls.map(([day, , , , outcome]) => `${dayOf(day)} ${outcome}`))
+    const all = countsOf<number>(calls.map(([, , , , outcome]) => outcome))
+    const errors = countsOf(calls.map(([, , , , , error]) => error).filter((error) => error >= 0))
+    const row = (label: string, times = 0) => [label, count(times), percent(times, calls.length)]
     return {
-      summary: outcomes.map((outcome, index) => `${outcome}: ${all(index)}`).join(", "),
+      summary: outcomes.map((outcome, index) => `${outcome}: ${all.get(index) ?? 0}`).join(", "),
       labels,
       series: outcomes.map((outcome, index) => ({
         label: outcome,
         colour: outcome,
-        values: labels.map((day) => number.get(`${day} ${index}`) ?? 0)
+        values: labels.map((day) => byDay.get(`${day} ${index}`) ?? 0)
       })),
-      columns: [{ title: "Outcome" }, { title: "Calls", number: true }, { title: "Share", number: true }],
+      columns: ["Outcome", "Calls", "Share"],
       rows: calls.length === 0 ? [] : [
-        ...outcomes.map((outcome, index) => [outcome, count(all(index)), percent(all(index), calls.length)]),
-        ...[...errors].sort(([, one], [, other]) => other - one)
-          .map(([error, times]) => [name(error), count(times), percent(times, calls.length)])
+        ...outcomes.map((outcome, index) => row(outcome, all.get(index))),
+        ...[...errors].sort(([, one], [, other]) => other - one).map(([error, times]) => row(name(error), times))
       ]
     }
   })
 
-  const latency = panel(
-    chartPanel("latency", "How long calls took", {
-      format: count,
-      note: "From the call to its end, with all waits and retries."
-    }),
+  const latency = chartPanel(
+    "latency",
+    "How long calls took",
+    { format: count, note: "From the call to its end, with all waits and retries." },
     ({ durations, firstMessages }) => {
       const counts = buckets.map(({ from, to }) => durations.filter((ms) => ms >= from && ms < to).length)
-      const [first, last] = [counts.findIndex((n) => n > 0), counts.findLastIndex((n) => n > 0)]
-      const shown = buckets.slice(Math.max(0, first), last + 1)
-      const quantiles = [0.5, 0.9, 0.95, 0.99]
+      const shown = [Math.max(0, counts.findIndex((n) => n > 0)), counts.findLastIndex((n) => n > 0) + 1] as const
+      const [median, slow] = [0.5, 0.95].map((share) => duration(percentile(durations, share)))
       return {
-        summary: `Median ${duration(percentile(durations, 0.5))}, 95th percentile ${
-          duration(percentile(durations, 0.95))
-        }.`,
-        labels: shown.map(({ label }) => label),
-        series: [{ label: "Calls", colour: "accent", values: counts.slice(Math.max(0, first), last + 1) }],
-        columns: [{ title: "" }, { title: "Whole call", number: true }, { title: "First message", number: true }],
-        rows: durations.length === 0 ? [] : quantiles.map((share) => [
+        summary: `Median ${median}, 95th percentile ${slow}.`,
+        labels: buckets.slice(...shown).map(({ label }) => label),
+        series: [{ label: "Calls", colour: "accent", values: counts.slice(...shown) }],
+        columns: ["", "Whole call", "First message"],
+        rows: durations.length === 0 ? [] : [0.5, 0.9, 0.95, 0.99].map((share) => [
           share === 0.5 ? "Median" : `${share * 100} % within`,
           duration(percentile(durations, share)),
           duration(percentile(firstMessages, share))
@@ -155,15 +129,12 @@ export const panels = (data: ReportData): ReadonlyArray<Panel> => {
   return [
     cost,
     tokens,
-    shares("by-model", "Cost by model", ({ byModel }) => byModel, "unknown"),
-    shares("by-tag", "Cost by tag", ({ byTag }) => byTag, "without a tag"),
+    shares("by-model", "Model", "unknown", ({ byModel }) => byModel),
+    shares("by-tag", "Tag", "without a tag", ({ byTag }) => byTag, "What has several tags is in the sum of each."),
     endings,
     latency
   ]
 }
-
-export const tokensOf = ({ cacheRead, cacheWrite, input, output }: Sum): number =>
-  input + output + cacheRead + cacheWrite
 
 // ---------------------------------------------------------------------------
 
@@ -176,11 +147,17 @@ const kinds = [
   { key: "cacheWrite", label: "Cache write", colour: "c2" }
 ] as const
 
-const ranked = <A extends { readonly costUsd: number }>(sums: ReadonlyMap<number, A>): ReadonlyArray<[number, A]> =>
+const ranked = (sums: ReadonlyMap<number, Sum>): ReadonlyArray<[number, Sum]> =>
   [...sums].sort(([one, { costUsd: a }], [other, { costUsd: b }]) => b - a || one - other)
 
 const sorted = (sums: ReadonlyMap<number, Sum>): ReadonlyArray<[number, Sum]> =>
   [...sums].sort(([one], [other]) => one - other)
+
+const countsOf = <Key>(keys: ReadonlyArray<Key>): ReadonlyMap<Key, number> => {
+  const counts = new Map<Key, number>()
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+  return counts
+}
 
 const bounds = [0, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, Infinity]
 

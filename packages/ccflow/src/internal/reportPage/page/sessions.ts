@@ -1,59 +1,53 @@
-import type { ReportData, SessionData } from "../data.js"
-import { element, fill, said } from "./dom.js"
-import { costOf, type Figures, type Sum } from "./figures.js"
-import { moment, plural } from "./format.js"
+import { plural } from "../../amounts.js"
+import type { ReportData, SessionData, Sum } from "../data.js"
+import { button, element, quiet, said } from "./dom.js"
+import { costOf, type Figures } from "./figures.js"
+import { moment } from "./format.js"
 import { waterfall } from "./waterfall.js"
 
 /** The sessions, each with its turns behind it. `only` asks for the figures of one alone. */
 export const sessionList = (data: ReportData, only: (session: number) => void) => {
   const list = element("ol", { class: "sessions" })
-  const more = element("button", { type: "button" }, "Show more")
-  const none = element("p", { class: "quiet" }, "None of them has anything of this.")
+  const more = button("Show more", () => {
+    const first = open
+    open += page
+    paint()
+    list.children[first]?.querySelector("summary")?.focus()
+  })
+  const none = quiet("None of them has anything of this.")
   const node = element(
     "section",
-    { class: "panel wide", id: "sessions", "aria-labelledby": "sessions-title" },
+    { class: "panel", id: "sessions", "aria-labelledby": "sessions-title" },
     element("h2", { id: "sessions-title" }, "Sessions"),
-    ...data.left.sessions === 0 ? [] : [element(
-      "p",
-      { class: "quiet" },
-      `The latest ${data.sessions.length}; ${plural(data.left.sessions, "older one")} in the sums alone.`
-    )],
+    data.left.sessions > 0 &&
+      quiet(`The latest ${data.sessions.length}; ${plural(data.left.sessions, "older one")} in the sums alone.`),
     legend(),
     none,
     list,
     more
   )
-  let shown: Figures | undefined
+  let shown: Pick<Figures, "sessions" | "bySession"> = { sessions: [], bySession: new Map() }
   let open = page
 
-  const paint = (figures: Figures) => {
-    const places = figures.sessions.slice(0, open)
+  const paint = () => {
+    const places = shown.sessions.slice(0, open)
     const opened = new Set([...list.querySelectorAll("details[open]")].map((item) => item.getAttribute("data-session")))
-    fill(
-      list,
-      ...places.flatMap((place) => {
-        const session = data.sessions[place]
-        if (session === undefined) return []
-        const item = sessionItem(data, session, figures.bySession.get(place), () => only(place))
-        if (opened.has(session.id)) item.open = true
-        return [element("li", {}, item)]
-      })
-    )
+    list.replaceChildren(...places.flatMap((place) => {
+      const session = data.sessions[place]
+      if (session === undefined) return []
+      const item = sessionItem(data, session, shown.bySession.get(place), () => only(place))
+      item.open = opened.has(session.id)
+      return [element("li", {}, item)]
+    }))
     none.hidden = places.length > 0
-    more.hidden = figures.sessions.length <= open
+    more.hidden = shown.sessions.length <= open
   }
-  more.addEventListener("click", () => {
-    const first = open
-    open += page
-    if (shown !== undefined) paint(shown)
-    list.children[first]?.querySelector("summary")?.focus()
-  })
   return {
     node,
     show: (figures: Figures) => {
       shown = figures
       open = page
-      paint(figures)
+      paint()
     }
   }
 }
@@ -91,9 +85,9 @@ const sessionItem = (
         "span",
         { class: "facts" },
         element("span", {}, moment(session.used)),
-        ...model === "" ? [] : [element("span", {}, said(model))],
+        model !== "" && element("span", {}, said(model)),
         element("span", {}, plural(session.turns.length, "turn")),
-        ...failed === 0 ? [] : [element("strong", { class: "failure" }, `${failed} failed`)],
+        failed > 0 && element("strong", { class: "failure" }, `${failed} failed`),
         ...tags.map((tag) => element("span", { class: "tag" }, said(tag)))
       ),
       element("span", { class: "cost" }, sum === undefined ? "–" : costOf(sum))
@@ -103,15 +97,13 @@ const sessionItem = (
   item.addEventListener("toggle", () => {
     if (filled || !item.open) return
     filled = true
-    const button = element("button", { type: "button" }, "Only this session")
-    button.addEventListener("click", only)
     const { actions, node } = waterfall(data, session.turns)
     item.append(element(
       "div",
       { class: "inside" },
-      element("p", { class: "quiet" }, "Session ", element("code", {}, said(session.id))),
-      element("div", { class: "actions" }, button, ...actions),
-      session.turns.length === 0 ? element("p", { class: "quiet" }, "No turns are known of it here.") : node
+      quiet("Session ", element("code", {}, said(session.id))),
+      element("div", { class: "actions" }, button("Only this session", only), ...actions),
+      session.turns.length === 0 ? quiet("No turns are known of it here.") : node
     ))
   })
   return item
