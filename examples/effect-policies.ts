@@ -23,16 +23,8 @@ const discreet: Policy = {
       : messages
 }
 
-// Its place is beside one of ours. Outside of the retry it sees a call once, inside of it each attempt.
-const discreetRetry = Layer.effect(
-  Retry.Retry,
-  Effect.map(Retry.Retry, (retry) => ({
-    ...retry,
-    around: (call) => (messages) => discreet.around(call)(retry.around(call)(messages))
-  }))
-)
-
-const policies = Layer.merge(Policies.layer, Layer.provide(discreetRetry, patient))
+// Around one of ours. Outside of the retry it sees a call once, outside of the breaker each attempt.
+const policies = Layer.merge(Policies.layer, patient).pipe(Policies.outside(Retry.Retry, discreet))
 
 /** A second one by a name of its own. */
 class Quick extends Context.Tag("Quick")<Quick, Claude.Claude["Type"]>() {}

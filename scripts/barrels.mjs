@@ -25,7 +25,7 @@ for (const name of readdirSync(join(root, "packages"))) {
     const manifest = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"))
     keep(
       version,
-      `/** The version of this package. Written by scripts/barrels.mjs. @internal */\nexport const version = "${manifest.version}"\n`
+      `/** The version of this package. Written by scripts/barrels.mjs. */\nexport const version = "${manifest.version}"\n`
     )
   }
 

@@ -25,7 +25,11 @@ const run = (title, command, args) => () =>
 
 const walk = (folder) =>
   readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() ? walk(join(folder, entry.name)) : entry.name.endsWith(".ts") ? [join(folder, entry.name)] : []
+    entry.isDirectory()
+      ? walk(join(folder, entry.name))
+      : /\.(ts|mjs)$/.test(entry.name)
+      ? [join(folder, entry.name)]
+      : []
   )
 
 /** Where a rule holds, what it forbids, and why. */

@@ -40,15 +40,12 @@ describe("a package is a dependency boundary", () => {
 })
 
 describe("a module is one concern", () => {
-  // What is known of the windows is kept by whoever knows them.
-  const storeBesideIt = "core/UsageLimit.ts"
-
   it("and has one Tag", () => {
     const several = all.flatMap(({ folder, sources }) =>
       sources.filter(({ text }) => (text.match(/ extends Context\.Tag\(/g) ?? []).length > 1)
         .map(({ file }) => `${folder}/${file}`)
     )
-    assert.deepStrictEqual(several, [storeBesideIt])
+    assert.deepStrictEqual(several, [])
   })
 
   it("and has the layers of its Tag", () => {

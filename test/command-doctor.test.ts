@@ -151,6 +151,33 @@ describe("ccflow doctor", () => {
     assert.isAbove(warnings, 0)
   })
 
+  it("a program that is not Claude Code fails, a wrapper that says no version of it does not", async () => {
+    const machine = new Machine()
+    const claude = machine.claude()
+    machine.env = { ...machine.env, CCFLOW_CLI_PATH: "/bin/ls" }
+    const other = await machine.json()
+    assert.deepStrictEqual([other.code, other.ok], [1, false])
+    has(
+      other.of("version"),
+      "failed",
+      "it says no version, but \"ls ",
+      "not Claude Code",
+      "ends it with code",
+      "CCFLOW_CLI_PATH"
+    )
+    for (const words of ["our-claude 7", "", "Using node 22\\n2.1.330 (Claude Code)"]) {
+      const wrapper = `#!/bin/sh\nif [ "$1" = --version ]; then printf "${words}"; else exec ${claude} "$@"; fi\n`
+      machine.env = { ...machine.env, CCFLOW_CLI_PATH: machine.write(`wrapper-${words.length}`, wrapper, 0o755) }
+      const { code, of } = await machine.json()
+      assert.strictEqual(code, 0)
+      has(of("version"), "warning", "it says no version")
+      assert.strictEqual(
+        machine.asked.at(-1),
+        "-p --input-format=stream-json --output-format=stream-json --verbose --version"
+      )
+    }
+  })
+
   it("prints one object with --json", async () => {
     const machine = new Machine()
     machine.claude()

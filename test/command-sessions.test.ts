@@ -242,13 +242,13 @@ describe("ccflow sessions delete", () => {
   it.skipIf(noTerminal !== undefined)(
     `is left by Ctrl-C, code 130, and nothing is deleted${noTerminal === undefined ? "" : ` (skipped: ${noTerminal})`}`,
     async () => {
-      await using seat = new Seat([process.execPath, command, "sessions", "delete", "aaaa1"], {
+      await using seat = new Seat([process.execPath, command, "sessions", "delete", "aaaa2"], {
         env: environment()
       })
-      await seat.until("[y/N]")
+      await seat.until("(1 turn)? [y/N]")
       seat.type("\u0003")
       assert.strictEqual(await seat.ended, 130)
-      assert.include(await listed(), "aaaa1111")
+      assert.include(await listed(), "aaaa2222")
     }
   )
 

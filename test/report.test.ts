@@ -14,11 +14,13 @@ import { hostile, insertHistory, playSessions, storesIn } from "./support/report
 const now = Date.now()
 const storage = () => join(folder, "sessions.db")
 
-const ccflow = (...args: ReadonlyArray<string>) =>
-  runScript(command, ["report", ...args], {
+const run = (...args: ReadonlyArray<string>) =>
+  runScript(command, args, {
     cwd: folder,
     env: { PATH: process.env["PATH"] ?? "", HOME: folder, TZ: "UTC", XDG_DATA_HOME: join(folder, "data") }
   })
+
+const ccflow = (...args: ReadonlyArray<string>) => run("report", ...args)
 
 const ledger = (filter: Parameters<UsageLedger["Type"]["total"]>[0] = {}): Promise<UsageSum> =>
   Effect.runPromise(
@@ -67,17 +69,27 @@ describe("ccflow report", () => {
     }
   })
 
-  it("says what is wrong, and makes no store by looking", async () => {
-    const missing = await ccflow("--storage", join(folder, "nothing.db"))
-    assert.deepStrictEqual([missing.code, missing.stdout], [2, ""])
-    assert.include(missing.stderr, "there is no file")
+  it("says that nothing is kept yet and how something comes to be, as usage does, and makes neither page nor store", async () => {
+    const page = join(folder, "nothing.html")
+    for (const [file, ...args] of [["named.db", "--storage", "named.db"], ["data/ccflow/sessions.db"]] as const) {
+      const missing = await ccflow(...args, "-o", page)
+      assert.deepStrictEqual([missing.code, missing.stdout], [1, ""])
+      assert.include(missing.stderr, `nothing is kept yet in ${join(folder, file)}`)
+      assert.include(missing.stderr, "storagePath")
+      assert.deepStrictEqual(await run("usage", ...args), missing)
+    }
+    for (const path of [page, join(folder, "data"), join(folder, "named.db")]) {
+      assert.isFalse(await stat(path).then(() => true, () => false), path)
+    }
+  })
+
+  it("says what is wrong", async () => {
     const noTime = await ccflow("--storage", storage(), "--until", "soon")
     assert.deepStrictEqual([noTime.code, /--until: "soon" is no time/.test(noTime.stderr)], [2, true])
     await writeFile(join(folder, "text.db"), "no database at all, but long enough to be looked at".repeat(20))
     assert.strictEqual((await ccflow("--storage", join(folder, "text.db"), "-o", "-")).code, 1)
-    const empty = await ccflow("-o", join(folder, "empty.html"))
-    assert.deepStrictEqual([empty.code, empty.stderr], [0, ""])
-    assert.isFalse(await stat(join(folder, "data")).then(() => true, () => false))
+    const noName = await ccflow("--storage", " ")
+    assert.deepStrictEqual([noName.code, /--storage: it names no file/.test(noName.stderr)], [2, true])
   })
 })
 
@@ -321,6 +333,8 @@ describe.skipIf(noChromium !== undefined)(
 
     it("says that there is nothing, where there is nothing", async () => {
       const file = join(folder, "none.html")
+      // Listing them makes a store.
+      assert.strictEqual((await run("sessions", "list")).code, 0)
       await ccflow("-o", file)
       await using page = await open({ file })
       assert.match(await page.locator("main").innerText(), /^Nothing yet\n/)

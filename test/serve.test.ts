@@ -1,9 +1,11 @@
 import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { buffer } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
 import { chromium } from "playwright-core"
@@ -156,7 +158,27 @@ describe("SIGTERM", () => {
     const stopped = service.stop()
     await sleep(200)
     assert.strictEqual(await fetch(`${service.url}/health`).then(() => "answered", () => "refused"), "refused")
-    assert.deepInclude(await (await asked).json(), { result: "late" })
+    const answer = await asked
+    assert.strictEqual(answer.headers.get("connection"), "close")
+    assert.deepInclude(await answer.json(), { result: "late" })
+    assert.strictEqual(await stopped, 0)
+  })
+
+  it("answers all who had come by then, also those whom it had not got to", async () => {
+    await using service = await serve(command, [], environment())
+    const { port } = new URL(service.url)
+    // It is too busy to see that it is called, as far as its clients can tell.
+    service.child.kill("SIGSTOP")
+    const clients = await Promise.all(Array.from({ length: 50 }, async () => {
+      const socket = connect(Number(port), "127.0.0.1")
+      await once(socket, "connect")
+      socket.write("GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+      return socket
+    }))
+    const answers = clients.map((socket) => buffer(socket).then(String, (error: NodeJS.ErrnoException) => error.code))
+    const stopped = service.stop()
+    service.child.kill("SIGCONT")
+    for (const answer of await Promise.all(answers)) assert.match(String(answer), /^HTTP\/1\.1 200 OK/)
     assert.strictEqual(await stopped, 0)
   })
 

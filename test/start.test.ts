@@ -9,13 +9,17 @@ import { realCli } from "./support/RealCli.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
+/** Where the real CLI has been fetched to already, when it is not where it usually is. */
+const { CCFLOW_TEST_CACHE } = process.env
+const cache = CCFLOW_TEST_CACHE === undefined ? {} : { CCFLOW_TEST_CACHE }
+
 /** What `npm start -- …` runs, with nothing of the host's environment but what is needed to run Node. */
 const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>) =>
   new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
     execFile(
       process.execPath,
       ["--conditions=@ccflow/source", "--import", "tsx", "scripts/start.ts", ...args],
-      { cwd: root, env: { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: empty, ...env } },
+      { cwd: root, env: { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: empty, ...cache, ...env } },
       (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr })
     )
   })

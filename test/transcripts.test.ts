@@ -86,14 +86,19 @@ const repeats = (run: Run) => {
   for (const frame of framesOf(run.stdout)) {
     const type = at(frame, "type")
     const subtype = String(at(frame, "subtype"))
-    if (type === "result") add(said, "result", at(frame, "duration_api_ms"), at(frame, "ttft_ms"))
-    else if (type === "assistant" && typeof at(frame, "error") === "string") add(said, "error", at(frame, "request_id"))
-    else if (type === "rate_limit_event") {
+    if (type === "result") {
+      const subagents = at(frame, "subagent_stats")
+      add(said, "result", at(frame, "duration_api_ms"), at(frame, "ttft_ms"), at(subagents, "spawned"))
+    } else if (type === "assistant" && typeof at(frame, "error") === "string") {
+      add(said, "error", at(frame, "request_id"))
+    } else if (type === "rate_limit_event") {
       const info = at(frame, "rate_limit_info")
       add(said, "limit", at(info, "isUsingOverage"), at(info, "overageStatus"))
     } else if (subtype === "init") {
       const servers = at(frame, "mcp_servers")
       add(said, "servers", ...(Array.isArray(servers) ? servers : []).map((server) => at(server, "source")))
+      const plugins = at(frame, "plugins")
+      add(said, "plugins", ...(Array.isArray(plugins) ? plugins : []).map((plugin) => at(plugin, "source")))
     } else if (subtype === "compact_boundary") {
       const facts = at(frame, "compact_metadata")
       add(said, "compact", at(facts, "post_tokens"), at(facts, "duration_ms"))
@@ -108,7 +113,7 @@ const repeats = (run: Run) => {
   for (const message of parse(run.stdout).messages) {
     switch (message._tag) {
       case "Result":
-        add(told, "result", message.durationApiMs, message.timeToFirstTokenMs)
+        add(told, "result", message.durationApiMs, message.timeToFirstTokenMs, message.subagents?.spawned)
         break
       case "Error":
         add(told, "error", message.requestId)
@@ -118,6 +123,7 @@ const repeats = (run: Run) => {
         break
       case "Init":
         add(told, "servers", ...message.mcpServers.map(({ source }) => source))
+        add(told, "plugins", ...(message.plugins ?? []).map(({ source }) => source))
         break
       case "Compact":
         add(told, "compact", message.postTokens, message.durationMs)
