@@ -149,6 +149,18 @@ describe.skipIf(noTerminal !== undefined)(
       await seat.untilRow("echo: next")
     })
 
+    it("a line that the running turn no longer takes is asked after it", async () => {
+      const slow = when("slow", { text: "one two three", deltas: 3, deltaDelay: 2000 }, { result: {} })
+      await using seat = sit(["chat"], { match: [slow], onControl: { interrupt: [{ delay: 1000 }] } })
+      await seat.until("/help says")
+      seat.type("slow\r")
+      await seat.until("one")
+      seat.type(`${ctrl.c}second\r`)
+      await seat.until("later")
+      await seat.until("Interrupted.")
+      await seat.untilRow("echo: second")
+    })
+
     it("Ctrl-C at an empty line says how to leave, and leaves when it is pressed again", async () => {
       await using seat = sit(["chat"])
       await seat.until("/help says")

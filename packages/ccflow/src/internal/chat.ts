@@ -13,24 +13,24 @@ import type { Terminal } from "../Terminal.js"
 import type { Act, Screen } from "./screen.js"
 import * as Slash from "./slash.js"
 
-/** What a conversation is made of. @internal */
+/** What a conversation is made of. */
 export interface Chat {
   readonly session: Session
   readonly terminal: Terminal["Type"]
   readonly show: (message: Message) => Effect.Effect<void>
 }
 
-/** What happens in a conversation at a terminal. @internal */
+/** What happens in a conversation at a terminal. */
 export type Event =
   | Act
   | { readonly _tag: "Ended"; readonly exit: Exit.Exit<void, ClaudeError> }
   | { readonly _tag: "Broken"; readonly error: ClaudeError }
+  /** The turn that it was written for has not taken it. */
+  | { readonly _tag: "Untold"; readonly text: string }
 
 /**
  * A conversation with somebody who can write while Claude works: then what is written goes into the running turn.
  * Comes back with the session that it ended in.
- *
- * @internal
  */
 export const atTerminal = (
   { session: first, show, terminal }: Chat,
@@ -105,13 +105,20 @@ export const atTerminal = (
           ))
         }
         // The CLI takes no commands during a turn.
-        if (slash === undefined && job.turn && !text.startsWith("/")) {
-          const told = yield* Effect.orElseSucceed(session.steer(text), () => false)
-          if (told) return yield* terminal.note("  told")
-        }
-        waiting.push(text)
-        if (job.turn) yield* terminal.note("  later")
+        if (slash !== undefined || !job.turn || text.startsWith("/")) return yield* later(text, job.turn)
+        // It may wait for a process that takes nothing yet.
+        yield* inBackground(
+          Effect.flatMap(
+            Effect.orElseSucceed(session.steer(text), () => false),
+            (told) => told ? terminal.note("  told") : events.offer({ _tag: "Untold", text })
+          )
+        )
       })
+
+    const later = (text: string, turn: boolean): Effect.Effect<void> => {
+      waiting.push(text)
+      return turn ? terminal.note("  later") : Effect.void
+    }
 
     yield* listen
     yield* screen.wait(true)
@@ -126,6 +133,9 @@ export const atTerminal = (
           hinted = false
           yield* remember(event.text)
           yield* take(event.text)
+          break
+        case "Untold":
+          yield* job === undefined ? take(event.text) : later(event.text, job.turn)
           break
         case "Interrupt":
           if (job !== undefined) {
@@ -159,12 +169,12 @@ export const atTerminal = (
     }
   })
 
-/** A conversation by a program or a file: each line a turn. The first that fails ends it. @internal */
+/** A conversation by a program or a file: each line a turn. The first that fails ends it. */
 export const byLine = (
   { session: first, show, terminal }: Chat,
   lines: Stream.Stream<string>
-): Effect.Effect<Session, ClaudeError, Scope.Scope> =>
-  Effect.gen(function*() {
+): Effect.Effect<void, ClaudeError, Scope.Scope> =>
+  Effect.suspend(() => {
     let session = first
     const answer = (text: string): Effect.Effect<boolean, ClaudeError, Scope.Scope> =>
       Effect.gen(function*() {
@@ -180,13 +190,12 @@ export const byLine = (
         else yield* Slash.answer(slash.name, slash.argument, session, terminal)
         return true
       })
-    yield* lines.pipe(
+    return lines.pipe(
       Stream.filter((line) => line.trim() !== ""),
       Stream.mapEffect(answer),
       Stream.takeWhile((goesOn) => goesOn),
       Stream.runDrain
     )
-    return session
   })
 
 // ---------------------------------------------------------------------------
