@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Fiber, Scheduler } from "effect"
+import { Effect, FastCheck as fc, Fiber, identity, Scheduler } from "effect"
 import { Line } from "../src/internal/line.js"
 
 describe("a line", () => {
@@ -9,7 +9,7 @@ describe("a line", () => {
       const order: Array<string> = []
       const person = (name: string) =>
         Effect.gen(function*() {
-          yield* line.enter
+          yield* line.enter(identity)
           order.push(`${name} in`)
           yield* Effect.yieldNow()
           order.push(`${name} out`)
@@ -25,9 +25,9 @@ describe("a line", () => {
     Effect.gen(function*() {
       for (const leavesFirst of [true, false]) {
         const line = new Line()
-        yield* line.enter
-        const second = yield* Effect.fork(line.enter)
-        const third = yield* Effect.fork(line.enter)
+        yield* line.enter(identity)
+        const second = yield* Effect.fork(line.enter(identity))
+        const third = yield* Effect.fork(line.enter(identity))
         yield* Effect.yieldNow()
         if (leavesFirst) {
           line.leave()
@@ -58,7 +58,7 @@ describe("a line", () => {
                 const fiber = yield* Effect.fork(Effect.uninterruptibleMask((restore) =>
                   Effect.gen(function*() {
                     yield* restore(steps(waits))
-                    yield* restore(line.enter)
+                    yield* line.enter(restore)
                     most = Math.max(most, ++inside)
                     yield* Effect.exit(restore(steps(stays)))
                     inside--
@@ -81,7 +81,7 @@ describe("a line", () => {
       for (const behind of [false, true]) {
         for (let step = 1; step < 100; step++) {
           const line = new Line()
-          if (behind) yield* line.enter
+          if (behind) yield* line.enter(identity)
           let steps = 0
           const scheduler = Scheduler.make(
             (task) => Scheduler.defaultScheduler.scheduleTask(task, 0),

@@ -1,18 +1,15 @@
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 
 /** One at a time, in the order of coming. */
 export class Line {
   private busy = false
   private readonly waiting: Array<Effect.Latch> = []
 
-  /** Whoever has entered leaves. One who is interrupted has not entered, also when it was just their turn. */
-  get enter(): Effect.Effect<void> {
-    return this.entering(identity)
-  }
-
-  /** The same where nothing is interrupted but what is restored: so nothing comes between one's turn and one's leaving. */
-  entering(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> {
+  /**
+   * Whoever has entered leaves. One who is interrupted has not entered, also when it was just their turn. Nothing is
+   * interrupted but what is restored: so nothing comes between one's turn and one's leaving.
+   */
+  enter(restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.busy) {
         this.busy = true
@@ -38,7 +35,7 @@ export class Line {
   /** While nobody else is in. */
   alone<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.zipRight(this.entering(restore), Effect.ensuring(restore(effect), Effect.sync(() => this.leave())))
+      Effect.zipRight(this.enter(restore), Effect.ensuring(restore(effect), Effect.sync(() => this.leave())))
     )
   }
 

@@ -76,7 +76,7 @@ export class Policed {
       })
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.zipRight(
-          Effect.map(this.line.entering(restore), () => {
+          Effect.map(this.line.enter(restore), () => {
             this.current = going
           }),
           Effect.forkScoped(

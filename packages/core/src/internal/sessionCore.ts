@@ -97,7 +97,7 @@ export class SessionCore {
   ): Effect.Effect<Pull, ClaudeError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
-        yield* restore(this.line.enter)
+        yield* this.line.enter(restore)
         const turnId = again && this.sent.has(chosenId ?? "") ? undefined : chosenId
         const refused = this.refusal(turnId)
         if (refused !== undefined) {
