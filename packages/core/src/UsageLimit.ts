@@ -22,7 +22,7 @@ import * as Events from "./Events.js"
 import { checked, Patience } from "./internal/policyOptions.js"
 import { reopening } from "./internal/reopening.js"
 import { around, type Open } from "./internal/streamed.js"
-import { UsageGate } from "./internal/usageGate.js"
+import * as UsageGate from "./internal/usageGate.js"
 import { Ticket } from "./internal/usageLines.js"
 import * as Policy from "./Policy.js"
 import { UsageLimitStore } from "./UsageLimitStore.js"
@@ -123,14 +123,8 @@ export const make = (
             : Effect.succeed(undefined))
       })
 
-    return {
-      around: (call) => around((open) => guarded(call, open)),
-      windows: gate.windows,
-      changes: gate.changes,
-      parked: gate.parked,
-      parkedChanges: gate.parkedChanges,
-      forget: gate.forget
-    }
+    const { changes, forget, parked, parkedChanges, windows } = gate
+    return { around: (call) => around((open) => guarded(call, open)), changes, forget, parked, parkedChanges, windows }
   })
 
 /** Remembers in the store that it is given. */

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import { CurrentClaim } from "../Concurrency.js"
 import type { EventsService } from "../Events.js"
@@ -12,16 +13,8 @@ export type Begun = (parser: Parser) => Parser
 
 /** Tells of a process. This comes before the process is opened, so that its end is told when it is gone. */
 export const make = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope> =>
-  Effect.suspend(() =>
-    events.silent("ProcessStarted") && events.silent("ProcessEnded") ? Effect.succeed(silently) : telling(events)
-  )
-
-// ---------------------------------------------------------------------------
-
-const silently: Begun = (parser) => parser
-
-const telling = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope> =>
   Effect.gen(function*() {
+    if (events.silent("ProcessStarted") && events.silent("ProcessEnded")) return identity
     const { id } = yield* CurrentCall
     const { spare: warm = false } = yield* CurrentClaim
     const processId = crypto.randomUUID()
@@ -49,6 +42,8 @@ const telling = (events: EventsService): Effect.Effect<Begun, never, Scope.Scope
       })
     }
   })
+
+// ---------------------------------------------------------------------------
 
 /** What is broken is counted by the parser. */
 const isUnknown = (message: Message): boolean =>

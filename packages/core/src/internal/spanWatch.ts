@@ -1,13 +1,14 @@
 import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { Message, Usage } from "../Message.js"
+import type { Message, ToolResult, ToolUse, Usage } from "../Message.js"
 import { isNotice } from "./callEvents.js"
 import { promptTokens } from "./figures.js"
 import type { ObservedCall } from "./observation.js"
-import { messagesOf } from "./spanContent.js"
-import { Attribute, SpanEvent } from "./spanNames.js"
-import type { Setting, Watch } from "./spanned.js"
-import { ToolSpans } from "./spanTools.js"
+import { Attribute, Span, SpanEvent } from "./spanNames.js"
+import { left, type Setting, spanFailure, type Watch } from "./spanned.js"
 
 /** What a call's span says: whom it asked, what it used and what came of it. */
 export const callWatch = (call: ObservedCall, span: Tracer.Span, { clock, content }: Setting): Watch => {
@@ -48,7 +49,7 @@ export const callWatch = (call: ObservedCall, span: Tracer.Span, { clock, conten
 /** What an attempt's span says, and its tools' spans. */
 export const attemptWatch = (span: Tracer.Span, setting: Setting): Watch => {
   const { clock } = setting
-  const tools = new ToolSpans(span, setting)
+  const tools = toolSpans(span, setting)
   const timeOf = (message: Message): bigint => readAt.get(message) ?? clock.unsafeCurrentTimeNanos()
   return {
     see: (batch) => {
@@ -65,7 +66,7 @@ export const attemptWatch = (span: Tracer.Span, setting: Setting): Watch => {
             tools.finish(message, timeOf(message))
             break
           case "PermissionDenied":
-            tools.denied(message)
+            tools.denied(message.toolUseId)
             break
           case "ApiRetry":
             span.event(SpanEvent.apiRetry, clock.unsafeCurrentTimeNanos(), {
@@ -79,7 +80,7 @@ export const attemptWatch = (span: Tracer.Span, setting: Setting): Watch => {
         }
       }
     },
-    end: (at) => tools.end(at)
+    end: tools.end
   }
 }
 
@@ -106,5 +107,52 @@ const sayUsage = (span: Tracer.Span, usage: Usage): void => {
   span.attribute(Attribute.inputTokens, promptTokens(usage))
   for (const field of ["outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"] as const) {
     span.attribute(Attribute[field], usage[field])
+  }
+}
+
+/** The spans of an attempt's tools: from the model's use of one to its result. */
+const toolSpans = (attempt: Tracer.Span, { content, tracer }: Setting) => {
+  /** Also those that have ended: a subagent in the background goes on after its tool. */
+  const all = new Map<string, Tracer.Span>()
+  const open = new Set<Tracer.Span>()
+  return {
+    begin: ({ id, input, parentToolUseId, tool }: ToolUse, at: bigint): void => {
+      if (all.has(id)) return
+      const parent = parentToolUseId === undefined ? undefined : all.get(parentToolUseId)
+      const span = tracer.span(Span.tool, Option.some(parent ?? attempt), Context.empty(), [], at, "internal")
+      span.attribute(Attribute.operationName, "execute_tool")
+      span.attribute(Attribute.toolName, tool)
+      span.attribute(Attribute.toolCallId, id)
+      if (content) span.attribute(Attribute.toolInput, contentOf(input))
+      all.set(id, span)
+      open.add(span)
+    },
+    denied: (toolUseId: string): void => all.get(toolUseId)?.attribute(Attribute.errorType, "permission_denied"),
+    finish: (result: ToolResult, at: bigint): void => {
+      const span = all.get(result.toolUseId)
+      if (span === undefined || !open.delete(span)) return
+      if (content) span.attribute(Attribute.toolOutput, result.content)
+      if (result.isError && !span.attributes.has(Attribute.errorType)) span.attribute(Attribute.errorType, "tool_error")
+      span.end(at, result.isError ? spanFailure("tool_error", "the tool has failed") : Exit.void)
+    },
+    /** Of those that still run, nobody hears any more. */
+    end: (at: bigint): void => {
+      for (const span of open) span.end(at, left)
+      open.clear()
+    }
+  }
+}
+
+/** A message as OpenTelemetry writes those of a conversation. */
+const messagesOf = (role: "user" | "assistant", content: unknown): string =>
+  contentOf([{ role, parts: typeof content === "string" ? [{ type: "text", content }] : content }])
+
+/** A prompt, an answer or a tool's input as the value of an attribute. */
+const contentOf = (content: unknown): string => {
+  if (typeof content === "string") return content
+  try {
+    return JSON.stringify(content) ?? ""
+  } catch {
+    return ""
   }
 }

@@ -1,4 +1,6 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
 import type * as Tracer from "effect/Tracer"
 import type { ClaudeError } from "../ClaudeError.js"
@@ -11,7 +13,6 @@ import { Attribute, Span, SpanEvent } from "./spanNames.js"
 import { isHeard, spanned } from "./spanned.js"
 import { attemptWatch, callWatch, stamped } from "./spanWatch.js"
 import type { Open } from "./streamed.js"
-import { outer, traceVariables } from "./traceContext.js"
 import { watched } from "./watchedParser.js"
 
 /** The span of a call. Waits that the bus tells of are events in it. */
@@ -137,3 +138,30 @@ const noteWait = <Type extends Events.EventType>(event: Events.EventOf<Type>): v
   const [name, attributes] = note(event)
   trace.span.event(name, BigInt(event.at) * 1_000_000n, attributes)
 }
+
+/** The W3C context of a span as variables of an environment. */
+const traceVariables = (span: Tracer.AnySpan): Invocation["env"] | undefined => {
+  const { sampled, spanId, traceId } = span
+  return !isId(traceId, 32) || !isId(spanId, 16) ? undefined : {
+    TRACEPARENT: `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`,
+    // That of another trace, which this process may have been given, is not its.
+    TRACESTATE: stateOf(span)
+  }
+}
+
+const isId = (text: string, length: number): boolean =>
+  text.length === length && /^[0-9a-f]+$/.test(text) && !/^0+$/.test(text)
+
+/** The nearest span that was made elsewhere: what a program passes on that makes none of its own. */
+const outer = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined =>
+  span === undefined || span._tag === "ExternalSpan" ? span : outer(Option.getOrUndefined(span.parent))
+
+/** A trace has one state: spans get it from their parents. */
+const stateOf = (span: Tracer.AnySpan): string | undefined => {
+  const own = Option.getOrUndefined(Context.getOption(span.context, State))
+  if (own !== undefined) return own.serialize() || undefined
+  return span._tag === "Span" && Option.isSome(span.parent) ? stateOf(span.parent.value) : undefined
+}
+
+/** Where OpenTelemetry's own tracer for Effect keeps it. */
+const State = Context.GenericTag<{ readonly serialize: () => string }>("@effect/opentelemetry/Tracer/OtelTraceState")

@@ -4,12 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { UsageLimitError } from "../ClaudeError.js"
 import type { EventsService } from "../Events.js"
 import { is, type Message } from "../Message.js"
-import type { ParkedCalls, UsageWindow } from "../UsageLimit.js"
+import type { UsageWindow } from "../UsageLimit.js"
 import type { UsageLimitStore } from "../UsageLimitStore.js"
 import { dateText } from "./errorText.js"
 import { Observed, Observers } from "./observed.js"
@@ -20,181 +19,153 @@ import * as UsageMemory from "./usageMemory.js"
 import { letsThrough, type News, UsageWindows, windowsOf } from "./usageWindows.js"
 
 /** Where calls wait for the windows that stop them: what messages tell, who may begin, and what is told of both. */
-export class UsageGate {
-  private readonly known = new UsageWindows()
-  private readonly lines = new UsageLines(this.known)
-  private readonly memory: UsageMemory.UsageMemory
-  private readonly statuses = new Observers<UsageWindow>()
-  private readonly crowds = new Observed(() => this.lines.parked)
-  private readonly events: EventsService
-  private readonly bells = new Set<Queue.Enqueue<void>>()
-  private readonly outbox: Array<UsageWindow> = []
-  /** As it was last told. */
-  private crowd = "[]"
+export const make = (store: UsageLimitStore["Type"], events: EventsService) =>
+  Effect.gen(function*() {
+    const memory = yield* UsageMemory.make(store)
+    const seen = new UsageWindows()
+    const lines = new UsageLines(seen)
+    const statuses = yield* Observers.scoped<UsageWindow>()
+    const crowds = new Observed(() => lines.parked)
+    yield* Effect.addFinalizer(() => Effect.sync(() => crowds.end()))
+    const bells = new Set<Queue.Enqueue<void>>()
+    const outbox: Array<UsageWindow> = []
+    /** As it was last told. */
+    let crowd = "[]"
 
-  static readonly make = (
-    store: UsageLimitStore["Type"],
-    events: EventsService
-  ): Effect.Effect<UsageGate, never, Scope.Scope> =>
-    Effect.gen(function*() {
-      const memory = yield* UsageMemory.make(store)
-      const gate = yield* Effect.acquireRelease(
-        Effect.sync(() => new UsageGate(memory, events)),
-        (gate) =>
-          Effect.sync(() => {
-            gate.statuses.end()
-            gate.crowds.end()
+    /** Does something now, after what has passed was forgotten, and tells what it has changed. */
+    const changing = <A>(change: (now: number, jitter: number) => A): Effect.Effect<A> =>
+      Effect.map(Effect.zip(Clock.currentTimeMillis, Random.nextIntBetween(1, maxJitter)), ([now, jitter]) => {
+        outbox.push(...seen.sweep(now))
+        const done = change(now, jitter)
+        for (const window of outbox.splice(0)) statuses.tell(window)
+        const before = crowd
+        crowd = JSON.stringify(lines.parked)
+        if (crowd !== before) crowds.tell()
+        return done
+      })
+
+    const learned = (news: News | undefined): void => {
+      if (news === undefined) return
+      const { before, known } = news
+      const { window } = known
+      const was = before?.window
+      const same = was?.status === window.status && was.overage === window.overage
+      if (!same) outbox.push(window)
+      if ((before?.closedUntil ?? 0) !== known.closedUntil) lines.changed(known)
+      if (window.status === "rejected" && window.resetsAt === null) return
+      if (!same || was.resetsAt !== window.resetsAt || was.utilization !== window.utilization) memory.save(window)
+      for (const bell of bells) bell.unsafeOffer(undefined)
+    }
+
+    const heard = (ticket: Ticket, batch: ReadonlyArray<Message>): Effect.Effect<void> =>
+      changing((now, jitter) => {
+        const told = batch.filter(is("RateLimit")).flatMap((message) => windowsOf(message, ticket.target.account, now))
+        for (const window of told) learned(seen.learn(window, ticket.askedAt, jitter))
+        if (isLetThrough(batch)) lines.probed(ticket, true)
+      })
+
+    /** The call is over, with or without a word. */
+    const end = (ticket: Ticket): Effect.Effect<void> =>
+      ticket.probing === undefined ? Effect.void : changing(() => lines.probed(ticket, false))
+
+    const ended = (ticket: Ticket, how: End): Effect.Effect<void> => {
+      if (Option.isNone(how) || how.value._tag !== "UsageLimitError") return end(ticket)
+      const error = how.value
+      return changing((now, jitter) => {
+        learned(seen.reject(ticket.target, error, now, jitter))
+        lines.probed(ticket, false)
+      })
+    }
+
+    yield* changing((now, jitter) => {
+      for (const window of memory.remembered) seen.learn(window, Infinity, jitter)
+      // What has passed since then is no news.
+      seen.sweep(now)
+    })
+
+    return {
+      /** Nothing is in the way of this call, and nobody is before it: then it need not wait even for a moment. */
+      unhindered: (ticket: Ticket): Effect.Effect<boolean> =>
+        Effect.clockWith((clock) => {
+          const now = clock.unsafeCurrentTimeMillis()
+          if (!lines.empty || seen.closing(ticket.target, now) !== undefined) return Effect.succeed(false)
+          ticket.askedAt = now
+          return Effect.succeed(true)
+        }),
+
+      /** Until it may begin. */
+      admit: (ticket: Ticket, maxWait: number): Effect.Effect<void, UsageLimitError> => {
+        const see = parking(events, ticket)
+        const step: Effect.Effect<void, UsageLimitError> = Effect.flatMap(
+          changing((now, jitter) => {
+            const next = lines.step(ticket, maxWait, 1 + jitter % gap, now)
+            see(now)
+            return [next, now] as const
+          }),
+          ([next, now]) =>
+            next === "go"
+              ? Effect.void
+              : "refusedBy" in next
+              ? Effect.fail(refusal(next.refusedBy.window))
+              : Effect.zipRight(pause(ticket, next.until - now), step)
+        )
+        return Effect.ensuring(
+          step,
+          changing((now) => {
+            lines.leave(ticket)
+            see(now)
           })
-      )
-      yield* gate.changing((now, jitter) => {
-        for (const window of memory.remembered) gate.known.learn(window, Infinity, jitter)
-        // What has passed since then is no news.
-        gate.known.sweep(now)
+        )
+      },
+
+      /** Whether a rejected call waits for what has rejected it. */
+      waits: (ticket: Ticket, maxWait: number): Effect.Effect<boolean> =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const closing = seen.closing(ticket.target, now)
+          return closing !== undefined && closing.closedUntil <= (ticket.deadline ??= now + maxWait)
+        }),
+
+      /** A run, listened to. */
+      watched: (ticket: Ticket, pull: Pull): Pull =>
+        Effect.matchEffect(pull, {
+          onFailure: (how) => Effect.zipRight(ended(ticket, how), Effect.fail(how)),
+          onSuccess: (batch) =>
+            tells(batch, ticket.probing !== undefined) ? Effect.as(heard(ticket, batch), batch) : Effect.succeed(batch)
+        }),
+
+      end,
+      windows: changing(() => seen.all.map(({ window }) => window)),
+      parked: Effect.sync(() => lines.parked),
+
+      /** Resets come by themselves only where somebody listens for them. */
+      changes: Stream.unwrapScoped(Effect.gen(function*() {
+        const observer = yield* statuses.subscribe
+        const bell = yield* Queue.sliding<void>(1)
+        yield* Effect.acquireRelease(
+          Effect.sync(() => bells.add(bell)),
+          () => Effect.sync(() => bells.delete(bell))
+        )
+        const next = Effect.flatMap(
+          changing((now) => seen.nextReset - now),
+          (millis) => Effect.raceFirst(Queue.take(bell), sleep(millis))
+        )
+        yield* Effect.forkScoped(Effect.forever(next))
+        return observer.stream
+      })),
+
+      parkedChanges: crowds.changes,
+
+      forget: changing((now) => {
+        for (const { window } of seen.all) {
+          const open = { ...window, utilization: null, overage: false, seenAt: now }
+          memory.save({ ...open, status: "allowed" })
+          if (window.status !== "allowed") outbox.push({ ...open, status: "reset" })
+        }
+        seen.clear()
+        lines.reconsider()
       })
-      return gate
-    })
-
-  private constructor(memory: UsageMemory.UsageMemory, events: EventsService) {
-    this.events = events
-    this.memory = memory
-  }
-
-  /** Nothing is in the way of this call, and nobody is before it: then it need not wait even for a moment. */
-  unhindered(ticket: Ticket): Effect.Effect<boolean> {
-    return Effect.clockWith((clock) => {
-      const now = clock.unsafeCurrentTimeMillis()
-      if (!this.lines.empty || this.known.closing(ticket.target, now) !== undefined) return Effect.succeed(false)
-      ticket.askedAt = now
-      return Effect.succeed(true)
-    })
-  }
-
-  /** Until it may begin. */
-  admit(ticket: Ticket, maxWait: number): Effect.Effect<void, UsageLimitError> {
-    const see = parking(this.events, ticket)
-    const step: Effect.Effect<void, UsageLimitError> = Effect.flatMap(
-      this.changing((now, jitter) => {
-        const next = this.lines.step(ticket, maxWait, 1 + jitter % gap, now)
-        see(now)
-        return [next, now] as const
-      }),
-      ([next, now]) =>
-        next === "go"
-          ? Effect.void
-          : "refusedBy" in next
-          ? Effect.fail(refusal(next.refusedBy.window))
-          : Effect.zipRight(pause(ticket, next.until - now), step)
-    )
-    return Effect.ensuring(
-      step,
-      this.changing((now) => {
-        this.lines.leave(ticket)
-        see(now)
-      })
-    )
-  }
-
-  /** Whether a rejected call waits for what has rejected it. */
-  waits(ticket: Ticket, maxWait: number): Effect.Effect<boolean> {
-    return Effect.map(Clock.currentTimeMillis, (now) => {
-      const closing = this.known.closing(ticket.target, now)
-      return closing !== undefined && closing.closedUntil <= (ticket.deadline ??= now + maxWait)
-    })
-  }
-
-  /** A run, listened to. */
-  watched(ticket: Ticket, pull: Pull): Pull {
-    return Effect.matchEffect(pull, {
-      onFailure: (end) => Effect.zipRight(this.ended(ticket, end), Effect.fail(end)),
-      onSuccess: (batch) =>
-        tells(batch, ticket.probing !== undefined) ? Effect.as(this.heard(ticket, batch), batch) : Effect.succeed(batch)
-    })
-  }
-
-  /** The call is over, with or without a word. */
-  end(ticket: Ticket): Effect.Effect<void> {
-    return ticket.probing === undefined ? Effect.void : this.changing(() => this.lines.probed(ticket, false))
-  }
-
-  readonly windows: Effect.Effect<ReadonlyArray<UsageWindow>> = Effect.suspend(() =>
-    this.changing(() => this.known.all.map(({ window }) => window))
-  )
-
-  readonly parked: Effect.Effect<ReadonlyArray<ParkedCalls>> = Effect.sync(() => this.lines.parked)
-
-  /** Resets come by themselves only where somebody listens for them. */
-  readonly changes: Stream.Stream<UsageWindow> = Stream.unwrapScoped(Effect.gen(this, function*() {
-    const observer = yield* this.statuses.subscribe
-    const bell = yield* Queue.sliding<void>(1)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => this.bells.add(bell)),
-      () => Effect.sync(() => this.bells.delete(bell))
-    )
-    const next = Effect.flatMap(
-      this.changing((now) => this.known.nextReset - now),
-      (millis) => Effect.raceFirst(Queue.take(bell), sleep(millis))
-    )
-    yield* Effect.forkScoped(Effect.forever(next))
-    return observer.stream
-  }))
-
-  readonly parkedChanges: Stream.Stream<ReadonlyArray<ParkedCalls>> = this.crowds.changes
-
-  readonly forget: Effect.Effect<void> = Effect.suspend(() =>
-    this.changing((now) => {
-      for (const { window } of this.known.all) {
-        const open = { ...window, utilization: null, overage: false, seenAt: now }
-        this.memory.save({ ...open, status: "allowed" })
-        if (window.status !== "allowed") this.outbox.push({ ...open, status: "reset" })
-      }
-      this.known.clear()
-      this.lines.reconsider()
-    })
-  )
-
-  private heard(ticket: Ticket, batch: ReadonlyArray<Message>): Effect.Effect<void> {
-    return this.changing((now, jitter) => {
-      const told = batch.filter(is("RateLimit")).flatMap((message) => windowsOf(message, ticket.target.account, now))
-      for (const window of told) this.news(this.known.learn(window, ticket.askedAt, jitter))
-      if (isLetThrough(batch)) this.lines.probed(ticket, true)
-    })
-  }
-
-  private ended(ticket: Ticket, end: End): Effect.Effect<void> {
-    if (Option.isNone(end) || end.value._tag !== "UsageLimitError") return this.end(ticket)
-    const error = end.value
-    return this.changing((now, jitter) => {
-      this.news(this.known.reject(ticket.target, error, now, jitter))
-      this.lines.probed(ticket, false)
-    })
-  }
-
-  private news(news: News | undefined): void {
-    if (news === undefined) return
-    const { before, known } = news
-    const { window } = known
-    const was = before?.window
-    const same = was?.status === window.status && was.overage === window.overage
-    if (!same) this.outbox.push(window)
-    if ((before?.closedUntil ?? 0) !== known.closedUntil) this.lines.changed(known)
-    if (window.status === "rejected" && window.resetsAt === null) return
-    if (!same || was.resetsAt !== window.resetsAt || was.utilization !== window.utilization) this.memory.save(window)
-    for (const bell of this.bells) bell.unsafeOffer(undefined)
-  }
-
-  /** Does something now, after what has passed was forgotten, and tells what it has changed. */
-  private changing<A>(change: (now: number, jitter: number) => A): Effect.Effect<A> {
-    return Effect.map(Effect.zip(Clock.currentTimeMillis, Random.nextIntBetween(1, maxJitter)), ([now, jitter]) => {
-      this.outbox.push(...this.known.sweep(now))
-      const done = change(now, jitter)
-      for (const window of this.outbox.splice(0)) this.statuses.tell(window)
-      const crowd = JSON.stringify(this.lines.parked)
-      if (crowd !== this.crowd) this.crowds.tell()
-      this.crowd = crowd
-      return done
-    })
-  }
-}
+    }
+  })
 
 // ---------------------------------------------------------------------------
 
