@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import type { BatchOutcome } from "../Batch.js"
 import type { BatchClaimed, BatchItemEnd, BatchRecord, BatchRepositoryService, BatchSeen } from "../BatchRepository.js"
 import type { ClaudeOptions } from "../Claude.js"
-import type { ClaudeError, SessionStoreError } from "../ClaudeError.js"
-import type { Message, Result } from "../Message.js"
+import { ClaudeError, SessionStoreError } from "../ClaudeError.js"
+import { type Message, Result } from "../Message.js"
 import {
   account,
   type Ask,
@@ -18,7 +20,6 @@ import {
 } from "./batchItem.js"
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
-import { restoredOutcome, storedError, storedResult } from "./batchStored.js"
 import { heartbeat, ttl } from "./heldLease.js"
 import { withoutIdentity } from "./identity.js"
 import { commits as commitsTo } from "./reopening.js"
@@ -220,17 +221,68 @@ const goOn = "You were cut off before you were done. Go on from where you stoppe
 const newSession = ({ continueSession, forkSession, resume, sessionId }: ClaudeOptions): string =>
   sessionId ?? (forkSession !== true && (continueSession === true || resume !== undefined) ? "" : crypto.randomUUID())
 
+type OutputSchema = ClaudeOptions["outputSchema"]
+
 const endOf = (
   outcome: BatchOutcome,
   { costUsd, usage }: Pick<Done, "costUsd" | "usage">,
-  outputSchema: ClaudeOptions["outputSchema"]
+  outputSchema: OutputSchema
 ): BatchItemEnd => {
   switch (outcome._tag) {
     case "Completed":
       return { status: "completed", costUsd, usage, result: storedResult(outcome.result, outputSchema) }
     case "Failed":
-      return { status: "failed", costUsd, usage, error: storedError(outcome.error) }
+      return { status: "failed", costUsd, usage, error: encodeError(outcome.error) }
     case "Cancelled":
       return { status: "cancelled", costUsd, usage }
   }
 }
+
+/** An answer as it is stored: what was decoded is encoded again. */
+const storedResult = (result: Result, outputSchema: OutputSchema): unknown =>
+  result.structuredOutput === undefined || !Schema.isSchema(outputSchema)
+    ? result
+    : {
+      ...result,
+      structuredOutput: Either.getOrElse(
+        Schema.encodeUnknownEither(outputSchema)(result.structuredOutput),
+        () => result.structuredOutput
+      )
+    }
+
+/** The end of an item as its record has it. */
+const restoredOutcome = (record: BatchRecord, outputSchema: OutputSchema): BatchOutcome => {
+  switch (record.status) {
+    case "completed": {
+      const result = Either.getOrUndefined(decodeResult(record.result))
+      if (result === undefined) return unreadable(record, "answer")
+      if (result.structuredOutput === undefined || !Schema.isSchema(outputSchema)) return { _tag: "Completed", result }
+      return Either.match(Schema.decodeUnknownEither(outputSchema)(result.structuredOutput), {
+        onLeft: () => unreadable(record, "structured output"),
+        onRight: (structuredOutput) => ({ _tag: "Completed", result: { ...result, structuredOutput } })
+      })
+    }
+    case "failed":
+      return Either.match(decodeError(record.error), {
+        onLeft: () => unreadable(record, "error"),
+        onRight: (error) => ({ _tag: "Failed", error })
+      })
+    default:
+      return { _tag: "Cancelled", reason: "item" }
+  }
+}
+
+const encodeError = Schema.encodeSync(ClaudeError)
+const decodeError = Schema.decodeUnknownEither(ClaudeError)
+/** JSON has no `undefined`. */
+const decodeResult = Schema.decodeUnknownEither(Result, { exact: false, onExcessProperty: "preserve" })
+
+const unreadable = ({ key }: BatchRecord, what: string): BatchOutcome => ({
+  _tag: "Failed",
+  error: new SessionStoreError({
+    operation: "claim",
+    reason: "Corrupt",
+    detail: `the ${what} of the batch item "${key}" cannot be read`,
+    hint: "Another version wrote it, or its output schema has changed: run the item under another key."
+  })
+})

@@ -1,6 +1,8 @@
 import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import type { BatchEnd, BatchItem, BatchProgress } from "../Batch.js"
 import type { Prompt } from "../Claude.js"
 import { InvalidOptionsError, type SessionStoreError } from "../ClaudeError.js"
@@ -9,12 +11,6 @@ import { itemOf, keyOf } from "./batchInput.js"
 import { type Done, notBegun } from "./batchItem.js"
 import { BatchQueue, type Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
-import { BatchSignal } from "./batchSignal.js"
-
-/** What a reader of the ends gets next. */
-export type Next<E> =
-  | { readonly _tag: "End"; readonly end: BatchEnd }
-  | { readonly _tag: "Over"; readonly failure: Cause.Cause<E | SessionStoreError> | undefined }
 
 type Running = Fiber.RuntimeFiber<void>
 
@@ -23,9 +19,10 @@ type Running = Fiber.RuntimeFiber<void>
  * wakes those who wait for a change.
  */
 export class BatchState<E> {
-  readonly signal = new BatchSignal()
   version = 0
   stopped: "all" | "budget" | undefined
+  /** Opened by the next change. */
+  private next = Effect.unsafeMakeLatch()
   private readonly settings: Settings
   private readonly startedAt: number
   private readonly queue = new BatchQueue()
@@ -55,6 +52,14 @@ export class BatchState<E> {
     this.total = total
     this.spentUsd = spentUsd
     this.watchBudget()
+  }
+
+  /** Waits until there is something. Between two looks nothing is missed. */
+  until<A>(look: () => A | undefined): Effect.Effect<A> {
+    return Effect.suspend(() => {
+      const found = look()
+      return found === undefined ? Effect.zipRight(this.next.await, this.until(look)) : Effect.succeed(found)
+    })
   }
 
   get isDone(): boolean {
@@ -94,7 +99,7 @@ export class BatchState<E> {
   }
 
   /** It begins. */
-  take(task: Task): void {
+  begin(task: Task): void {
     if (this.urgent[0] === task) this.urgent.shift()
     else this.queue.remove(task)
     if (this.stopped !== undefined) task.cancel ??= this.stopped
@@ -169,13 +174,17 @@ export class BatchState<E> {
     return [...this.fibers.values()]
   }
 
-  next(): Next<E> | undefined {
+  /** What a reader of the ends gets next. `None` is the good end. */
+  take(): Effect.Effect<BatchEnd, Option.Option<E | SessionStoreError>> | undefined {
     const end = this.ready.shift()
     if (end !== undefined) {
       this.changed()
-      return { _tag: "End", end }
+      return Effect.succeed(end)
     }
-    return this.isDone ? { _tag: "Over", failure: this.failure } : undefined
+    if (!this.isDone) return undefined
+    return this.failure === undefined
+      ? Effect.fail(Option.none())
+      : Effect.failCause(Cause.map(this.failure, Option.some))
   }
 
   park(until: number | undefined): void {
@@ -245,7 +254,9 @@ export class BatchState<E> {
 
   private changed(): void {
     this.version++
-    this.signal.fire()
+    const now = this.next
+    this.next = Effect.unsafeMakeLatch()
+    now.unsafeOpen()
   }
 }
 
