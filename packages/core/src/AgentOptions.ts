@@ -57,11 +57,7 @@ export const McpServer = Schema.Union(
     args: Schema.optional(Schema.Array(Schema.String)),
     env: Schema.optional(Pairs)
   }, open),
-  Schema.Struct({
-    type: Schema.Literal("http", "sse"),
-    url: Value,
-    headers: Schema.optional(Pairs)
-  }, open)
+  Schema.Struct({ type: Schema.Literal("http", "sse"), url: Value, headers: Schema.optional(Pairs) }, open)
 )
 export type McpServer = typeof McpServer.Type
 

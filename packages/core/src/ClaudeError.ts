@@ -12,13 +12,7 @@ import { ApiClientError, ApiRateLimitError, CircuitBreakerError, RateLimitExceed
 
 export { RunFacts } from "./internal/runFacts.js"
 export { BillingMismatchError, BudgetExceededError } from "./MoneyError.js"
-export {
-  ApiClientError,
-  ApiRateLimitError,
-  CircuitBreakerError,
-  RateLimitExceededError,
-  RetryExhaustedError
-} from "./PolicyError.js"
+export * from "./PolicyError.js"
 
 /** The common supertype. Use it with `instanceof`; branch on `_tag` for what exactly went wrong. */
 export abstract class CCFlowError extends Error {
@@ -187,14 +181,12 @@ export class SessionClosedError extends failure<SessionClosedError>()("SessionCl
 }, ({ hint, sessionId }) => say(`Session "${sessionId}" is closed`, hint)) {}
 
 /** A `SessionManager` has as many live sessions as it may have. */
-export class SessionLimitError extends failure<SessionLimitError>()("SessionLimitError", {
-  maxLive: Schema.Int
-}, ({ hint, maxLive }) =>
-  say(
-    `${maxLive} live ${maxLive === 1 ? "session is" : "sessions are"} all that there may be`,
-    hint
-  ))
-{}
+export class SessionLimitError extends failure<SessionLimitError>()(
+  "SessionLimitError",
+  { maxLive: Schema.Int },
+  ({ hint, maxLive }) =>
+    say(`${maxLive} live ${maxLive === 1 ? "session is" : "sessions are"} all that there may be`, hint)
+) {}
 
 /** The durable records could not be read or written. */
 export class SessionStoreError extends failure<SessionStoreError>()(

@@ -7,35 +7,35 @@
 import * as Schema from "effect/Schema"
 
 const nullish = <A>(schema: Schema.Schema<A>) => Schema.optional(Schema.NullOr(schema))
+const string = nullish(Schema.String)
+const number = nullish(Schema.Number)
+const boolean = nullish(Schema.Boolean)
 const strings = nullish(Schema.Array(Schema.String))
 
 /** What an API message block may hold; only `type` is promised. */
 export const Block = Schema.Struct({
   type: Schema.String,
-  text: nullish(Schema.String),
-  thinking: nullish(Schema.String),
-  id: nullish(Schema.String),
-  name: nullish(Schema.String),
-  tool_use_id: nullish(Schema.String),
-  is_error: nullish(Schema.Boolean),
+  text: string,
+  thinking: string,
+  id: string,
+  name: string,
+  tool_use_id: string,
+  is_error: boolean,
   input: Schema.optional(Schema.Unknown),
   content: Schema.optional(Schema.Unknown)
 })
 export type Block = typeof Block.Type
 
 export const Usage = Schema.Struct({
-  input_tokens: nullish(Schema.Number),
-  output_tokens: nullish(Schema.Number),
-  cache_read_input_tokens: nullish(Schema.Number),
-  cache_creation_input_tokens: nullish(Schema.Number)
+  input_tokens: number,
+  output_tokens: number,
+  cache_read_input_tokens: number,
+  cache_creation_input_tokens: number
 })
 export type Usage = typeof Usage.Type
 
-const common = {
-  session_id: nullish(Schema.String),
-  uuid: nullish(Schema.String)
-}
-const threaded = { ...common, parent_tool_use_id: nullish(Schema.String) }
+const common = { session_id: string, uuid: string }
+const threaded = { ...common, parent_tool_use_id: string }
 
 /** One content block of an API message; blocks of one message share `message.id`. */
 export const Assistant = Schema.Struct({
@@ -45,15 +45,15 @@ export const Assistant = Schema.Struct({
     id: Schema.String,
     model: Schema.String,
     content: Schema.Array(Block),
-    stop_reason: nullish(Schema.String),
+    stop_reason: string,
     usage: nullish(Usage)
   }),
-  error: nullish(Schema.String),
-  api_error_status: nullish(Schema.Number),
-  api_error_type: nullish(Schema.String),
-  api_error: nullish(Schema.String),
-  request_id: nullish(Schema.String),
-  aborted: nullish(Schema.Boolean)
+  error: string,
+  api_error_status: number,
+  api_error_type: string,
+  api_error: string,
+  request_id: string,
+  aborted: boolean
 })
 export type Assistant = typeof Assistant.Type
 
@@ -62,8 +62,8 @@ export const User = Schema.Struct({
   ...threaded,
   message: Schema.Struct({ content: Schema.Union(Schema.String, Schema.Array(Block)) }),
   tool_use_result: Schema.optional(Schema.Unknown),
-  isSynthetic: nullish(Schema.Boolean),
-  isReplay: nullish(Schema.Boolean)
+  isSynthetic: boolean,
+  isReplay: boolean
 })
 export type User = typeof User.Type
 
@@ -89,18 +89,18 @@ const streamEvent = <const Type extends string, const Fields extends Schema.Stru
   })
 
 export const MessageStart = streamEvent("message_start", {
-  message: Schema.Struct({ id: Schema.String, model: nullish(Schema.String), usage: nullish(Usage) })
+  message: Schema.Struct({ id: Schema.String, model: string, usage: nullish(Usage) })
 })
 export type MessageStart = typeof MessageStart.Type
 
 export const BlockDelta = streamEvent("content_block_delta", {
-  index: nullish(Schema.Number),
-  delta: Schema.Struct({ text: nullish(Schema.String), thinking: nullish(Schema.String) })
+  index: number,
+  delta: Schema.Struct({ text: string, thinking: string })
 })
 export type BlockDelta = typeof BlockDelta.Type
 
 export const MessageDelta = streamEvent("message_delta", {
-  delta: nullish(Schema.Struct({ stop_reason: nullish(Schema.String) })),
+  delta: nullish(Schema.Struct({ stop_reason: string })),
   usage: nullish(Usage)
 })
 export type MessageDelta = typeof MessageDelta.Type
@@ -113,17 +113,17 @@ export const MessageStop = Schema.Struct({
 export type MessageStop = typeof MessageStop.Type
 
 const ModelUsage = Schema.Struct({
-  inputTokens: nullish(Schema.Number),
-  outputTokens: nullish(Schema.Number),
-  cacheReadInputTokens: nullish(Schema.Number),
-  cacheCreationInputTokens: nullish(Schema.Number),
-  webSearchRequests: nullish(Schema.Number),
-  costUSD: nullish(Schema.Number),
+  inputTokens: number,
+  outputTokens: number,
+  cacheReadInputTokens: number,
+  cacheCreationInputTokens: number,
+  webSearchRequests: number,
+  costUSD: number,
   /** `unknown` where the CLI has no price for the model and took another one's. */
-  costBasis: nullish(Schema.String),
-  cacheCreationEphemeral1hInputTokens: nullish(Schema.Number),
-  thinkingTokens: nullish(Schema.Number),
-  contextWindow: nullish(Schema.Number)
+  costBasis: string,
+  cacheCreationEphemeral1hInputTokens: number,
+  thinkingTokens: number,
+  contextWindow: number
 })
 
 /** The end of a turn. Its cost figures are cumulative over the process, its usage is the turn's. */
@@ -132,35 +132,29 @@ export const Result = Schema.Struct({
   ...common,
   subtype: Schema.String,
   is_error: Schema.Boolean,
-  result: nullish(Schema.String),
+  result: string,
   errors: strings,
   structured_output: Schema.optional(Schema.Unknown),
-  stop_reason: nullish(Schema.String),
-  terminal_reason: nullish(Schema.String),
-  startup_failure_reason: nullish(Schema.String),
-  api_error_status: nullish(Schema.Number),
-  api_error_type: nullish(Schema.String),
-  api_error: nullish(Schema.String),
+  stop_reason: string,
+  terminal_reason: string,
+  startup_failure_reason: string,
+  api_error_status: number,
+  api_error_type: string,
+  api_error: string,
   usage: nullish(Usage),
-  total_cost_usd: nullish(Schema.Number),
+  total_cost_usd: number,
   modelUsage: nullish(Schema.Record({ key: Schema.String, value: ModelUsage })),
   model_usage_since_last_result: nullish(Schema.Record({ key: Schema.String, value: ModelUsage })),
-  num_turns: nullish(Schema.Number),
-  duration_ms: nullish(Schema.Number),
-  duration_api_ms: nullish(Schema.Number),
-  ttft_ms: nullish(Schema.Number),
-  permission_denials: nullish(Schema.Array(Schema.Struct({
-    tool_name: Schema.String,
-    tool_use_id: nullish(Schema.String),
-    tool_input: Schema.optional(Schema.Unknown)
-  }))),
-  origin: nullish(Schema.Struct({ kind: nullish(Schema.String) })),
+  num_turns: number,
+  duration_ms: number,
+  duration_api_ms: number,
+  ttft_ms: number,
+  permission_denials: nullish(Schema.Array(
+    Schema.Struct({ tool_name: Schema.String, tool_use_id: string, tool_input: Schema.optional(Schema.Unknown) })
+  )),
+  origin: nullish(Schema.Struct({ kind: string })),
   user_message_uuids: strings,
-  subagent_stats: nullish(Schema.Struct({
-    spawned: nullish(Schema.Number),
-    completed: nullish(Schema.Number),
-    failed: nullish(Schema.Number)
-  }))
+  subagent_stats: nullish(Schema.Struct({ spawned: number, completed: number, failed: number }))
 })
 export type Result = typeof Result.Type
 
@@ -169,11 +163,11 @@ export const RateLimitEvent = Schema.Struct({
   ...common,
   rate_limit_info: Schema.Struct({
     status: Schema.String,
-    resetsAt: nullish(Schema.Number),
-    rateLimitType: nullish(Schema.String),
-    utilization: nullish(Schema.Number),
-    overageStatus: nullish(Schema.String),
-    isUsingOverage: nullish(Schema.Boolean)
+    resetsAt: number,
+    rateLimitType: string,
+    utilization: number,
+    overageStatus: string,
+    isUsingOverage: boolean
   })
 })
 export type RateLimitEvent = typeof RateLimitEvent.Type
@@ -185,27 +179,20 @@ const system = <const Subtype extends string, const Fields extends Schema.Struct
 
 export const Init = system("init", {
   model: Schema.String,
-  cwd: nullish(Schema.String),
+  cwd: string,
   tools: Schema.Array(Schema.String),
-  mcp_servers: nullish(Schema.Array(Schema.Struct({
-    name: Schema.String,
-    status: Schema.String,
-    source: nullish(Schema.String)
-  }))),
-  permissionMode: nullish(Schema.String),
-  apiKeySource: nullish(Schema.String),
-  claude_code_version: nullish(Schema.String),
+  mcp_servers: nullish(Schema.Array(Schema.Struct({ name: Schema.String, status: Schema.String, source: string }))),
+  permissionMode: string,
+  apiKeySource: string,
+  claude_code_version: string,
   slash_commands: strings,
   agents: strings,
   skills: strings,
-  plugins: nullish(Schema.Array(Schema.Struct({
-    name: Schema.String,
-    path: nullish(Schema.String),
-    source: nullish(Schema.String),
-    version: nullish(Schema.String)
-  }))),
+  plugins: nullish(Schema.Array(
+    Schema.Struct({ name: Schema.String, path: string, source: string, version: string })
+  )),
   capabilities: strings,
-  output_style: nullish(Schema.String),
+  output_style: string,
   user_message_uuids: strings
 })
 export type Init = typeof Init.Type
@@ -214,37 +201,33 @@ export const ApiRetry = system("api_retry", {
   attempt: Schema.Number,
   max_retries: Schema.Number,
   retry_delay_ms: Schema.Number,
-  error_status: nullish(Schema.Number),
-  error: nullish(Schema.String)
+  error_status: number,
+  error: string
 })
 export type ApiRetry = typeof ApiRetry.Type
 
 export const PermissionDenied = system("permission_denied", {
-  parent_tool_use_id: nullish(Schema.String),
+  parent_tool_use_id: string,
   tool_name: Schema.String,
   tool_use_id: Schema.String,
-  message: nullish(Schema.String),
-  decision_reason: nullish(Schema.String)
+  message: string,
+  decision_reason: string
 })
 export type PermissionDenied = typeof PermissionDenied.Type
 
 const task = <const Subtype extends string>(subtype: Subtype) =>
   system(subtype, {
     task_id: Schema.String,
-    tool_use_id: nullish(Schema.String),
-    description: nullish(Schema.String),
-    summary: nullish(Schema.String),
-    status: nullish(Schema.String),
-    is_backgrounded: nullish(Schema.Boolean),
-    task_type: nullish(Schema.String),
-    subagent_type: nullish(Schema.String),
-    last_tool_name: nullish(Schema.String),
-    usage: nullish(Schema.Struct({
-      total_tokens: nullish(Schema.Number),
-      tool_uses: nullish(Schema.Number),
-      duration_ms: nullish(Schema.Number)
-    })),
-    patch: nullish(Schema.Struct({ status: nullish(Schema.String) }))
+    tool_use_id: string,
+    description: string,
+    summary: string,
+    status: string,
+    is_backgrounded: boolean,
+    task_type: string,
+    subagent_type: string,
+    last_tool_name: string,
+    usage: nullish(Schema.Struct({ total_tokens: number, tool_uses: number, duration_ms: number })),
+    patch: nullish(Schema.Struct({ status: string }))
   })
 
 export const TaskStarted = task("task_started")
@@ -260,12 +243,9 @@ export const BackgroundTasks = system("background_tasks_changed", {
 export type BackgroundTasks = typeof BackgroundTasks.Type
 
 export const CompactBoundary = system("compact_boundary", {
-  compact_metadata: nullish(Schema.Struct({
-    trigger: nullish(Schema.String),
-    pre_tokens: nullish(Schema.Number),
-    post_tokens: nullish(Schema.Number),
-    duration_ms: nullish(Schema.Number)
-  }))
+  compact_metadata: nullish(
+    Schema.Struct({ trigger: string, pre_tokens: number, post_tokens: number, duration_ms: number })
+  )
 })
 export type CompactBoundary = typeof CompactBoundary.Type
 
@@ -274,21 +254,17 @@ export const Hook = Schema.Struct({
   type: Schema.Literal("system"),
   subtype: Schema.Literal("hook_started", "hook_progress", "hook_response"),
   ...common,
-  hook_id: nullish(Schema.String),
-  hook_name: nullish(Schema.String),
-  hook_event: nullish(Schema.String),
-  output: nullish(Schema.String),
-  exit_code: nullish(Schema.Number),
-  outcome: nullish(Schema.String)
+  hook_id: string,
+  hook_name: string,
+  hook_event: string,
+  output: string,
+  exit_code: number,
+  outcome: string
 })
 export type Hook = typeof Hook.Type
 
 /** Frames that only tell how things stand. Which field holds the text differs; all are optional. */
-export const Notice = Schema.Struct({
-  type: Schema.String,
-  ...threaded,
-  subtype: nullish(Schema.String)
-})
+export const Notice = Schema.Struct({ type: Schema.String, ...threaded, subtype: string })
 export type Notice = typeof Notice.Type
 
 /** The subtypes of `system` that arrive as `Status`. */
@@ -334,10 +310,10 @@ export const ControlResponse = Schema.Struct({
   type: Schema.Literal("control_response"),
   response: Schema.Struct({
     subtype: Schema.Literal("success", "error"),
-    request_id: nullish(Schema.String),
+    request_id: string,
     response: Schema.optional(Schema.Unknown),
-    error: nullish(Schema.String),
-    error_code: nullish(Schema.String)
+    error: string,
+    error_code: string
   })
 })
 export type ControlResponse = typeof ControlResponse.Type

@@ -68,9 +68,7 @@ export interface RunningCli {
 
 /** The service that starts CLIs. */
 export class CliProcess extends Context.Tag("@ccflow/core/CliProcess")<CliProcess, {
-  readonly open: (
-    invocation: Invocation
-  ) => Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope>
+  readonly open: (invocation: Invocation) => Effect.Effect<RunningCli, CliNotFoundError | CliSpawnError, Scope.Scope>
 }>() {}
 
 /**
@@ -79,11 +77,10 @@ export class CliProcess extends Context.Tag("@ccflow/core/CliProcess")<CliProces
  * end of the input on. The paths of `files` come behind the changed arguments. Values of variables do not belong in `args`:
  * all users of a machine can read those.
  */
-export const mapInvocation = (change: (invocation: Invocation) => Invocation) =>
-<E, R>(
-  layer: Layer.Layer<CliProcess, E, R>
-): Layer.Layer<CliProcess, E, R> =>
-  Layer.map(layer, (context) => {
-    const { open } = Context.get(context, CliProcess)
-    return Context.make(CliProcess, { open: (invocation) => Effect.suspend(() => open(change(invocation))) })
-  })
+export const mapInvocation =
+  (change: (invocation: Invocation) => Invocation) =>
+  <E, R>(layer: Layer.Layer<CliProcess, E, R>): Layer.Layer<CliProcess, E, R> =>
+    Layer.map(layer, (context) => {
+      const { open } = Context.get(context, CliProcess)
+      return Context.make(CliProcess, { open: (invocation) => Effect.suspend(() => open(change(invocation))) })
+    })

@@ -36,10 +36,7 @@ export type Handlers = Readonly<Record<string, Handler>>
 /** One process's control channel. */
 export interface ControlProtocol {
   /** Sends a request and waits for the answer. Default deadline: 10 seconds. */
-  readonly request: (
-    fields: Request,
-    deadline?: Duration.DurationInput
-  ) => Effect.Effect<unknown, CliProtocolError>
+  readonly request: (fields: Request, deadline?: Duration.DurationInput) => Effect.Effect<unknown, CliProtocolError>
   /** Takes a control frame that the CLI printed. Never waits, neither for the CLI to read nor for a handler. */
   readonly accept: (frame: Control) => Effect.Effect<void>
   /** Whether the CLI waits for an answer of ours. */

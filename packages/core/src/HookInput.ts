@@ -85,12 +85,7 @@ export const inputs = {
   TeammateIdle: event({ teammateName: text, teamName: text }),
   TaskCreated: event(task),
   TaskCompleted: event(task),
-  Elicitation: event({
-    ...elicitation,
-    message: text,
-    url: maybe(text),
-    requestedSchema: maybe(Schema.Record(open))
-  }),
+  Elicitation: event({ ...elicitation, message: text, url: maybe(text), requestedSchema: maybe(Schema.Record(open)) }),
   ElicitationResult: event({ ...elicitation, action: text, content: maybe(Schema.Record(open)) }),
   ConfigChange: event({ source: text, filePath: maybe(text) }),
   InstructionsLoaded: event({ filePath: text, memoryType: text, loadReason: text }),
@@ -99,13 +94,7 @@ export const inputs = {
   CwdChanged: event({ oldCwd: text, newCwd: text }),
   FileChanged: event({ filePath: text, event: text }),
   DirectoryAdded: event({ directory: text, source: text }),
-  MessageDisplay: event({
-    turnId: text,
-    messageId: text,
-    index: Schema.Number,
-    final: Schema.Boolean,
-    delta: text
-  })
+  MessageDisplay: event({ turnId: text, messageId: text, index: Schema.Number, final: Schema.Boolean, delta: text })
 }
 
 export type HookEvent = keyof typeof inputs

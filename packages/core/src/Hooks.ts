@@ -103,15 +103,8 @@ export const layerNoop: Layer.Layer<Hooks> = Layer.succeed(Hooks, [])
  * a permission handler.
  */
 export const on: {
-  <Event extends HookEvent, R = never>(
-    event: Event,
-    handler: (input: HookInput<Event>) => Effect.Effect<OutputOf<Event>, unknown, R>
-  ): Registration<R>
-  <Event extends HookEvent, R = never>(
-    event: Event,
-    options: HookOptions,
-    handler: (input: HookInput<Event>) => Effect.Effect<OutputOf<Event>, unknown, R>
-  ): Registration<R>
+  <Event extends HookEvent, R = never>(event: Event, handler: Handle<Event, R>): Registration<R>
+  <Event extends HookEvent, R = never>(event: Event, options: HookOptions, handler: Handle<Event, R>): Registration<R>
 } = <Event extends HookEvent, R>(
   event: Event,
   ...given: readonly [Handle<Event, R>] | readonly [HookOptions, Handle<Event, R>]
@@ -178,8 +171,6 @@ export const combine = <const Outputs extends ReadonlyArray<HookOutput>>(
 
 // ---------------------------------------------------------------------------
 
-type Handle<Event extends HookEvent, R> = (
-  input: HookInput<Event>
-) => Effect.Effect<OutputOf<Event>, unknown, R>
+type Handle<Event extends HookEvent, R> = (input: HookInput<Event>) => Effect.Effect<OutputOf<Event>, unknown, R>
 
 const output = <A extends Answer>(answer: A): HookOutput<A> => ({ answers: [answer] })

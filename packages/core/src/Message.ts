@@ -141,11 +141,7 @@ export const User = Schema.TaggedStruct("User", {
 export type User = typeof User.Type
 
 /** The end of a turn's work, just before its `Result`. */
-export const Stop = Schema.TaggedStruct("Stop", {
-  ...common,
-  stopReason: Schema.NullOr(Schema.String),
-  usage: Usage
-})
+export const Stop = Schema.TaggedStruct("Stop", { ...common, stopReason: Schema.NullOr(Schema.String), usage: Usage })
 export type Stop = typeof Stop.Type
 
 /** A turn's answer and account. A run whose `isError` is true fails after this message. */

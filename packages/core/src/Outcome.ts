@@ -77,7 +77,6 @@ export const decoded = (
 /** A result that is a failure: by its subtype, then by why the turn ended, then by what the API said. */
 const failed = (observed: Observed, result: Result): ClaudeError => {
   const { facts } = observed
-  const { interrupted: aborted } = result
   const detail = (result.result === "" ? observed.error?.content ?? result.subtype : result.result).trim()
   switch (result.subtype) {
     case "error_max_turns":
@@ -91,22 +90,15 @@ const failed = (observed: Observed, result: Result): ClaudeError => {
     case "error_max_structured_output_retries":
       return unstructured("RetriesExhausted", "every attempt broke the schema", facts)
   }
-  const denied = result.permissionDenials.at(-1)
-  if (aborted && denied !== undefined) {
-    return new PermissionDeniedError({
-      tool: denied.tool,
-      toolUseId: denied.toolUseId,
-      facts,
-      hint: "Resume the session to go on, or deny without interrupt."
-    })
-  }
-  if (aborted) {
-    return new CliExitError({
-      reason: "Interrupted",
-      detail: "the turn was interrupted from outside",
-      facts,
-      hint: "Nothing is wrong with the query; resume the session to go on."
-    })
+  if (result.interrupted) {
+    const denied = result.permissionDenials.at(-1)
+    if (denied !== undefined) {
+      const { tool, toolUseId } = denied
+      const hint = "Resume the session to go on, or deny without interrupt."
+      return new PermissionDeniedError({ tool, toolUseId, facts, hint })
+    }
+    const hint = "Nothing is wrong with the query; resume the session to go on."
+    return new CliExitError({ reason: "Interrupted", detail: "the turn was interrupted from outside", facts, hint })
   }
   if (result.stopReason === "refusal") {
     return new RefusalError({ detail, facts, hint: "Rephrase the prompt, or choose another model." })
@@ -135,12 +127,14 @@ const cliFailure = (result: Result, detail: string, facts: RunFacts): ClaudeErro
     ? startupProse(detail, facts) ?? startupFailed(detail, facts)
     : new CliExitError({ reason: "Exited", detail, facts, hint: "Run the query again, or resume the session." })
 
-const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeError => {
-  const { error, facts, model } = observed
+const apiFailure = ({ error, facts, model, rejected }: Observed, result: Result, detail: string): ClaudeError => {
+  const code = error?.code ?? ""
   const status = result.apiErrorStatus ?? error?.status ?? null
   const apiError = result.apiError ?? error?.apiError
-  const rejected = namedWindow(observed.rejected)
-  if (apiError === "usage_limit_reached" || (rejected !== undefined && limited(status, error))) {
+  const apiErrorType = result.apiErrorType ?? error?.type
+  // The CLI reports any refusal of a subscription's request as a rejection; only a window that it names is used up.
+  const named = rejected !== undefined && (rejected.limit !== "" || rejected.resetsAt !== undefined)
+  if (apiError === "usage_limit_reached" || (named && (status === 429 || code === "rate_limit"))) {
     return new UsageLimitError({
       limit: rejected?.limit ?? "",
       resetsAt: rejected?.resetsAt ?? null,
@@ -156,16 +150,16 @@ const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeE
       hint: "Send less, start a new session, /compact this one, or use a model with a larger window."
     })
   }
-  if (error?.code === "billing_error") {
+  if (code === "billing_error") {
     return new ApiError({
       status,
-      type: error.code,
+      type: code,
       detail,
       facts,
       hint: "Add credit to the account, or log in with a subscription."
     })
   }
-  if (status === 401 || status === 403 || accountErrors.has(error?.code ?? "")) {
+  if (status === 401 || status === 403 || accountErrors.has(code)) {
     return new AuthenticationError({
       status,
       detail,
@@ -175,13 +169,16 @@ const apiFailure = (observed: Observed, result: Result, detail: string): ClaudeE
         : "Check the account or key: run `claude auth status`."
     })
   }
-  if (status === 404 || error?.code === "model_not_found") {
+  if (status === 404 || code === "model_not_found") {
     return new ModelNotFoundError({ model, detail, facts, hint: "Check the model's name and your access to it." })
   }
-  if (status === 529 || error?.code === "overloaded" || apiErrorType(observed, result) === "overloaded_error") {
+  if (status === 529 || code === "overloaded" || apiErrorType === "overloaded_error") {
     return new OverloadedError({ detail, facts, hint: "Try again later, or give a fallbackModel." })
   }
-  const type = typeOf(observed, result, status)
+  // Older versions do not pass on the API's name for an error: the status has one.
+  const type = status === null && code === "server_error"
+    ? apiError ?? "connection_failed"
+    : apiErrorType ?? typeOfStatus[status ?? 0] ?? apiError ?? error?.code ?? result.subtype
   return new ApiError({ status, type, detail, facts, hint: apiHint(status, type) })
 }
 
@@ -194,29 +191,12 @@ const accountErrors: ReadonlySet<string> = new Set([
   "cloud_credential_error"
 ])
 
-/** The CLI reports any refusal of a subscription's request as a rejection; only a window that it names is used up. */
-const namedWindow = (rejected: RateLimit | undefined): RateLimit | undefined =>
-  rejected !== undefined && (rejected.limit !== "" || rejected.resetsAt !== undefined) ? rejected : undefined
-
-const limited = (status: number | null, error: ErrorMessage | undefined): boolean =>
-  status === 429 || error?.code === "rate_limit"
-
 /** `max_output_tokens` stands for both limits; which of the two was hit is told by its text alone. */
 const overflowed = (result: Result, error: ErrorMessage | undefined): boolean =>
   overflows.has(result.terminalReason ?? "") ||
   (error?.code === "max_output_tokens" && /context window/.test(error.content))
 
 const overflows: ReadonlySet<string> = new Set(["prompt_too_long", "blocking_limit", "rapid_refill_breaker"])
-
-const apiErrorType = ({ error }: Observed, result: Result) => result.apiErrorType ?? error?.type
-
-/** Older versions do not pass on the API's name for an error: the status has one. */
-const typeOf = (observed: Observed, result: Result, status: number | null): string => {
-  const { error } = observed
-  const apiError = result.apiError ?? error?.apiError
-  if (status === null && error?.code === "server_error") return apiError ?? "connection_failed"
-  return apiErrorType(observed, result) ?? typeOfStatus[status ?? 0] ?? apiError ?? error?.code ?? result.subtype
-}
 
 const typeOfStatus: Readonly<Record<number, string>> = {
   400: "invalid_request_error",

@@ -187,9 +187,7 @@ export const answer = (
 // ---------------------------------------------------------------------------
 
 /** Whether a tool's name is among these. */
-const matching = (
-  tools: ReadonlyArray<string>
-): Either.Either<(tool: string) => boolean, InvalidOptionsError> => {
+const matching = (tools: ReadonlyArray<string>): Either.Either<(tool: string) => boolean, InvalidOptionsError> => {
   const bad = tools.find((name) => !/^[\w.*:-]+$/.test(name))
   if (bad !== undefined) {
     return Either.left(

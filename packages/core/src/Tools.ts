@@ -9,12 +9,10 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { complaint } from "./internal/schemaIssue.js"
+import type { ContentBlock } from "./Message.js"
 
 /** A block of a result, as MCP has them: text, a picture, a resource. */
-export interface ContentBlock {
-  readonly type: string
-  readonly [field: string]: unknown
-}
+export type { ContentBlock } from "./Message.js"
 
 const TypeId: unique symbol = Symbol.for("@ccflow/core/Tools/Content")
 
@@ -94,15 +92,12 @@ export const tool = <A, I, R = never>({ handler, ...described }: Described & {
 export function toolSet<const Members extends ReadonlyArray<Tool<unknown>>>(
   name: string,
   tools: Members,
-  options?: { readonly version?: string | undefined; readonly instructions?: string | undefined }
+  options?: Told
 ): ToolSet<ContextOf<Members[number]>>
 export function toolSet<R>(
   name: string,
   tools: ReadonlyArray<Tool<R>>,
-  { instructions, version = "1.0.0" }: {
-    readonly version?: string | undefined
-    readonly instructions?: string | undefined
-  } = {}
+  { instructions, version = "1.0.0" }: Told = {}
 ): ToolSet<R> {
   return { name, version, instructions, tools }
 }
@@ -146,6 +141,9 @@ interface Described {
   /** The model knows the tool from the start. Left out, newer versions let it search for tools before it uses them. */
   readonly alwaysLoad?: boolean | undefined
 }
+
+/** What is told of a tool set beside its name. */
+type Told = { readonly [Field in "version" | "instructions"]?: string | undefined }
 
 /** The services of all of them. */
 type ContextOf<Member> = Member extends Tool<infer R> ? R : never

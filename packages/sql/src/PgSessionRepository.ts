@@ -1,14 +1,14 @@
 /**
  * Session records in PostgreSQL, for sessions that several machines share. The driver is loaded when the layer is built.
  */
-import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import { SessionRepository } from "@ccflow/core/SessionRepository"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import { storeError } from "./internal/failure.js"
+import { openError, storeError } from "./internal/failure.js"
 import * as SqlSessionRepository from "./SqlSessionRepository.js"
 
 /** The repository in the database at this URL. Its tables are made in the first schema of the user's search path. */
@@ -30,29 +30,18 @@ export const layerUrl = (url: Redacted.Redacted): Layer.Layer<SessionRepository,
 // ---------------------------------------------------------------------------
 
 const missing = (): SessionStoreError =>
-  new SessionStoreError({
-    operation: "open",
-    reason: "Unavailable",
-    detail: "PostgreSQL's driver is not installed",
-    hint: "Install it: npm install @effect/sql-pg@^0.53."
-  })
+  openError("Unavailable", "PostgreSQL's driver is not installed", "Install it: npm install @effect/sql-pg@^0.53.")
 
 /** Whatever the driver calls it, a time-out for one has no code of its own: there is no connection. */
 const unreachable = (error: unknown): SessionStoreError => {
   const failed = storeError("open", error)
   return failed.reason === "Other"
-    ? new SessionStoreError({
-      operation: "open",
-      reason: "Unavailable",
-      detail: failed.detail,
-      hint: "Check the URL, and that the server answers there."
-    })
+    ? openError("Unavailable", failed.detail, "Check the URL, and that the server answers there.")
     : failed
 }
 
-const noUrl = new SessionStoreError({
-  operation: "open",
-  reason: "Unavailable",
-  detail: "the URL is not one of PostgreSQL",
-  hint: "Give it as postgres://user:password@host:port/database."
-})
+const noUrl = openError(
+  "Unavailable",
+  "the URL is not one of PostgreSQL",
+  "Give it as postgres://user:password@host:port/database."
+)

@@ -4,7 +4,7 @@
  *
  * The driver is loaded when the layer is built and nowhere else, so that only those who keep something need it installed.
  */
-import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { access, constants, mkdir, open, stat } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
-import { isSqlite, storeError } from "./internal/failure.js"
+import { codeOf, isSqlite, openError, storeError } from "./internal/failure.js"
 import { currentVersion, migrations } from "./internal/migrations.js"
 import * as Store from "./internal/store.js"
 
@@ -56,16 +56,13 @@ const blockingMs = 1
 const forgetsMs = 100
 
 const missing = (error: unknown): SessionStoreError =>
-  new SessionStoreError({
-    operation: "open",
-    reason: "Unavailable",
-    detail: `SQLite's driver cannot be loaded: ${
-      (error instanceof Error ? error.message : String(error)).split("\n")[0]
-    }`,
-    hint: "Install it: npm install better-sqlite3@13, with Node 20 better-sqlite3@12, and without ccflow also " +
+  openError(
+    "Unavailable",
+    `SQLite's driver cannot be loaded: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`,
+    "Install it: npm install better-sqlite3@13, with Node 20 better-sqlite3@12, and without ccflow also " +
       "@effect/sql-sqlite-node@^0.53. Version 12 needs its install script: npm install-scripts approve better-sqlite3 && " +
       "npm rebuild better-sqlite3."
-  })
+  )
 
 /**
  * Makes sure of a file that can be written, in a folder that can be: SQLite keeps two more files beside it. What is made
@@ -76,26 +73,22 @@ const prepare = (path: string): Effect.Effect<void, SessionStoreError> =>
     Effect.tryPromise({
       try: async () => {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-        await open(path, "wx", 0o600).then((file) => file.close(), unless("EEXIST"))
+        await open(path, "wx", 0o600).then((file) => file.close(), unlessThere)
         const file = await stat(path)
         await access(path, constants.R_OK | constants.W_OK)
         await access(dirname(path), constants.W_OK | constants.X_OK)
         return file.isFile()
       },
       catch: (error) =>
-        isCode(error, "EEXIST")
+        codeOf(error) === "EEXIST"
           ? notAFile(`there is a file in the way of the folder ${dirname(path)}`)
           : storeError("open", error)
     }),
     (isFile) => isFile ? Effect.void : Effect.fail(notAFile(`${path} is not a file`))
   )
 
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && "code" in error && error.code === code
-
-const unless = (code: string) => (error: unknown): void => {
-  if (!isCode(error, code)) throw error
+const unlessThere = (error: unknown): void => {
+  if (codeOf(error) !== "EEXIST") throw error
 }
 
-const notAFile = (detail: string) =>
-  new SessionStoreError({ operation: "open", reason: "NotAFile", detail, hint: "Give the path of a file in a folder." })
+const notAFile = (detail: string) => openError("NotAFile", detail, "Give the path of a file in a folder.")

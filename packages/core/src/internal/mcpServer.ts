@@ -158,10 +158,7 @@ const respond = (
 const cancellable = (calls: Calls, key: string, work: Effect.Effect<Result>): Effect.Effect<Result> =>
   Effect.flatMap(Deferred.make<Result>(), (cancelled) => {
     calls.set(key, cancelled)
-    return Effect.ensuring(
-      Effect.raceFirst(work, Deferred.await(cancelled)),
-      Effect.sync(() => calls.delete(key))
-    )
+    return Effect.ensuring(Effect.raceFirst(work, Deferred.await(cancelled)), Effect.sync(() => calls.delete(key)))
   })
 
 interface Result {

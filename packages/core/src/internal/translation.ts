@@ -34,7 +34,7 @@ export const toArgs = (options: QueryOptions): ReadonlyArray<string> => {
     ...valued("thinking-display", options.thinkingDisplay),
     ...bare("include-partial-messages", options.includePartialMessages),
     ...bare("include-hook-events", options.includeHookEvents),
-    ...each("add-dir", options.addDirs),
+    ...(options.addDirs ?? []).flatMap((folder) => valued("add-dir", folder)),
     ...valued("project-config-root", options.projectConfigRoot),
     ...bare("strict-mcp-config", options.strictMcpConfig === true || isolated === true),
     ...valued("agent", options.agent),
@@ -145,9 +145,6 @@ const timerMillis = (input: Duration.DurationInput): number =>
   Math.min(Math.ceil(Duration.toMillis(input)), 2 ** 31 - 1)
 
 const listed = (flag: string, values: ReadonlyArray<string> | undefined) => valued(flag, values?.join(","))
-
-const each = (flag: string, values: ReadonlyArray<string> | undefined) =>
-  (values ?? []).flatMap((value) => valued(flag, value))
 
 const bare = (flag: string, on: boolean | undefined) => on === true ? [`--${flag}`] : []
 

@@ -31,8 +31,4 @@ export const numberIn = (
 export const isAboveZero = (value: number): boolean => value > 0 && value < Infinity
 
 export const badVariable = (name: string, detail: string): InvalidOptionsError =>
-  new InvalidOptionsError({
-    field: name,
-    detail,
-    hint: "Correct the variable or remove it from the environment."
-  })
+  new InvalidOptionsError({ field: name, detail, hint: "Correct the variable or remove it from the environment." })

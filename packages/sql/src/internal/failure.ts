@@ -11,6 +11,16 @@ export const isBusy = (error: unknown): boolean =>
 /** Whether SQLite itself says so; anything else was wrong before it ran. */
 export const isSqlite = (error: unknown): boolean => codeOf(error).startsWith("SQLITE_")
 
+/** Why a store cannot be opened, where that is not the database's own word. */
+export const openError = (reason: SessionStoreError["reason"], detail: string, hint: string): SessionStoreError =>
+  new SessionStoreError({ operation: "open", reason, detail, hint })
+
+/** What the system or SQLite calls it; "" where it has no name. */
+export const codeOf = (error: unknown): string => {
+  const said = innermost(error)
+  return said instanceof Error && "code" in said && typeof said.code === "string" ? said.code : ""
+}
+
 /** A driver's error, without the statement's values. */
 export const storeError = (operation: string, error: unknown): SessionStoreError => {
   const code = codeOf(error)
@@ -62,8 +72,3 @@ const other = { reason: "Other", hint: "The detail is the database's own." } as 
 /** Drivers wrap what went wrong, some of them several times. */
 const innermost = (error: unknown): unknown =>
   error instanceof Error && error.cause instanceof Error ? innermost(error.cause) : error
-
-const codeOf = (error: unknown): string => {
-  const said = innermost(error)
-  return said instanceof Error && "code" in said && typeof said.code === "string" ? said.code : ""
-}

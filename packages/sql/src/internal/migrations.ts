@@ -2,12 +2,13 @@
  * The schema, as the steps that led to it. A released step is never changed: a database goes through those it has not
  * seen. `@effect/sql`'s own migrator takes a lock it cannot get for work that is done, and so may leave no tables.
  */
-import { SessionStoreError } from "@ccflow/core/ClaudeError"
+import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { openError } from "./failure.js"
 import * as Store from "./store.js"
 
 /** The database of the client in the context, with all tables as this version has them. */
@@ -207,12 +208,11 @@ export const migrations: Migrations = {
 
 // ---------------------------------------------------------------------------
 
-const unknownDialect = new SessionStoreError({
-  operation: "open",
-  reason: "Unavailable",
-  detail: "the database is neither SQLite nor PostgreSQL",
-  hint: "Provide a client of one of those."
-})
+const unknownDialect = openError(
+  "Unavailable",
+  "the database is neither SQLite nor PostgreSQL",
+  "Provide a client of one of those."
+)
 
 /** Types of columns for which each database has a word of its own. */
 interface Types {
@@ -231,12 +231,11 @@ const typesOf = (sql: SqlClient): Types =>
   })
 
 const newer = (found: number, newest: number) =>
-  new SessionStoreError({
-    operation: "open",
-    reason: "NewerVersion",
-    detail: `its schema is version ${found}, this program knows ${newest}`,
-    hint: "Update ccflow, or give this program a store of its own."
-  })
+  openError(
+    "NewerVersion",
+    `its schema is version ${found}, this program knows ${newest}`,
+    "Update ccflow, or give this program a store of its own."
+  )
 
 const version = (sql: SqlClient, known: Migrations): Effect.Effect<number, SqlError | SessionStoreError> =>
   Effect.gen(function*() {
