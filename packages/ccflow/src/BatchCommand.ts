@@ -6,8 +6,7 @@ import * as Batch from "@ccflow/core/Batch"
 import { BatchRepository } from "@ccflow/core/BatchRepository"
 import { type ClaudeError, type InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
+import type * as Command from "@effect/cli/Command"
 import * as CliOptions from "@effect/cli/Options"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -26,8 +25,7 @@ import { invalidOption } from "./internal/invalidOption.js"
 import { batchesIn } from "./internal/openBatches.js"
 import { openFile } from "./internal/openFile.js"
 import * as Options from "./internal/options.js"
-import type { BatchRecords } from "./internal/records.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import * as Store from "./internal/store.js"
 import { Told } from "./internal/told.js"
 import * as Terminal from "./Terminal.js"
@@ -35,13 +33,12 @@ import * as Terminal from "./Terminal.js"
 const { json: _, ...asking } = Options.asking
 
 const options = {
-  concurrency: CliOptions.integer("concurrency").pipe(
-    CliOptions.withAlias("c"),
-    CliOptions.withDescription("Prompts at once."),
-    CliOptions.withDefault(4)
+  file: Args.text({ name: "file" }).pipe(
+    Args.withDescription("A .txt with a prompt on each line, a .jsonl, a .csv with a header, or - for stdin.")
   ),
+  concurrency: Flags.withDefault(CliOptions.withAlias(CliOptions.integer("concurrency"), "c"), 4, "Prompts at once."),
   output: Flags.optional(
-    CliOptions.text("output").pipe(CliOptions.withAlias("o")),
+    CliOptions.withAlias(CliOptions.text("output"), "o"),
     "The file for the results, one line of JSON for each. Left out, they go to stdout."
   ),
   resume: Flags.flag("resume", "Goes on with an output: what is completed there is not asked again."),
@@ -56,10 +53,11 @@ const options = {
   maxBudgetUsd: Flags.optional(
     CliOptions.float("max-budget-usd"),
     "For all prompts together, in USD: once it is spent nothing more begins."
-  )
+  ),
+  ...asking
 }
 
-type Given = Command.Command.ParseConfig<typeof options & typeof asking> & { readonly file: string }
+type Given = Command.Command.ParseConfig<typeof options>
 
 const batch = (given: Given) =>
   Effect.scoped(Effect.gen(function*() {
@@ -84,9 +82,7 @@ const batch = (given: Given) =>
         ...(records === undefined ? {} : { id: records.id, retryFailed: true })
       }
     ).pipe(Effect.provide(records?.context ?? Context.empty()))
-    yield* Effect.forkScoped(
-      Stream.runForEach(batch.progress, (progress) => view.show(tally.seen(progress)))
-    )
+    yield* Effect.forkScoped(Stream.runForEach(batch.progress, (progress) => view.show(tally.seen(progress))))
     const take = (end: Batch.BatchEnd) =>
       Effect.gen(function*() {
         const line = tally.ended(end)
@@ -112,22 +108,16 @@ const batch = (given: Given) =>
     if (!tally.allCompleted) return yield* Effect.fail(new Told())
   })).pipe(Effect.provide(Layer.merge(CommandClaude.layerKept, View.logging)))
 
-const batchCommand = Command.make("batch", {
-  file: Args.text({ name: "file" }).pipe(
-    Args.withDescription("A .txt with a prompt on each line, a .jsonl, a .csv with a header, or - for stdin.")
-  ),
-  ...options,
-  ...asking
-}, batch).pipe(
-  Command.withDescription(HelpDoc.blocks([
-    HelpDoc.p("Asks many prompts, so many at a time, and writes one line of JSON for each as it ends."),
-    HelpDoc.p("A line of a .jsonl is a text, or an object with prompt, and if wanted key, options and priority."),
-    HelpDoc.p("Code 0 when all are completed, 1 when some are not.")
-  ]))
+export const run = command(
+  "ccflow batch",
+  [
+    "Asks many prompts, so many at a time, and writes one line of JSON for each as it ends.",
+    "A line of a .jsonl is a text, or an object with prompt, and if wanted key, options and priority.",
+    "Code 0 when all are completed, 1 when some are not."
+  ],
+  options,
+  batch
 )
-
-/** Runs it on what stands behind its name. */
-export const run = running("ccflow batch", batchCommand)
 
 // ---------------------------------------------------------------------------
 
@@ -182,15 +172,7 @@ const outputOf = (
  * What has begun is kept for as long as its output: a prompt that is cut by the host's death is gone on with, and paid
  * for once. Without a store the output alone knows what is completed.
  */
-const recordsOf = (
-  { name }: Output.Output,
-  resume: boolean,
-  terminal: Terminal.Terminal["Type"]
-): Effect.Effect<
-  { readonly id: string; readonly context: Context.Context<BatchRecords> } | undefined,
-  never,
-  Scope.Scope
-> => {
+const recordsOf = ({ name }: Output.Output, resume: boolean, terminal: Terminal.Terminal["Type"]) => {
   if (name === undefined) return Effect.succeed(undefined)
   const id = `output:${name}`
   return Effect.gen(function*() {

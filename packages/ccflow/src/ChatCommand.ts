@@ -8,7 +8,6 @@ import type { SessionOptions } from "@ccflow/core/SessionOptions"
 import { promptText, type SessionRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
-import * as Command from "@effect/cli/Command"
 import * as PlatformTerminal from "@effect/platform/Terminal"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -25,7 +24,7 @@ import * as CommandClaude from "./internal/commandClaude.js"
 import * as Flags from "./internal/flags.js"
 import * as History from "./internal/history.js"
 import * as Options from "./internal/options.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import { oneLine, printable } from "./internal/safe.js"
 import { Screen } from "./internal/screen.js"
 import * as Store from "./internal/store.js"
@@ -35,61 +34,44 @@ import * as Terminal from "./Terminal.js"
 /** What conversations run on. */
 export const services = Layer.merge(CommandClaude.layerKept, NodeSessionHolder.layer)
 
-/** What a conversation begins with. */
-export interface ChatOptions extends Options.Asking {
-  readonly resume: string | undefined
-}
-
-/** A conversation, until whoever has it leaves. */
-export const chat = ({ resume, ...given }: ChatOptions) =>
-  Effect.scoped(Effect.gen(function*() {
-    const outside = yield* Terminal.Terminal
-    const records = yield* Effect.either(Store.open)
-    if (Either.isLeft(records)) yield* outside.warn(`This conversation is not kept: ${records.left.message}`)
-    return yield* begun(open(resume, Either.getOrUndefined(records)), given, outside)
-  })).pipe(Effect.provide(services))
-
 /** One more turn of a session that is kept, or without a prompt a conversation. */
 export const resumed = (id: string, prompt: string, given: Options.Asking) =>
   Effect.scoped(Effect.gen(function*() {
     const terminal = yield* Terminal.Terminal
-    const repository = yield* Store.open
-    const { sessionId } = yield* Store.known(repository, id)
-    const opening = open(sessionId, repository)
-    return yield* prompt === ""
-      ? begun(opening, given, terminal)
-      : byLine(opening, given, Stream.make(prompt), terminal)
+    const records = yield* Store.open
+    const { sessionId: resume } = yield* Store.known(records, id)
+    const begin = { ...given, resume, records }
+    return yield* prompt === "" ? begun(begin, terminal) : byLine(begin, Stream.make(prompt), terminal)
   })).pipe(Effect.provide(services))
 
-const chatCommand = Command.make(
-  "chat",
-  {
-    resume: Flags.text("resume", "The id of a conversation to go on with, or its beginning."),
-    ...Options.asking
-  },
-  chat
-).pipe(
-  Command.withDescription(
-    "A conversation with Claude Code, in this terminal or line by line from a pipe. /help says more."
-  )
+export const run = command(
+  "ccflow chat",
+  ["A conversation with Claude Code, in this terminal or line by line from a pipe. /help says more."],
+  { resume: Flags.text("resume", "The id of a conversation to go on with, or its beginning."), ...Options.asking },
+  (given) =>
+    Effect.scoped(Effect.gen(function*() {
+      const terminal = yield* Terminal.Terminal
+      const records = yield* Effect.either(Store.open)
+      if (Either.isLeft(records)) yield* terminal.warn(`This conversation is not kept: ${records.left.message}`)
+      return yield* begun({ ...given, records: Either.getOrUndefined(records) }, terminal)
+    })).pipe(Effect.provide(services))
 )
-
-/** Runs it on what stands behind its name. */
-export const run = running("ccflow chat", chatCommand)
 
 // ---------------------------------------------------------------------------
 
-type Opening = (
-  options: SessionOptions,
-  terminal: Terminal.Terminal["Type"]
-) => Effect.Effect<Session.Session, ClaudeError, Claude | Scope.Scope>
+/** What a conversation begins with. */
+interface Beginning extends Options.Asking {
+  readonly resume: string | undefined
+  /** None where it is not kept. */
+  readonly records: SessionRepositoryService | undefined
+}
 
 /** The conversation to go on with, or a new one; kept where there are records. */
-const open = (resume: string | undefined, records: SessionRepositoryService | undefined): Opening =>
-(
-  options,
-  terminal
-) => {
+const open = (
+  { records, resume }: Beginning,
+  options: SessionOptions,
+  terminal: Terminal.Terminal["Type"]
+): Effect.Effect<Session.Session, ClaudeError, Claude | Scope.Scope> => {
   // One that has no record the CLI may know all the same.
   const unknown = Session.make(resume === undefined ? options : { ...options, resume })
   if (records === undefined) return unknown
@@ -123,10 +105,10 @@ const asksNobody = (options: SessionRecord["options"]): boolean =>
   options["permissionPromptTool"] !== undefined
 
 /** By whoever sits at the terminal, or by what stands in the pipe. */
-const begun = (opening: Opening, given: Options.Asking, terminal: Terminal.Terminal["Type"]) =>
-  seated(terminal) && !given.json ? atTerminal(opening, given) : byLine(opening, given, lines, terminal)
+const begun = (given: Beginning, terminal: Terminal.Terminal["Type"]) =>
+  seated(terminal) && !given.json ? atTerminal(given) : byLine(given, lines, terminal)
 
-const atTerminal = (opening: Opening, given: Options.Asking) =>
+const atTerminal = (given: Beginning) =>
   Effect.gen(function*() {
     const events = yield* Mailbox.make<Chat.Event>()
     const history = yield* Effect.flatMap(
@@ -147,7 +129,7 @@ const atTerminal = (opening: Opening, given: Options.Asking) =>
         Effect.map(Context.get(Permissions.Permissions)),
         Effect.provideService(PlatformTerminal.Terminal, screen.terminal)
       )
-      const session = yield* opening({ ...options, permissions }, terminal)
+      const session = yield* open(given, { ...options, permissions }, terminal)
       // It is closed before the session, so that nobody writes into a conversation that ends.
       yield* Effect.acquireRelease(Effect.sync(() => screen.start()), () => Effect.sync(() => screen.stop()))
       yield* terminal.note("A conversation with Claude. /help says what there is; Ctrl-D leaves.")
@@ -165,22 +147,16 @@ const atTerminal = (opening: Opening, given: Options.Asking) =>
 const seated = (terminal: Terminal.Terminal["Type"]): boolean =>
   process.stdin.isTTY === true && terminal.interactive && process.env["TERM"] !== "dumb"
 
-const byLine = (
-  opening: Opening,
-  given: Options.Asking,
-  lines: Stream.Stream<string>,
-  terminal: Terminal.Terminal["Type"]
-) =>
+const byLine = (given: Beginning, lines: Stream.Stream<string>, terminal: Terminal.Terminal["Type"]) =>
   Effect.gen(function*() {
     const { options, show } = yield* Options.read(given, terminal)
-    const session = yield* opening(options, terminal)
+    const session = yield* open(given, options, terminal)
     yield* Chat.byLine({ session, terminal, show }, lines)
   })
 
-const lines = Stream.fromAsyncIterable(process.stdin, () => gone).pipe(
+const lines = Stream.fromAsyncIterable(process.stdin, () => "stdin is gone").pipe(
   Stream.map((chunk) => Buffer.from(chunk)),
   Stream.decodeText("utf-8"),
   Stream.splitLines,
   Stream.catchAll(() => Stream.empty)
 )
-const gone = "stdin is gone"

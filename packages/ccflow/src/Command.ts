@@ -4,13 +4,11 @@
  */
 import * as Claude from "@ccflow/core/Claude"
 import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as CommandClaude from "./internal/commandClaude.js"
 import * as Options from "./internal/options.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import * as Terminal from "./Terminal.js"
 
 const prompt = Args.text({ name: "prompt" }).pipe(
@@ -18,30 +16,30 @@ const prompt = Args.text({ name: "prompt" }).pipe(
   Args.repeated
 )
 
-const ask = Command.make("ccflow", { prompt, ...Options.asking }, ({ prompt, ...given }) =>
-  Effect.gen(function*() {
-    const terminal = yield* Terminal.Terminal
-    const words = prompt.length > 0 ? prompt.join(" ") : yield* terminal.readPrompt
-    const { options, show } = yield* Options.read(given, terminal)
-    yield* Stream.runForEach(Claude.query(words, options), show)
-    yield* terminal.end
-  })).pipe(
-    Command.withDescription(HelpDoc.blocks([
-      HelpDoc.p("Ask Claude Code."),
-      HelpDoc.p(
-        "ccflow batch: the prompts of a file or a pipe, so many at a time, with an output that can be resumed."
-      ),
-      HelpDoc.p("ccflow chat: a conversation, in this terminal or line by line from a pipe."),
-      HelpDoc.p("ccflow sessions: list, show, resume, delete and export the conversations that are kept."),
-      HelpDoc.p("ccflow usage: what was used and what it cost, by day, model, session or tag."),
-      HelpDoc.p("ccflow report: the same as a page to look at."),
-      HelpDoc.p("ccflow serve: queries, sessions and batches over HTTP."),
-      HelpDoc.p("ccflow record, replay: a program's conversations with Claude Code on a cassette, to test it with."),
-      HelpDoc.p("ccflow toon: how data is given to the model, and what that saves."),
-      HelpDoc.p("ccflow doctor: what is wrong with Claude Code and this machine, and what to do.")
-    ])),
-    Command.provide(CommandClaude.layer)
-  )
+const ask = command(
+  "ccflow",
+  [
+    "Ask Claude Code.",
+    "ccflow batch: the prompts of a file or a pipe, so many at a time, with an output that can be resumed.",
+    "ccflow chat: a conversation, in this terminal or line by line from a pipe.",
+    "ccflow sessions: list, show, resume, delete and export the conversations that are kept.",
+    "ccflow usage: what was used and what it cost, by day, model, session or tag.",
+    "ccflow report: the same as a page to look at.",
+    "ccflow serve: queries, sessions and batches over HTTP.",
+    "ccflow record, replay: a program's conversations with Claude Code on a cassette, to test it with.",
+    "ccflow toon: how data is given to the model, and what that saves.",
+    "ccflow doctor: what is wrong with Claude Code and this machine, and what to do."
+  ],
+  { prompt, ...Options.asking },
+  ({ prompt, ...given }) =>
+    Effect.gen(function*() {
+      const terminal = yield* Terminal.Terminal
+      const words = prompt.length > 0 ? prompt.join(" ") : yield* terminal.readPrompt
+      const { options, show } = yield* Options.read(given, terminal)
+      yield* Stream.runForEach(Claude.query(words, options), show)
+      yield* terminal.end
+    }).pipe(Effect.provide(CommandClaude.layer))
+)
 
 /**
  * Runs the command on arguments such as `process.argv`. Options may stand on either side of the prompt. A prompt whose
@@ -52,7 +50,7 @@ export const run = ([node = "", script = "", ...args]: ReadonlyArray<string>) =>
   const [name = "", ...rest] = args
   return isSubcommand(name)
     ? Effect.flatMap(Effect.promise(async () => (await subcommands[name]()).run), (run) => run(program, rest))
-    : running("ccflow", ask)(program, args)
+    : ask(program, args)
 }
 
 // ---------------------------------------------------------------------------

@@ -1,15 +1,13 @@
 /** `ccflow doctor`: what is wrong on this machine, and what to do about it. It calls no model. */
 import * as Logs from "@ccflow/core/Logs"
 import * as NodeDoctor from "@ccflow/node/NodeDoctor"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dirname, resolve } from "node:path"
 import { plural } from "./internal/amounts.js"
 import { withFlags } from "./internal/cliCheck.js"
 import * as Flags from "./internal/flags.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import { oneLine } from "./internal/safe.js"
 import * as Store from "./internal/store.js"
 import { knownWindows, storeCheck } from "./internal/storeCheck.js"
@@ -25,57 +23,47 @@ const logs = NodeDoctor.check(
   })
 )
 
-const doctor = Command.make("doctor", {
-  json: Flags.flag("json", "Print one object: { ok, failed, warnings, checks }."),
-  live: Flags.flag("live", "Start the MCP servers that are configured, to see whether they answer.")
-}, ({ json, live }) =>
-  Effect.gen(function*() {
-    const terminal = yield* Terminal
-    const kept = yield* Effect.either(Effect.map(Store.path, (path) => resolve(path.trim())))
-    const path = Either.getOrUndefined(kept)
-    const cliPath = process.env["CCFLOW_CLI_PATH"]?.trim() || "claude"
-    const all = yield* NodeDoctor.checks({
-      cliPath,
-      live,
-      folders: path === undefined ? [] : [{ name: "session store", path: dirname(path) }],
-      windows: path === undefined ? Effect.succeed([]) : knownWindows(path)
-    })
-    const checks = all.map((check) => check.name === "version" ? withFlags(cliPath, check) : check)
-    const found = diagnosisOf(yield* NodeDoctor.run([...checks, storeCheck(kept), logs]))
-    yield* json
-      ? terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
-      : terminal.paint((colour) => shown(found, colour))
-    if (!found.ok) process.exitCode = 1
-  })).pipe(
-    Command.withDescription(HelpDoc.blocks([
-      HelpDoc.p("Looks for what is wrong with Claude Code and this machine, and says what to do. No model is called."),
-      HelpDoc.p("The exit code is 1 when something failed; warnings do not count.")
-    ])),
-    Command.provide(NodeDoctor.layer)
-  )
-
-/** Runs it on what stands behind its name. */
-export const run = running("ccflow doctor", doctor)
+export const run = command(
+  "ccflow doctor",
+  [
+    "Looks for what is wrong with Claude Code and this machine, and says what to do. No model is called.",
+    "The exit code is 1 when something failed; warnings do not count."
+  ],
+  {
+    json: Flags.flag("json", "Print one object: { ok, failed, warnings, checks }."),
+    live: Flags.flag("live", "Start the MCP servers that are configured, to see whether they answer.")
+  },
+  ({ json, live }) =>
+    Effect.gen(function*() {
+      const terminal = yield* Terminal
+      const kept = yield* Effect.either(Effect.map(Store.path, (path) => resolve(path.trim())))
+      const path = Either.getOrUndefined(kept)
+      const cliPath = process.env["CCFLOW_CLI_PATH"]?.trim() || "claude"
+      const all = yield* NodeDoctor.checks({
+        cliPath,
+        live,
+        folders: path === undefined ? [] : [{ name: "session store", path: dirname(path) }],
+        windows: path === undefined ? Effect.succeed([]) : knownWindows(path)
+      })
+      const checks = all.map((check) => check.name === "version" ? withFlags(cliPath, check) : check)
+      const found = diagnosisOf(yield* NodeDoctor.run([...checks, storeCheck(kept), logs]))
+      yield* json
+        ? terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
+        : terminal.paint((colour) => shown(found, colour))
+      if (!found.ok) process.exitCode = 1
+    }).pipe(Effect.provide(NodeDoctor.layer))
+)
 
 // ---------------------------------------------------------------------------
 
-/** What `--json` prints. */
-interface Diagnosis {
-  /** Nothing failed. */
-  readonly ok: boolean
-  readonly failed: number
-  readonly warnings: number
-  readonly checks: ReadonlyArray<NodeDoctor.CheckResult>
-}
-
-const diagnosisOf = (checks: ReadonlyArray<NodeDoctor.CheckResult>): Diagnosis => {
+const diagnosisOf = (checks: ReadonlyArray<NodeDoctor.CheckResult>) => {
   const failed = checks.filter(({ status }) => status === "failed").length
   const warnings = checks.filter(({ status }) => status === "warning").length
   return { ok: failed === 0, failed, warnings, checks }
 }
 
 /** For people. What was read somewhere is one line after the other, and can steer no terminal. */
-const shown = ({ checks, failed, warnings }: Diagnosis, colour: boolean): string => {
+const shown = ({ checks, failed, warnings }: ReturnType<typeof diagnosisOf>, colour: boolean): string => {
   const paint = (code: number, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text
   const width = Math.max(...checks.map(({ name }) => name.length))
   const indent = " ".repeat(width + 4)

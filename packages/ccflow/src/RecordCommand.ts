@@ -4,8 +4,6 @@
  */
 import { CliNotFoundError } from "@ccflow/core/ClaudeError"
 import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { spawn } from "node:child_process"
@@ -15,7 +13,7 @@ import { constants as system, tmpdir } from "node:os"
 import { delimiter, dirname, join, resolve } from "node:path"
 import * as Flags from "./internal/flags.js"
 import { invalidOption } from "./internal/invalidOption.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import { Terminal } from "./Terminal.js"
 
 const file = Args.text({ name: "file" }).pipe(Args.withDescription("The cassette."))
@@ -24,44 +22,35 @@ const program = Args.text({ name: "program" }).pipe(
   Args.atLeast(1)
 )
 
-const recordCommand = Command.make("record", { file, program }, ({ file, program }) => through("record", file, program))
-  .pipe(
-    Command.withDescription(HelpDoc.blocks([
-      HelpDoc.p(
-        "Runs a program and records what it and Claude Code say to each other: ccflow record <file> -- <program> …"
-      ),
-      HelpDoc.p(
-        "Every claude that it starts is recorded: through ccflow, in whatever process, and any other that is looked up on " +
-          "the PATH. The file is begun anew. Secrets, places, e-mails, accounts and ids are not in it; read it before you " +
-          "give it away."
-      ),
-      HelpDoc.p(
-        "To play it: ccflow replay <file> -- <program> …, or CCFLOW_CASSETTE=<file> in the program's environment, or " +
-          "cassetteClient of ccflow/testing in a test. The exit code is the program's."
-      )
-    ]))
-  )
-
-const recorded = Flags.flag("recorded-time", "Wait as Claude Code did. Without it everything comes at once.")
-
-const replayCommand = Command.make(
-  "replay",
-  { file, program, recorded },
-  ({ file, program, recorded }) => through("replay", file, program, recorded)
-).pipe(
-  Command.withDescription(HelpDoc.blocks([
-    HelpDoc.p("Runs a program on a cassette, without Claude Code: ccflow replay <file> -- <program> …"),
-    HelpDoc.p(
-      "The exit code is the program's, or 1 where that is 0 and it asked for something that the cassette does not have."
-    )
-  ]))
+/** What is behind `--` is the program's. */
+export const record = command(
+  "ccflow record",
+  [
+    "Runs a program and records what it and Claude Code say to each other: ccflow record <file> -- <program> …",
+    "Every claude that it starts is recorded: through ccflow, in whatever process, and any other that is looked up on the " +
+    "PATH. The file is begun anew. Secrets, places, e-mails, accounts and ids are not in it; read it before you give it " +
+    "away.",
+    "To play it: ccflow replay <file> -- <program> …, or CCFLOW_CASSETTE=<file> in the program's environment, or " +
+    "cassetteClient of ccflow/testing in a test. The exit code is the program's."
+  ],
+  { file, program },
+  ({ file, program }) => through("record", file, program)
 )
 
-/** Runs it on what stands behind its name. What is behind `--` is the program's. */
-export const record = running("ccflow record", recordCommand)
-
 /** The same. */
-export const replay = running("ccflow replay", replayCommand)
+export const replay = command(
+  "ccflow replay",
+  [
+    "Runs a program on a cassette, without Claude Code: ccflow replay <file> -- <program> …",
+    "The exit code is the program's, or 1 where that is 0 and it asked for something that the cassette does not have."
+  ],
+  {
+    file,
+    program,
+    recorded: Flags.flag("recorded-time", "Wait as Claude Code did. Without it everything comes at once.")
+  },
+  ({ file, program, recorded }) => through("replay", file, program, recorded)
+)
 
 // ---------------------------------------------------------------------------
 

@@ -5,8 +5,6 @@ import * as Metrics from "@ccflow/core/Metrics"
 import * as SessionManager from "@ccflow/core/SessionManager"
 import * as NodeClaude from "@ccflow/node/NodeClaude"
 import * as NodeSessionHolder from "@ccflow/node/NodeSessionHolder"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
@@ -16,11 +14,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
 import { HttpService, layer as httpService } from "./HttpService.js"
 import * as Flags from "./internal/flags.js"
 import { invalidOption } from "./internal/invalidOption.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import * as ServeStore from "./internal/serveStore.js"
 import { Terminal } from "./Terminal.js"
 
@@ -34,15 +31,15 @@ const seconds = (name: string, description: string) =>
   Options.map(Flags.count(name, description), (given) => given === undefined ? undefined : Duration.seconds(given))
 
 const options = {
-  host: Options.text("host").pipe(
-    Options.withDescription("The address to listen on. CCFLOW_SERVE_HOST says it, too."),
-    Options.withFallbackConfig(Config.string("CCFLOW_SERVE_HOST")),
-    Options.withDefault("127.0.0.1")
+  host: Flags.withDefault(
+    Options.withFallbackConfig(Options.text("host"), Config.string("CCFLOW_SERVE_HOST")),
+    "127.0.0.1",
+    "The address to listen on. CCFLOW_SERVE_HOST says it, too."
   ),
-  port: Options.integer("port").pipe(
-    Options.withDescription("The port to listen on, 0 for any that is free. CCFLOW_SERVE_PORT says it, too."),
-    Options.withFallbackConfig(Config.integer("CCFLOW_SERVE_PORT")),
-    Options.withDefault(8080)
+  port: Flags.withDefault(
+    Options.withFallbackConfig(Options.integer("port"), Config.integer("CCFLOW_SERVE_PORT")),
+    8080,
+    "The port to listen on, 0 for any that is free. CCFLOW_SERVE_PORT says it, too."
   ),
   tokenFile: Flags.text(
     "token-file",
@@ -72,39 +69,37 @@ const options = {
   grace: seconds("grace", "Seconds that requests may go on when the service is told to stop. Left out: 10.")
 }
 
-const serve = ({ maxConcurrent, tokenFile, ...given }: Command.Command.ParseConfig<typeof options>) =>
-  Effect.gen(function*() {
-    const terminal = yield* Terminal
-    const token = yield* tokenOf(tokenFile)
-    const service = httpService({ ...given, token })
-    const sessions = Layer.provide(
-      SessionManager.layerWith({ maxLive: 32, onFull: "closeIdle" }),
-      NodeSessionHolder.layer
-    )
-    const claude = NodeClaude.layerWith({ ...given.defaults, maxConcurrent })
-    const listening = Layer.merge(service, Metrics.layer).pipe(
-      Layer.provide(sessions),
-      Layer.provide(Layer.provideMerge(claude, ServeStore.layer))
-    )
-    yield* untilStopped(Effect.gen(function*() {
+export const run = command(
+  "ccflow serve",
+  [
+    "Queries, sessions and batches over HTTP, with a description at /docs.",
+    "On 127.0.0.1 everybody on this machine may ask. Anywhere else a bearer token is required, from CCFLOW_SERVE_TOKEN " +
+    "or --token-file; never as an argument, which every process of the machine can read."
+  ],
+  options,
+  ({ maxConcurrent, tokenFile, ...given }) =>
+    Effect.gen(function*() {
+      const terminal = yield* Terminal
+      const token = yield* tokenOf(tokenFile)
+      const sessions = Layer.provide(
+        SessionManager.layerWith({ maxLive: 32, onFull: "closeIdle" }),
+        NodeSessionHolder.layer
+      )
+      const claude = NodeClaude.layerWith({ ...given.defaults, maxConcurrent })
+      const listening = Layer.merge(httpService({ ...given, token }), Metrics.layer).pipe(
+        Layer.provide(sessions),
+        Layer.provide(Layer.provideMerge(claude, ServeStore.layer))
+      )
       const { url } = Context.get(yield* Layer.build(listening), HttpService)
       const whom = token === undefined ? "" : ", for those who have the token"
       yield* terminal.warn(`Listening on ${url}${whom}. ${url}/docs says more.`)
-    }))
-  })
-
-const serveCommand = Command.make("serve", options, serve).pipe(
-  Command.withDescription(HelpDoc.blocks([
-    HelpDoc.p("Queries, sessions and batches over HTTP, with a description at /docs."),
-    HelpDoc.p(
-      "On 127.0.0.1 everybody on this machine may ask. Anywhere else a bearer token is required, from CCFLOW_SERVE_TOKEN " +
-        "or --token-file; never as an argument, which every process of the machine can read."
+      return yield* Effect.never
+    }).pipe(
+      Effect.scoped,
+      // Being told to stop, by SIGTERM or SIGINT, is a service's good end: the exit code is 0 once everything is closed.
+      Effect.onExit((exit) => Exit.isInterrupted(exit) ? Effect.sync(endWell) : Effect.void)
     )
-  ]))
 )
-
-/** Runs it on what stands behind its name. */
-export const run = running("ccflow serve", serveCommand)
 
 // ---------------------------------------------------------------------------
 
@@ -129,17 +124,6 @@ const unreadable = invalidOption(
   "the file cannot be read",
   "Give a file with the token and nothing else, which only you can read."
 )
-
-/**
- * Runs a service until SIGTERM or SIGINT. Being told to stop is a service's good end: the exit code is 0 once everything
- * is closed.
- */
-const untilStopped = <E, R>(
-  start: Effect.Effect<void, E, R | Scope.Scope>
-): Effect.Effect<void, E, Exclude<R, Scope.Scope>> =>
-  Effect.scoped(Effect.zipRight(start, Effect.never)).pipe(
-    Effect.onExit((exit) => Exit.isInterrupted(exit) ? Effect.sync(endWell) : Effect.void)
-  )
 
 /** The program's end takes an interruption for Ctrl-C. */
 const endWell = () => {

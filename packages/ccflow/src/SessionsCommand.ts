@@ -40,10 +40,7 @@ const list = Command.make("list", {
   ),
   since: Flags.text("since", "Only sessions that were used since then: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
   search: Flags.text("search", "Only sessions with this text in their title or a prompt."),
-  limit: Options.integer("limit").pipe(
-    Options.withDescription("At most so many, the latest first."),
-    Options.withDefault(50)
-  ),
+  limit: Flags.withDefault(Options.integer("limit"), 50, "At most so many, the latest first."),
   json: Flags.flag("json", "Print every session as one line of JSON.")
 }, ({ json, limit, since, tag: tags, ...filter }) =>
   Effect.scoped(Effect.gen(function*() {
@@ -97,9 +94,8 @@ const remove = Command.make("delete", {
     const terminal = yield* Terminal
     const repository = yield* Store.open
     const session = yield* Store.known(repository, id)
-    if (!yes && !(yield* confirmed(`Delete "${oneLine(session.title)}" (${plural(session.turnCount, "turn")})?`))) {
-      return
-    }
+    const question = `Delete "${oneLine(session.title)}" (${plural(session.turnCount, "turn")})?`
+    if (!yes && !(yield* confirmed(question))) return
     const manager = yield* Effect.provideService(SessionManager.make(), SessionRepository, repository)
     yield* manager.delete(session.sessionId)
     yield* terminal.note("Deleted here. What Claude Code itself keeps of it stays.")
@@ -107,9 +103,10 @@ const remove = Command.make("delete", {
 
 const exported = Command.make("export", {
   id,
-  format: Options.choice("format", ["json", "md"]).pipe(
-    Options.withDescription("json is everything that is kept; md is to be read."),
-    Options.withDefault("json")
+  format: Flags.withDefault(
+    Options.choice("format", ["json", "md"]),
+    "json",
+    "json is everything that is kept; md is to be read."
   )
 }, ({ format, id }) =>
   withSession(id, (session, turns, repository) =>

@@ -5,87 +5,68 @@ import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as ContextEncoder from "@ccflow/core/ContextEncoder"
 import { jsonFault } from "@ccflow/node/JsonFault"
 import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import { readFile } from "node:fs/promises"
 import { text as stdin } from "node:stream/consumers"
 import { codeOf } from "./internal/errorCode.js"
 import * as Flags from "./internal/flags.js"
 import { invalidOption } from "./internal/invalidOption.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import * as Table from "./internal/table.js"
 import { Terminal } from "./Terminal.js"
 
-const file = Args.text({ name: "file" }).pipe(
-  Args.withDescription("A file of JSON; - or nothing for stdin."),
-  Args.optional
+export const run = command(
+  "ccflow toon",
+  [
+    "Shows data as the model would get it as a context: as TOON where that has fewer tokens, else as JSON.",
+    "Tokens are estimates; those of TOON count the line that tells the model what it is."
+  ],
+  {
+    file: Args.text({ name: "file" }).pipe(
+      Args.withDescription("A file of JSON; - or nothing for stdin."),
+      Args.withDefault("-")
+    ),
+    json: Flags.flag("json", "Print one object: { format, savedTokens, savedPercent, json, toon }."),
+    decode: Flags.flag("decode", "The file is TOON: print it as JSON.")
+  },
+  ({ decode, file, json }) =>
+    Effect.gen(function*() {
+      const terminal = yield* Terminal
+      const text = yield* textOf(file)
+      if (decode) {
+        const data = yield* Either.mapLeft(ContextEncoder.fromToon(text), ({ detail, hint }) => bad(detail, hint))
+        return yield* terminal.say(`${JSON.stringify(data, undefined, 2)}\n`)
+      }
+      const found = yield* comparisonOf(yield* dataOf(text))
+      yield* terminal.say(json ? `${JSON.stringify(found, undefined, 2)}\n` : shown(found))
+    })
 )
-
-const toon = Command.make("toon", {
-  file,
-  json: Flags.flag("json", "Print one object: { format, savedTokens, savedPercent, json, toon }."),
-  decode: Flags.flag("decode", "The file is TOON: print it as JSON.")
-}, ({ decode, file, json }) =>
-  Effect.gen(function*() {
-    const terminal = yield* Terminal
-    const text = yield* textOf(Option.getOrElse(file, () => "-"))
-    if (decode) {
-      const data = yield* Either.mapLeft(ContextEncoder.fromToon(text), ({ detail, hint }) => bad(detail, hint))
-      return yield* terminal.say(`${JSON.stringify(data, undefined, 2)}\n`)
-    }
-    const found = yield* comparisonOf(yield* dataOf(text))
-    yield* terminal.say(json ? `${JSON.stringify(found, undefined, 2)}\n` : shown(found))
-  })).pipe(
-    Command.withDescription(HelpDoc.blocks([
-      HelpDoc.p(
-        "Shows data as the model would get it as a context: as TOON where that has fewer tokens, else as JSON."
-      ),
-      HelpDoc.p("Tokens are estimates; those of TOON count the line that tells the model what it is.")
-    ]))
-  )
-
-/** Runs it on what stands behind its name. */
-export const run = running("ccflow toon", toon)
 
 // ---------------------------------------------------------------------------
 
-interface Encoding {
-  readonly tokens: number
-  readonly bytes: number
-  readonly text: string
-}
+const comparisonOf = (data: unknown) =>
+  Effect.map(ContextEncoder.encode(data), ({ format, jsonTokens, savedTokens, toonTokens }) => ({
+    /** What the model would get. */
+    format,
+    savedTokens,
+    savedPercent: jsonTokens === 0 ? 0 : Math.round(savedTokens / jsonTokens * 1000) / 10,
+    json: encodingOf(JSON.stringify(data), jsonTokens),
+    /** There is none of what TOON cannot hold. */
+    toon: Either.match(ContextEncoder.toToon(data), {
+      onLeft: () => null,
+      onRight: (toon) => encodingOf(toon, toonTokens)
+    })
+  }))
 
-interface Comparison {
-  /** What the model would get. */
-  readonly format: "toon" | "json"
-  readonly savedTokens: number
-  readonly savedPercent: number
-  readonly json: Encoding
-  /** There is none of what TOON cannot hold. */
-  readonly toon: Encoding | null
-}
+const encodingOf = (text: string, tokens: number) => ({ tokens, bytes: Buffer.byteLength(text), text })
 
-const comparisonOf = (data: unknown): Effect.Effect<Comparison, InvalidOptionsError> =>
-  Effect.map(ContextEncoder.encode(data), ({ format, jsonTokens, savedTokens, toonTokens }) => {
-    const toon = Either.getOrUndefined(ContextEncoder.toToon(data))
-    return {
-      format,
-      savedTokens,
-      savedPercent: jsonTokens === 0 ? 0 : Math.round(savedTokens / jsonTokens * 1000) / 10,
-      json: encodingOf(JSON.stringify(data), jsonTokens),
-      toon: toon === undefined ? null : encodingOf(toon, toonTokens)
-    }
-  })
-
-const encodingOf = (text: string, tokens: number): Encoding => ({ tokens, bytes: Buffer.byteLength(text), text })
-
-const shown = ({ format, json, savedPercent, savedTokens, toon }: Comparison): string => {
-  const row = (name: string, { bytes, tokens }: Encoding) => [name, String(tokens), String(bytes)]
+const shown = (
+  { format, json, savedPercent, savedTokens, toon }: Effect.Effect.Success<ReturnType<typeof comparisonOf>>
+): string => {
+  const row = (name: string, { bytes, tokens }: ReturnType<typeof encodingOf>) => [name, String(tokens), String(bytes)]
   const figures = Table.render(
-    [{ title: "" }, { title: "tokens", side: "right" }, { title: "bytes", side: "right" }],
+    ["", Table.right("tokens"), Table.right("bytes")],
     [row("JSON", json), ...(toon === null ? [] : [row("TOON", toon)])]
   )
   const verdict = toon === null

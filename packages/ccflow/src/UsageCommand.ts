@@ -2,8 +2,6 @@
  * `ccflow usage`: what was used and what it cost, as far as it is kept, for people as a table, for programs as JSON.
  */
 import { type UsageGroup, type UsageKey, UsageLedger, type UsageSum } from "@ccflow/core/UsageLedger"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -12,57 +10,47 @@ import { count, dollars, plural } from "./internal/amounts.js"
 import * as Flags from "./internal/flags.js"
 import * as Kept from "./internal/kept.js"
 import * as KeptFile from "./internal/keptFile.js"
-import { running } from "./internal/running.js"
+import { command } from "./internal/running.js"
 import * as Table from "./internal/table.js"
 import { periodOf } from "./internal/time.js"
 import * as UsageStore from "./internal/usageStore.js"
 import { Terminal } from "./Terminal.js"
 
-const options = {
-  by: Options.choice("by", ["day", "model", "session", "tag", "batch"]).pipe(
-    Options.withDescription("What the lines are. A day is one of this machine's time zone."),
-    Options.withDefault("day")
-  ),
-  since: Flags.text("since", "From then on: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
-  until: Flags.text("until", "Up to then: a time as above. A day counts whole."),
-  json: Flags.flag("json", "Print one object: { storage, by, timeZone, since, until, total, groups }."),
-  storage: KeptFile.option
-}
-
-const usage = ({ by, json, since, storage, until }: Command.Command.ParseConfig<typeof options>) =>
-  Effect.gen(function*() {
-    const terminal = yield* Terminal
-    const filter = yield* periodOf({ since, until })
-    const path = yield* KeptFile.pathOf(storage)
-    const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
-    const { groups, total } = yield* UsageLedger.pipe(
-      Effect.flatMap((ledger) =>
-        Effect.all({ total: ledger.total(filter), groups: ledger.by(by, { ...filter, timeZone }) })
-      ),
-      Effect.provide(Layer.provide(UsageStore.ledger, Kept.layer(Config.succeed(path))))
-    )
-    if (!json) return yield* terminal.say(tableOf(by, groups, total))
-    const found = {
-      storage: path,
-      by,
-      timeZone,
-      since: filter.since ?? null,
-      until: filter.until ?? null,
-      total,
-      groups
-    }
-    yield* terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
-  })
-
-const command = Command.make("usage", options, usage).pipe(
-  Command.withDescription(HelpDoc.blocks([
-    HelpDoc.p("What was used and what it cost, as the CLI has said, of all that is kept."),
-    HelpDoc.p("What is an estimate is in the sums, and told apart; what is unknown is in none of them.")
-  ]))
+export const run = command(
+  "ccflow usage",
+  [
+    "What was used and what it cost, as the CLI has said, of all that is kept.",
+    "What is an estimate is in the sums, and told apart; what is unknown is in none of them."
+  ],
+  {
+    by: Flags.withDefault(
+      Options.choice("by", ["day", "model", "session", "tag", "batch"]),
+      "day",
+      "What the lines are. A day is one of this machine's time zone."
+    ),
+    since: Flags.text("since", "From then on: 2026-11-22, or 30m, 12h, 7d, 2w ago."),
+    until: Flags.text("until", "Up to then: a time as above. A day counts whole."),
+    json: Flags.flag("json", "Print one object: { storage, by, timeZone, since, until, total, groups }."),
+    storage: KeptFile.option
+  },
+  ({ by, json, since, storage, until }) =>
+    Effect.gen(function*() {
+      const terminal = yield* Terminal
+      const filter = yield* periodOf({ since, until })
+      const path = yield* KeptFile.pathOf(storage)
+      const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
+      const { groups, total } = yield* UsageLedger.pipe(
+        Effect.flatMap((ledger) =>
+          Effect.all({ total: ledger.total(filter), groups: ledger.by(by, { ...filter, timeZone }) })
+        ),
+        Effect.provide(Layer.provide(UsageStore.ledger, Kept.layer(Config.succeed(path))))
+      )
+      if (!json) return yield* terminal.say(tableOf(by, groups, total))
+      const period = { since: filter.since ?? null, until: filter.until ?? null }
+      const found = { storage: path, by, timeZone, ...period, total, groups }
+      yield* terminal.say(`${JSON.stringify(found, undefined, 2)}\n`)
+    })
 )
-
-/** Runs it on what stands behind its name. */
-export const run = running("ccflow usage", command)
 
 // ---------------------------------------------------------------------------
 
@@ -82,14 +70,10 @@ const tableOf = (key: UsageKey, groups: ReadonlyArray<UsageGroup>, total: UsageS
   ]
   const table = Table.render(
     [
-      { title: key, grows: true },
-      { title: "input", side: "right" },
-      { title: "output", side: "right" },
-      { title: "cache read", side: "right" },
-      { title: "cache write", side: "right" },
-      { title: "cost", side: "right" },
-      ...(partly ? [{ title: "estimated", side: "right" } as const] : []),
-      ...(unknown ? [{ title: "unknown", side: "right" } as const] : [])
+      Table.grows(key),
+      ...["input", "output", "cache read", "cache write", "cost"].map(Table.right),
+      ...partly ? [Table.right("estimated")] : [],
+      ...unknown ? [Table.right("unknown")] : []
     ],
     [...groups.map((group) => row(group.key === "" ? nameless[key] : group.key, group)), row("total", total)]
   )

@@ -5,6 +5,9 @@ import * as Option from "effect/Option"
 export const optional = <A>(option: Options.Options<A>, description: string): Options.Options<A | undefined> =>
   option.pipe(Options.withDescription(description), Options.optional, Options.map(Option.getOrUndefined))
 
+export const withDefault = <A>(option: Options.Options<A>, fallback: A, description: string): Options.Options<A> =>
+  option.pipe(Options.withDescription(description), Options.withDefault(fallback))
+
 export const text = (name: string, description: string) => optional(Options.text(name), description)
 
 export const count = (name: string, description: string) => optional(Options.integer(name), description)

@@ -9,14 +9,14 @@ export const sessions = (records: ReadonlyArray<SessionRecord>): string => {
   const tagged = records.some(({ tags }) => tags.length > 0)
   return Table.render(
     [
-      { title: "id" },
-      { title: "last used" },
-      { title: "status" },
-      { title: "turns", side: "right" },
-      { title: "cost", side: "right" },
-      { title: "model" },
-      { title: "title", grows: true },
-      ...(tagged ? [{ title: "tags", grows: true }] : [])
+      "id",
+      "last used",
+      "status",
+      Table.right("turns"),
+      Table.right("cost"),
+      "model",
+      Table.grows("title"),
+      ...tagged ? [Table.grows("tags")] : []
     ],
     records.map((record) => [
       shortened(record, records),
@@ -36,13 +36,13 @@ export const session = (record: SessionRecord, turns: ReadonlyArray<TurnRecord>)
   (turns.length === 0 ? "" : `\n${
     Table.render(
       [
-        { title: "turn", side: "right" },
-        { title: "began" },
-        { title: "status" },
-        { title: "seconds", side: "right" },
-        { title: "cost", side: "right" },
-        { title: "prompt", grows: true },
-        { title: "answer", grows: true }
+        Table.right("turn"),
+        "began",
+        "status",
+        Table.right("seconds"),
+        Table.right("cost"),
+        Table.grows("prompt"),
+        Table.grows("answer")
       ],
       turns.map((turn) => [
         String(turn.index + 1),

@@ -1,20 +1,34 @@
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import type { Usage } from "@effect/cli/Usage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { Simplify } from "effect/Types"
 import { invalidOption } from "./invalidOption.js"
 import { oneLine } from "./safe.js"
 import { version } from "./version.js"
 
-/** Runs a command on what stands behind its name, with its options wherever they were written. */
-export const running =
-  <Name extends string, R, E, A>(name: string, command: Command.Command<Name, R, E, A>) =>
-  (program: readonly [string, string], args: ReadonlyArray<string>) =>
+/**
+ * A command: what it is, a paragraph each, what it takes, and what it does. It runs on what stands behind its name, with
+ * its options wherever they were written.
+ */
+export const command = <const Config extends Command.Command.Config, R, E>(
+  name: string,
+  about: ReadonlyArray<string>,
+  config: Config,
+  run: (given: Simplify<Command.Command.ParseConfig<Config>>) => Effect.Effect<void, E, R>
+) => {
+  const made = Command.make(name.split(" ").at(-1) ?? name, config, run).pipe(
+    Command.withDescription(HelpDoc.blocks(about.map(HelpDoc.p)))
+  )
+  const known = knownOf(Command.getUsage(made))
+  return (program: readonly [string, string], args: ReadonlyArray<string>) =>
     Effect.flatMap(
-      optionsFirst(args, knownOf(Command.getUsage(command)), name),
-      (args) => Command.run(command, { name, version })([...program, ...args])
+      optionsFirst(args, known, name),
+      (args) => Command.run(made, { name, version })([...program, ...args])
     )
+}
 
 /** What a command takes, as it says itself. */
 export interface Known {

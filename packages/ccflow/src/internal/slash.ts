@@ -36,7 +36,7 @@ export const answer = (
       return argument === ""
         ? Effect.flatMap(session.supportedModels, (models) =>
           terminal.say(Table.render(
-            [{ title: "model" }, { title: "", grows: true }],
+            ["model", Table.grows("")],
             models.map(({ description, value }) => [value, description ?? ""])
           )))
         : Effect.zipRight(session.setModel(argument), terminal.note(`From now on: ${oneLine(argument)}`))
@@ -45,7 +45,7 @@ export const answer = (
         terminal.say(
           `${count(totalTokens)} of ${count(maxTokens)} tokens, ${Math.round(percentage)} %\n` +
             Table.render(
-              [{ title: "", grows: true }, { title: "tokens", side: "right" }],
+              [Table.grows(""), Table.right("tokens")],
               categories.map(({ name, tokens }) => [name, count(tokens)])
             )
         ))
