@@ -5,8 +5,6 @@
  * What a step costs is known when it is done: calls that run at the same time overshoot by at most one step each. A step
  * of a model without a known price is counted when its result has come; of a query the CLI itself looks after each.
  */
-import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -21,7 +19,7 @@ import * as Events from "./Events.js"
 import { BudgetBook, type Limits } from "./internal/budgetBook.js"
 import { budgetWatch } from "./internal/budgetWatch.js"
 import { Observers } from "./internal/observed.js"
-import { Amount, checked } from "./internal/policyOptions.js"
+import { Amount, checked, configured } from "./internal/policyOptions.js"
 import { around } from "./internal/streamed.js"
 import type { BudgetScope } from "./MoneyError.js"
 import * as Policy from "./Policy.js"
@@ -128,10 +126,7 @@ export const make = (
 export const layer = (options: BudgetOptions = {}): Layer.Layer<Budget, InvalidOptionsError> =>
   Layer.scoped(Budget, make(options))
 
-export const layerConfig = (
-  config: Config.Config.Wrap<BudgetOptions>
-): Layer.Layer<Budget, InvalidOptionsError | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+export const layerConfig = configured(layer)
 
 /** Limits nothing. */
 export const layerNoop: Layer.Layer<Budget> = Layer.succeed(Budget, {

@@ -3,8 +3,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -165,10 +163,7 @@ export const make = (
 export const layer = (options: CircuitBreakerOptions = {}): Layer.Layer<CircuitBreaker, InvalidOptionsError> =>
   Layer.scoped(CircuitBreaker, make(options))
 
-export const layerConfig = (
-  config: Config.Config.Wrap<CircuitBreakerOptions>
-): Layer.Layer<CircuitBreaker, InvalidOptionsError | ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+export const layerConfig = Options.configured(layer)
 
 /** Refuses nothing. */
 export const layerNoop: Layer.Layer<CircuitBreaker> = Layer.succeed(CircuitBreaker, {

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import type { BudgetChange } from "./Budget.js"
 import type { Prompt } from "./Claude.js"
 import type { ClaudeError } from "./ClaudeError.js"
-import { Hub } from "./internal/hub.js"
+import { hub } from "./internal/hub.js"
 import type { ContextSavings, Message, Usage } from "./Message.js"
 import type { SessionStats } from "./Session.js"
 
@@ -209,7 +209,7 @@ export interface ClosableEvents extends EventsService {
 export class Events extends Context.Tag("@ccflow/core/Events")<Events, EventsService>() {}
 
 /** For those who must have one before their program runs. It tells the time by this clock. */
-export const unsafeMake = (clock: Clock.Clock): ClosableEvents => new Hub(() => clock.unsafeCurrentTimeMillis())
+export const unsafeMake = (clock: Clock.Clock): ClosableEvents => hub(() => clock.unsafeCurrentTimeMillis())
 
 export const make: Effect.Effect<EventsService, never, Scope.Scope> = Effect.acquireRelease(
   Effect.map(Effect.clock, unsafeMake),

@@ -3,8 +3,6 @@
  * `claude --version` and `claude auth status`, which call no model and cost nothing.
  */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -121,10 +119,7 @@ export const layer = (
   options: HealthCheckOptions = {}
 ): Layer.Layer<HealthCheck, InvalidOptionsError, CliProcess | ClaudeConfig> => Layer.effect(HealthCheck, make(options))
 
-export const layerConfig = (
-  config: Config.Config.Wrap<HealthCheckOptions>
-): Layer.Layer<HealthCheck, InvalidOptionsError | ConfigError, CliProcess | ClaudeConfig> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+export const layerConfig = Options.configured(layer)
 
 /** Always healthy, and asks nobody. */
 export const layerNoop: Layer.Layer<HealthCheck> = Layer.succeed(HealthCheck, {

@@ -24,7 +24,10 @@ export class BudgetExceededError extends failure<BudgetExceededError>()("BudgetE
   facts: Schema.optional(RunFacts)
 }, ({ hint, limitUsd, renewsAt, scope, spentUsd }) => {
   const spent = usd(spentUsd)
-  if (limitUsd === undefined) return say(`Stopped after ${spent} USD: ${nameless[scope]}`, hint)
+  if (limitUsd === undefined) {
+    const what = scope === "query" ? "maxBudgetUsd" : `the ${scope}'s budget`
+    return say(`Stopped after ${spent} USD: ${what} is reached`, hint)
+  }
   const start = dateText(renewsAt)
   const renews = start === undefined ? "" : `; it renews at ${start}`
   return say(`The budget of the ${scope} is spent: ${spent} of ${usd(limitUsd)} USD${renews}`, hint)
@@ -48,13 +51,6 @@ export class BillingMismatchError extends failure<BillingMismatchError>()("Billi
 // ---------------------------------------------------------------------------
 
 const usd = (amount: number): number => Number(amount.toFixed(4))
-
-const nameless = {
-  query: "maxBudgetUsd is reached",
-  session: "the session's budget is reached",
-  batch: "the batch's budget is reached",
-  day: "the day's budget is reached"
-} as const
 
 const payers = {
   subscription: "A subscription would pay",

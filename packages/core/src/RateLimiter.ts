@@ -1,7 +1,5 @@
 /** Limits how many calls begin in a time, how many tokens they may take, and how many are under way at once. */
 import { RateLimiterStore } from "@effect/experimental/RateLimiter"
-import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,6 +10,7 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Prompt } from "./Claude.js"
 import { type ClaudeError, InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
 import { saying } from "./internal/currentCall.js"
@@ -19,9 +18,8 @@ import { Gate } from "./internal/gate.js"
 import { type Asking, evenly, inWindow, type Meter } from "./internal/meter.js"
 import { Observed } from "./internal/observed.js"
 import { inTime } from "./internal/patience.js"
-import { Amount, Callback, checked, Count, Time, TimeAboveZero } from "./internal/policyOptions.js"
+import { Amount, Callback, checked, configured, Count, Time, TimeAboveZero } from "./internal/policyOptions.js"
 import { around } from "./internal/streamed.js"
-import { counted, estimate } from "./internal/tokens.js"
 import { patiently } from "./internal/waiting.js"
 import type { Message } from "./Message.js"
 import * as Policy from "./Policy.js"
@@ -212,10 +210,7 @@ export const layerWith = (
   options: RateLimiterOptions
 ): Layer.Layer<RateLimiter, InvalidOptionsError, RateLimiterStore> => Layer.scoped(RateLimiter, make(options))
 
-export const layerConfig = (
-  options: Config.Config.Wrap<Omit<RateLimiterOptions, "key">>
-): Layer.Layer<RateLimiter, ConfigError | InvalidOptionsError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+export const layerConfig = configured((options?: Omit<RateLimiterOptions, "key">) => layer(options))
 
 /** Limits nothing. */
 export const layerNoop: Layer.Layer<RateLimiter> = Layer.succeed(RateLimiter, {
@@ -271,10 +266,21 @@ const metersOf = (
   return meters
 }
 
-/** What the results among these say. */
+/** About four characters for each token, as English text has it, and what the API says of a picture. */
+const estimate = (prompt: Prompt): number =>
+  Math.ceil(typeof prompt === "string" ? prompt.length / 4 : Num.sumAll(prompt.map(tokensOf)))
+
+const tokensOf = (block: Exclude<Prompt, string>[number]): number =>
+  block.type === "image" ? 1600 : (typeof block["text"] === "string" ? block["text"] : JSON.stringify(block)).length / 4
+
+/** What the results among these say. What the API reads from its cache does not count for its limits. */
 const usedBy = (batch: ReadonlyArray<Message>): number | undefined => {
   let used: number | undefined
-  for (const message of batch) if (message._tag === "Result") used = (used ?? 0) + counted(message.usage)
+  for (const message of batch) {
+    if (message._tag !== "Result") continue
+    const { cacheCreationInputTokens, inputTokens, outputTokens } = message.usage
+    used = (used ?? 0) + inputTokens + outputTokens + cacheCreationInputTokens
+  }
   return used
 }
 

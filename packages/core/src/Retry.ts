@@ -1,7 +1,5 @@
 /** Makes a call again that has failed for a passing reason, as long as nothing of it was answered or done. */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -93,10 +91,7 @@ export const make = (options: RetryOptions = {}): Effect.Effect<Retry["Type"], I
 export const layer = (options: RetryOptions = {}): Layer.Layer<Retry, InvalidOptionsError> =>
   Layer.scoped(Retry, make(options))
 
-export const layerConfig = (
-  config: Config.Config.Wrap<RetryOptions>
-): Layer.Layer<Retry, InvalidOptionsError | ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+export const layerConfig = Options.configured(layer)
 
 /** Every failure is the last. */
 export const layerNoop: Layer.Layer<Retry> = Layer.succeed(Retry, { ...Policy.noop, changes: Stream.empty })

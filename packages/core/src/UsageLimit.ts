@@ -6,8 +6,6 @@
  * called, it stops further calls of a model that it has rejected. What was rejected without a reset time fails, and is
  * not remembered: nobody could say when to forget it.
  */
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,7 +17,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { InvalidOptionsError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
-import { checked, Patience } from "./internal/policyOptions.js"
+import { checked, configured, Patience } from "./internal/policyOptions.js"
 import { reopening } from "./internal/reopening.js"
 import { around, type Open } from "./internal/streamed.js"
 import * as UsageGate from "./internal/usageGate.js"
@@ -142,10 +140,7 @@ export const layer = (options: UsageLimitOptions = {}): Layer.Layer<UsageLimit, 
     )
   )
 
-export const layerConfig = (
-  config: Config.Config.Wrap<UsageLimitOptions>
-): Layer.Layer<UsageLimit, InvalidOptionsError | ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+export const layerConfig = configured(layer)
 
 /** Knows nothing: a rejected call fails, and the next one is made. */
 export const layerNoop: Layer.Layer<UsageLimit> = Layer.succeed(UsageLimit, {

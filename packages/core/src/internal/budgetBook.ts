@@ -104,14 +104,11 @@ export class BudgetBook {
   }
 
   levels(tally: Tally, now: number): ReadonlyArray<BudgetLevel> {
-    const query = this.limits.query === Infinity ? [] : [{
-      scope: "query" as const,
-      key: "",
-      spentUsd: tally.reportedUsd + inFlight(tally),
-      limitUsd: this.limits.query,
-      renewsAt: undefined
-    }]
-    return [...query, ...this.kept(tally, now).map(({ key, scope }) => this.level(scope, key, now))]
+    const kept = this.kept(tally, now).map(({ key, scope }) => this.level(scope, key, now))
+    const limitUsd = this.limits.query
+    if (limitUsd === Infinity) return kept
+    const spentUsd = tally.reportedUsd + inFlight(tally)
+    return [{ scope: "query", key: "", spentUsd, limitUsd, renewsAt: undefined }, ...kept]
   }
 
   level(scope: BudgetScope, key: string, now: number): BudgetLevel {

@@ -29,9 +29,14 @@ export class Observers<A> {
 
   /** What is told from now on, until the scope closes. */
   get subscribe(): Effect.Effect<Observer<A>, never, Scope.Scope> {
+    return this.reader(this.most)
+  }
+
+  /** One of whom more, or less, is kept than of others. */
+  reader(most: Most): Effect.Effect<Observer<A>, never, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => {
-        const observer = new Observer<A>(this.most)
+        const observer = new Observer<A>(most)
         if (this.ended) observer.end()
         this.observers.add(observer)
         return observer

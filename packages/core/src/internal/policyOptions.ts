@@ -1,5 +1,9 @@
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -52,3 +56,9 @@ export const checked = <A>(schema: Schema.Schema<A>, policy: string) => {
       onRight: () => options
     })
 }
+
+/** A layer of which the options are read from the program's configuration. */
+export const configured =
+  <Options, Out, E, R>(layer: (options?: Options) => Layer.Layer<Out, E, R>) =>
+  (config: Config.Config.Wrap<Options>): Layer.Layer<Out, E | ConfigError, R> =>
+    Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))

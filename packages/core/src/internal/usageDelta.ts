@@ -58,21 +58,16 @@ export const usageOf = (usage: CliFrame.Usage | null | undefined): Usage => ({
 })
 
 export const modelUsageOf = (models: CliFrame.Result["modelUsage"]): Record<string, ModelUsage> =>
-  Records.map(models ?? {}, (usage) => {
-    const hour = usage.cacheCreationEphemeral1hInputTokens ?? 0
-    const thinking = usage.thinkingTokens ?? 0
-    return {
-      inputTokens: usage.inputTokens ?? 0,
-      outputTokens: usage.outputTokens ?? 0,
-      cacheReadInputTokens: usage.cacheReadInputTokens ?? 0,
-      cacheCreationInputTokens: usage.cacheCreationInputTokens ?? 0,
-      costUsd: usage.costUSD ?? 0,
-      webSearchRequests: usage.webSearchRequests ?? 0,
-      contextWindow: usage.contextWindow ?? undefined,
-      ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {}),
-      ...(thinking > 0 ? { thinkingTokens: thinking } : {})
-    }
-  })
+  Records.map(models ?? {}, (usage) => ({
+    inputTokens: usage.inputTokens ?? 0,
+    outputTokens: usage.outputTokens ?? 0,
+    cacheReadInputTokens: usage.cacheReadInputTokens ?? 0,
+    cacheCreationInputTokens: usage.cacheCreationInputTokens ?? 0,
+    costUsd: usage.costUSD ?? 0,
+    webSearchRequests: usage.webSearchRequests ?? 0,
+    contextWindow: usage.contextWindow ?? undefined,
+    ...partsOf(usage.cacheCreationEphemeral1hInputTokens ?? 0, usage.thinkingTokens ?? 0)
+  }))
 
 export const isNothing = (usage: Usage & Partial<Pick<ModelUsage, "costUsd" | "webSearchRequests">>): boolean =>
   figures.every((figure) => (usage[figure] ?? 0) === 0)
@@ -82,19 +77,10 @@ export const promptsOf = (all: ReadonlyArray<Usage>): number => all.reduce((sum,
 
 /** What a model was used for beyond what it was before. */
 export const minus = (now: ModelUsage, before: ModelUsage): ModelUsage => {
-  const hour = (now.cacheCreationHourInputTokens ?? 0) - (before.cacheCreationHourInputTokens ?? 0)
-  const thinking = (now.thinkingTokens ?? 0) - (before.thinkingTokens ?? 0)
-  return {
-    inputTokens: now.inputTokens - before.inputTokens,
-    outputTokens: now.outputTokens - before.outputTokens,
-    cacheReadInputTokens: now.cacheReadInputTokens - before.cacheReadInputTokens,
-    cacheCreationInputTokens: now.cacheCreationInputTokens - before.cacheCreationInputTokens,
-    costUsd: now.costUsd - before.costUsd,
-    webSearchRequests: now.webSearchRequests - before.webSearchRequests,
-    contextWindow: now.contextWindow,
-    ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {}),
-    ...(thinking > 0 ? { thinkingTokens: thinking } : {})
-  }
+  const { cacheCreationHourInputTokens: hour = 0, thinkingTokens: thinking = 0, ...rest } = { ...now }
+  for (const figure of figures) rest[figure] -= before[figure]
+  const { cacheCreationHourInputTokens = 0, thinkingTokens = 0 } = before
+  return { ...rest, ...partsOf(hour - cacheCreationHourInputTokens, thinking - thinkingTokens) }
 }
 
 // ---------------------------------------------------------------------------
@@ -107,6 +93,12 @@ const figures = [
   "webSearchRequests",
   "costUsd"
 ] as const
+
+/** What is told only where there is any. */
+const partsOf = (hour: number, thinking: number) => ({
+  ...(hour > 0 ? { cacheCreationHourInputTokens: hour } : {}),
+  ...(thinking > 0 ? { thinkingTokens: thinking } : {})
+})
 
 /** Cumulative figures never fall: where one does, or a model is gone, they have started again. */
 const added = (

@@ -161,14 +161,11 @@ export class UsageLines {
   private enter(line: Line, ticket: Ticket): void {
     if (ticket.line === line) return
     if (ticket.place === 0) ticket.place = ++this.places
-    const { line: left } = ticket
+    this.leave(ticket)
     ticket.line = line
     const at = line.tickets.findIndex((other) => other.place > ticket.place)
     if (at < 0) line.tickets.push(ticket)
     else line.tickets.splice(at, 0, ticket)
-    if (left === undefined) return
-    left.tickets = left.tickets.filter((other) => other !== ticket)
-    this.next(left)
   }
 
   private next(line: Line): void {
