@@ -118,8 +118,7 @@ export const make = (owner: Owner.Owner) => (prompts: BatchPrompts, options: Bat
 const durably = <A, E, R>(run: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const records = yield* Effect.flatMap(Records, ({ batches }) => batches)
-    if (records === undefined) return yield* keepsNone
-    return yield* Effect.provide(run, records)
+    return yield* records === undefined ? keepsNone : Effect.provide(run, records)
   })
 
 /** Of a text each letter would be asked. */
@@ -172,9 +171,6 @@ const tell = (onProgress: BatchOptions["onProgress"], progress: BatchProgress): 
   try {
     onProgress?.(progress)
   } catch (error) {
-    process.emitWarning(
-      `onProgress threw: ${error instanceof Error ? error.message : String(error)}`,
-      "CCFlowWarning"
-    )
+    process.emitWarning(`onProgress threw: ${error instanceof Error ? error.message : String(error)}`, "CCFlowWarning")
   }
 }

@@ -4,11 +4,12 @@ import type { Result } from "@ccflow/core/Message"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Order from "effect/Order"
+import * as SortedSet from "effect/SortedSet"
 import type * as Types from "effect/Types"
 import { randomUUID } from "node:crypto"
 import type { QueryOptions } from "./Client.js"
 import { abortError, isAbortError, onAbort } from "./internal/abort.js"
-import { ByPriority } from "./internal/byPriority.js"
 import { checked } from "./internal/given.js"
 import { invalidOption } from "./internal/invalidOption.js"
 import { type Resolvers, withResolvers } from "./internal/withResolvers.js"
@@ -108,7 +109,8 @@ type Task = Types.Mutable<PoolTask>
 interface Entry {
   readonly task: Task
   readonly options: QueryOptions
-  readonly priority: number
+  /** How many were submitted before. */
+  readonly place: number
   readonly end: Resolvers<Result>
   /** The signal is no longer listened to. */
   forget: () => void
@@ -124,10 +126,11 @@ class Workers implements Pool {
   private readonly settings: Settings
   private readonly live = new Map<string, Entry>()
   private readonly kept = new Map<string, Task>()
-  private readonly waiting = new ByPriority<Entry>()
+  private waiting = SortedSet.empty<Entry>(inTurn)
   /** Those of them whose submitters wait, oldest first; the others are the `maxQueueSize`. */
   private readonly outside = new Set<Entry>()
   private readonly counts = { completed: 0, failed: 0, cancelled: 0 }
+  private submitted = 0
   private active = 0
   private closed = false
 
@@ -170,9 +173,8 @@ class Workers implements Pool {
   readonly get = (id: string): PoolTask | undefined => this.live.get(id)?.task ?? this.kept.get(id)
 
   readonly stats = (): PoolStats => {
-    const { active, counts, settings: { maxWorkers: size }, waiting: { size: pending } } = this
-    const total = active + pending + counts.completed + counts.failed + counts.cancelled
-    return { size, active, pending, ...counts, total, utilization: active / size }
+    const { active, counts, settings: { maxWorkers: size }, submitted: total, waiting } = this
+    return { size, active, pending: SortedSet.size(waiting), ...counts, total, utilization: active / size }
   }
 
   readonly close = async ({ wait = false }: { readonly wait?: boolean | undefined } = {}): Promise<void> => {
@@ -192,13 +194,13 @@ class Workers implements Pool {
     const entry: Entry = {
       task: { id: randomUUID(), prompt, result: end.promise, status: "pending", error: undefined },
       options,
-      priority: options.priority ?? 0,
+      place: this.submitted++,
       end,
       taken: withResolvers(),
       forget: () => {}
     }
     this.live.set(entry.task.id, entry)
-    this.waiting.add(entry, entry.priority)
+    this.waiting = SortedSet.add(this.waiting, entry)
     this.outside.add(entry)
     const abort = () => void this.stop(entry, abortError(options.signal?.reason))
     if (options.signal?.aborted === true) abort()
@@ -209,13 +211,14 @@ class Workers implements Pool {
   /** Gives the free workers what is next, and lets as many submitters go on as there is room for. */
   private work(): void {
     while (this.active < this.settings.maxWorkers) {
-      const next = this.waiting.take()
+      const [next] = this.waiting
       if (next === undefined) break
+      this.waiting = SortedSet.remove(this.waiting, next)
       this.take(next)
       this.run(next)
     }
     for (const entry of this.outside) {
-      if (this.waiting.size - this.outside.size >= this.settings.maxQueueSize) break
+      if (SortedSet.size(this.waiting) - this.outside.size >= this.settings.maxQueueSize) break
       this.take(entry)
     }
   }
@@ -249,7 +252,8 @@ class Workers implements Pool {
     if (entry.query !== undefined) {
       await entry.query.close()
       await entry.task.result.catch(() => {})
-    } else if (this.waiting.remove(entry, entry.priority)) {
+    } else if (entry.task.status === "pending") {
+      this.waiting = SortedSet.remove(this.waiting, entry)
       this.take(entry)
       this.fail(entry, "cancelled", reason)
     }
@@ -284,6 +288,12 @@ class Workers implements Pool {
     )
   }
 }
+
+/** The highest priority first, of equal ones the oldest. */
+const inTurn = Order.combine(
+  Order.mapInput(Order.reverse(Order.number), ({ options }: Entry) => options.priority ?? 0),
+  Order.mapInput(Order.number, ({ place }: Entry) => place)
+)
 
 type Listed = readonly [ReadonlyArray<TaskOrId>, { readonly settle?: boolean | undefined }?]
 

@@ -93,8 +93,8 @@ class QueryHandle<Output> implements Query<Output> {
   private running: Promise<void> | undefined
   /** The signal is no longer listened to. */
   private forget: () => void = () => {}
-  private wanted = false
-  private want: (() => void) | undefined
+  /** Open while a batch is wanted. */
+  private readonly wanted = Effect.unsafeMakeLatch()
   private ending: Promise<void> | undefined
   private found: ResultOf<Output> | undefined
   /** Thrown by the next `next()`, once. */
@@ -157,8 +157,7 @@ class QueryHandle<Output> implements Query<Output> {
 
   private more(): void {
     if (this.running === undefined && this.source.signal?.aborted === true) return this.onAbort()
-    this.wanted = true
-    this.want?.()
+    this.wanted.unsafeOpen()
     this.running ??= this.run()
   }
 
@@ -174,13 +173,9 @@ class QueryHandle<Output> implements Query<Output> {
   /** Ends by failing: with `None` when all went well. */
   private readonly read = Effect.scoped(Effect.gen(this, function*() {
     const pull = yield* this.source.open
-    const demand = Effect.async<void>((resume) => {
-      this.want = () => resume(Effect.void)
-    })
     for (;;) {
-      if (!this.wanted) yield* demand
-      this.want = undefined
-      this.wanted = false
+      yield* this.wanted.await
+      this.wanted.unsafeClose()
       this.take(yield* pull)
     }
   }))

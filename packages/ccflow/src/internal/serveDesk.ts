@@ -25,22 +25,19 @@ export interface Desk {
 export const make = (maxRequests: number, timeLimit: number): Effect.Effect<Desk> =>
   Effect.gen(function*() {
     const stop = yield* Deferred.make<never, ServiceError>()
+    const empty = yield* Effect.makeLatch(true)
     let inFlight = 0
-    let whenEmpty = () => {}
     let working = 0
     let stopping = false
 
     const arrive = () => {
       inFlight++
+      empty.unsafeClose()
       return () => {
         inFlight--
-        if (inFlight === 0) whenEmpty()
+        if (inFlight === 0) empty.unsafeOpen()
       }
     }
-    const empty = Effect.async<void>((resume) => {
-      whenEmpty = () => resume(Effect.void)
-      if (inFlight === 0) whenEmpty()
-    })
     const work = Effect.acquireRelease(
       Effect.suspend(() => {
         if (stopping) return stopped
@@ -65,7 +62,7 @@ export const make = (maxRequests: number, timeLimit: number): Effect.Effect<Desk
           stopping = true
           // Whoever closes may have been interrupted: only what has a time limit may be.
           const left = (within: Duration.DurationInput) =>
-            Effect.timeout(Effect.interruptible(Effect.zipRight(lastHasCome, empty)), within)
+            Effect.timeout(Effect.interruptible(Effect.zipRight(lastHasCome, empty.await)), within)
           return left(grace).pipe(
             // Longer than a CLI can take to be closed.
             Effect.orElse(() => Effect.zipRight(Deferred.fail(stop, stopped), left("10 seconds"))),

@@ -7,7 +7,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
-import { Api, SessionBody, type SessionView, TurnBody } from "../HttpServiceApi.js"
+import { Api, SessionBody, SessionView, TurnBody, TurnView } from "../HttpServiceApi.js"
 import { answered, begin, Service } from "./serveContext.js"
 import { read, stillAllowed } from "./serveOptions.js"
 import { messages } from "./serveQueries.js"
@@ -97,35 +97,10 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
 // ---------------------------------------------------------------------------
 
 /** Neither its folder nor its options: a system prompt is its owner's. */
-const viewOf = (record: SessionRecord, live: boolean): SessionView => ({
-  ...Struct.pick(
-    record,
-    "sessionId",
-    "status",
-    "title",
-    "model",
-    "createdAt",
-    "updatedAt",
-    "turnCount",
-    "usage",
-    "costUsd",
-    "durationMs"
-  ),
-  live,
-  tags: record.tags.filter((tag) => tag !== mark)
-})
-
-const turnView = (turn: TurnRecord) =>
+const viewOf = (record: SessionRecord, live: boolean): SessionView =>
   Struct.pick(
-    turn,
-    "turnId",
-    "index",
-    "prompt",
-    "status",
-    "startedAt",
-    "endedAt",
-    "result",
-    "usage",
-    "costUsd",
-    "error"
+    { ...record, live, tags: record.tags.filter((tag) => tag !== mark) },
+    ...Struct.keys(SessionView.fields)
   )
+
+const turnView = (turn: TurnRecord) => Struct.pick(turn, ...Struct.keys(TurnView.fields))

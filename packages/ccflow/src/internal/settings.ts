@@ -33,24 +33,14 @@ export const contextEncoder = (
 
 // ---------------------------------------------------------------------------
 
-const levels: Readonly<Record<Logs.Level, true>> = {
-  none: true,
-  error: true,
-  warning: true,
-  info: true,
-  debug: true,
-  trace: true
-}
+/** Each of them, so that none can be forgotten here. */
+type Known<Name extends string | undefined> = Readonly<Record<NonNullable<Name>, true>>
 
-const formats: Readonly<Record<NonNullable<ContextEncoder.EncoderOptions["format"]>, true>> = { auto: true, json: true }
+const levels: Known<Logs.Level> = { none: true, error: true, warning: true, info: true, debug: true, trace: true }
+const formats: Known<ContextEncoder.EncoderOptions["format"]> = { auto: true, json: true }
+const delimiters: Known<ContextEncoder.EncoderOptions["delimiter"]> = { ",": true, "\t": true, "|": true }
 
-const delimiters: Readonly<Record<NonNullable<ContextEncoder.EncoderOptions["delimiter"]>, true>> = {
-  ",": true,
-  "\t": true,
-  "|": true
-}
-
-const oneOf = <Name extends string>(field: string, given: Name | undefined, known: Readonly<Record<Name, true>>) =>
+const oneOf = <Name extends string>(field: string, given: Name | undefined, known: Known<Name>) =>
   given === undefined || Object.hasOwn(known, given)
     ? Effect.void
     : invalid(field, `it must be ${Object.keys(known).map((name) => JSON.stringify(name)).join(" or ")}`)
