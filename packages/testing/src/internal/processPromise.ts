@@ -5,23 +5,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Subject } from "../CliProcessSuite.js"
-import { BrokenPromise, type Holding } from "./promise.js"
+import { BrokenPromise } from "./promise.js"
 import { fieldsOf } from "./protocol/turn.mjs"
 
 /** The service, and what it runs. */
 export interface Tested extends Subject {
   readonly service: Context.Tag.Service<CliProcess>
 }
-
-export interface ProcessPromise {
-  readonly name: string
-  readonly run: (tested: Tested) => Effect.Effect<void, unknown, Scope.Scope>
-}
-
-export const promises = (
-  given: Readonly<Record<string, (tested: Tested) => Holding<Scope.Scope>>>
-): ReadonlyArray<ProcessPromise> =>
-  Object.entries(given).map(([name, run]) => ({ name, run: (tested) => Effect.gen(() => run(tested)) }))
 
 export const graces = { interrupt: 400, terminate: 400, kill: 1000 }
 
