@@ -29,8 +29,7 @@ import { mcpFinding } from "./internal/mcpServers.js"
 import { type Folder, limitsFinding, nodeFinding, spaceFinding } from "./internal/resources.js"
 import * as NodeCliProcess from "./NodeCliProcess.js"
 
-export type { CheckResult, Finding } from "./internal/checkResult.js"
-export { failed, ok, skipped, together, warning } from "./internal/checkResult.js"
+export * from "./internal/checkResult.js"
 export type { Machine } from "./internal/machine.js"
 export type { Folder } from "./internal/resources.js"
 
@@ -83,11 +82,7 @@ export const check = <R>(name: string, find: Effect.Effect<Finding, unknown, R>)
 export const checks = (options: DoctorOptions = {}): Effect.Effect<ReadonlyArray<Check<Services>>> =>
   Effect.sync(() => {
     const host = { ...thisMachine(), ...options.machine }
-    const machine: Machine = {
-      ...host,
-      env: { ...host.env, ...options.env },
-      cwd: options.cwd ?? host.cwd
-    }
+    const machine: Machine = { ...host, env: { ...host.env, ...options.env }, cwd: options.cwd ?? host.cwd }
     const cliPath = options.cliPath ?? (machine.env["CCFLOW_CLI_PATH"]?.trim() || "claude")
     const target = { cliPath, cwd: machine.cwd, env: changesTo(machine) }
     const files = readConfig(machine)
@@ -102,10 +97,7 @@ export const checks = (options: DoctorOptions = {}): Effect.Effect<ReadonlyArray
       check("cli", candidatesFinding(machine, target)),
       check("version", Effect.map(health, versionFinding)),
       check("login", login ? Effect.map(health, loginFinding) : Effect.succeed(unasked)),
-      check(
-        "account",
-        Effect.map(health, (status) => accountFinding(status, variablesOf(machine, files), files))
-      ),
+      check("account", Effect.map(health, (status) => accountFinding(status, variablesOf(machine, files), files))),
       check("variables", variables),
       looked("root", () => rootFinding(machine, files)),
       looked("nested session", () => nestingFinding(machine)),
@@ -130,9 +122,7 @@ export const checks = (options: DoctorOptions = {}): Effect.Effect<ReadonlyArray
   })
 
 /** What they find, in their order. */
-export const run = <R>(
-  all: ReadonlyArray<Check<R>>
-): Effect.Effect<ReadonlyArray<CheckResult>, never, R> =>
+export const run = <R>(all: ReadonlyArray<Check<R>>): Effect.Effect<ReadonlyArray<CheckResult>, never, R> =>
   Effect.forEach(all, ({ run }) => run, { concurrency: "unbounded" })
 
 /** Of this Node. A CLI that does not answer within 5 seconds is not waited for. */

@@ -9,22 +9,20 @@ const pipeBytes = 16 * 1024 * 1024
  * A pipe that a child writes into. It tells once when that is at its end: because it is, or because the child has exited,
  * everything that it wrote has been read, and only a process it left behind holds the pipe open.
  */
-export class ChildPipe {
+export abstract class ChildPipe {
+  protected ended = false
+  protected exited = false
   private timer: ReturnType<typeof setTimeout> | undefined
-  private told = false
-  private exited = false
   private settling = false
   private paused = false
-  private bytes = 0
+  private late = 0
   private readonly stream: Readable
-  private readonly onEnd: () => void
 
-  constructor(stream: Readable, onData: (chunk: Buffer) => void, onEnd: () => void) {
+  constructor(stream: Readable) {
     this.stream = stream
-    this.onEnd = onEnd
     stream.on("data", (chunk: Buffer) => {
-      if (this.exited) this.bytes += chunk.length
-      onData(chunk)
+      if (this.exited) this.late += chunk.length
+      this.onData(chunk)
     })
     stream.once("end", () => this.end())
     stream.once("close", () => this.end())
@@ -32,19 +30,7 @@ export class ChildPipe {
 
   childExited(): void {
     this.exited = true
-    if (!this.told) this.timer = setTimeout(() => this.settle(), lingerMs)
-  }
-
-  /** While nothing is read, silence says nothing. */
-  pause(): void {
-    this.paused = true
-    this.stream.pause()
-  }
-
-  resume(): void {
-    this.paused = false
-    this.stream.resume()
-    if (this.settling) this.settle()
+    if (!this.ended) this.timer = setTimeout(() => this.settle(), lingerMs)
   }
 
   destroy(): void {
@@ -52,9 +38,25 @@ export class ChildPipe {
     this.stream.destroy()
   }
 
+  protected abstract onData(chunk: Buffer): void
+
+  protected abstract onEnd(): void
+
+  /** While nothing is read, silence says nothing. */
+  protected pause(): void {
+    this.paused = true
+    this.stream.pause()
+  }
+
+  protected resume(): void {
+    this.paused = false
+    this.stream.resume()
+    if (this.settling) this.settle()
+  }
+
   private end(): void {
-    if (this.told) return
-    this.told = true
+    if (this.ended) return
+    this.ended = true
     clearTimeout(this.timer)
     this.onEnd()
   }
@@ -65,10 +67,10 @@ export class ChildPipe {
    */
   private settle(): void {
     this.settling = true
-    const before = this.bytes
+    const before = this.late
     const decide = () => {
-      if (this.told || this.paused) return
-      if (this.bytes === before || this.bytes > pipeBytes) this.end()
+      if (this.ended || this.paused) return
+      if (this.late === before || this.late > pipeBytes) this.end()
       else this.settle()
     }
     setImmediate(() => setImmediate(decide))

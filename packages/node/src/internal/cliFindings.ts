@@ -14,10 +14,7 @@ import { liveFinding } from "./mcpServers.js"
 type Target = { readonly [Name in "cliPath" | "cwd" | "env"]: NonNullable<QueryOptions[Name]> }
 
 /** All that the command stands for, and which of them is used. */
-export const candidatesFinding = (
-  machine: Machine,
-  target: Target
-): Effect.Effect<Finding, never, HealthCheck> =>
+export const candidatesFinding = (machine: Machine, target: Target): Effect.Effect<Finding, never, HealthCheck> =>
   Effect.gen(function*() {
     const { check } = yield* HealthCheck
     const command = target.cliPath
@@ -31,12 +28,12 @@ export const candidatesFinding = (
       return failed(`there is no ${command}${where}`, install)
     }
     const tell = (candidate: Candidate): Effect.Effect<Told> =>
-      candidate.broken === undefined
-        ? Effect.map(
+      candidate.broken !== undefined
+        ? Effect.succeed({ ...candidate, version: null, problem: undefined })
+        : Effect.map(
           check({ ...target, cliPath: candidate.path, login: false }),
-          ({ cliVersion, problems }) => ({ ...candidate, version: cliVersion, problem: problems[0] })
+          ({ cliVersion, problems: [problem] }) => ({ ...candidate, version: cliVersion, problem })
         )
-        : Effect.succeed({ ...candidate, version: null, problem: undefined })
     const told = yield* Effect.forEach(all.slice(0, most), tell, { concurrency: 4 })
     return together(told.map((each) => candidateFinding(each, told)), ok(""))
   })

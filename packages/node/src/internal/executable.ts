@@ -23,9 +23,7 @@ export const locate = (
     if (found === undefined) return Either.right(file)
     if (found !== missing) refusal ??= found
   }
-  return Either.left(
-    refusal === undefined ? notFound(command) : new CliSpawnError({ command, ...refusal })
-  )
+  return Either.left(refusal === undefined ? notFound(command) : new CliSpawnError({ command, ...refusal }))
 }
 
 /** What a command could stand for, in the order in which it is looked for. */

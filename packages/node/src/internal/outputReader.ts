@@ -1,21 +1,14 @@
-import type { Readable } from "node:stream"
 import { ChildPipe } from "./childPipe.js"
 
 /** Read ahead of the consumer at the most, before the pipe is left full and the child has to wait. */
 const highWaterBytes = 512 * 1024
 
 /** A child's output as reads: each gives all that has come since the last one, an empty one is the end. */
-export class OutputReader {
+export class OutputReader extends ChildPipe {
   private held: Array<Uint8Array> = []
   private bytes = 0
-  private ended = false
   private unwanted = false
   private waiting: (() => void) | undefined
-  private readonly pipe: ChildPipe
-
-  constructor(stream: Readable) {
-    this.pipe = new ChildPipe(stream, (chunk) => this.onData(chunk), () => this.onEnd())
-  }
 
   /** There is something to take, if only the end. */
   get ready(): boolean {
@@ -32,12 +25,8 @@ export class OutputReader {
     const paused = this.bytes >= highWaterBytes
     this.held = []
     this.bytes = 0
-    if (paused) this.pipe.resume()
+    if (paused) this.resume()
     return taken
-  }
-
-  childExited(): void {
-    this.pipe.childExited()
   }
 
   /** Reads on for nobody: a full pipe would keep the child from leaving. */
@@ -46,21 +35,20 @@ export class OutputReader {
     this.take()
   }
 
-  destroy(): void {
+  override destroy(): void {
     this.discard()
-    this.pipe.destroy()
+    super.destroy()
   }
 
-  private onData(chunk: Uint8Array): void {
+  protected onData(chunk: Uint8Array): void {
     if (this.ended || this.unwanted) return
     this.held.push(chunk)
     this.bytes += chunk.length
-    if (this.bytes >= highWaterBytes) this.pipe.pause()
+    if (this.bytes >= highWaterBytes) this.pause()
     this.wake()
   }
 
-  private onEnd(): void {
-    this.ended = true
+  protected onEnd(): void {
     this.wake()
   }
 

@@ -15,10 +15,7 @@ export interface Folder {
 export const spaceFinding = async (folders: ReadonlyArray<Folder>): Promise<Finding> =>
   together(await Promise.all(folders.map(spaceOf)), skipped("there is nothing to look at"))
 
-export const limitsFinding = (
-  { cores, limits, memory }: Machine,
-  maxConcurrent: number | undefined
-): Finding => {
+export const limitsFinding = ({ cores, limits, memory }: Machine, maxConcurrent: number): Finding => {
   const lines = Either.getOrElse(Either.try(() => readFileSync(limits, "utf8")), () => "")
   const files = limitOf(lines, "Max open files")
   const processes = limitOf(lines, "Max processes")
@@ -26,21 +23,15 @@ export const limitsFinding = (
     files === undefined ? [] : [`${shown(files)} open files`],
     processes === undefined ? [] : [`${shown(processes)} processes`],
     [`${cores} cores`, `${gigabytes(memory.free)} of ${gigabytes(memory.total)} of memory are free`],
-    maxConcurrent === undefined ? [] : [`up to ${shown(maxConcurrent)} CLIs at once`]
+    [`up to ${shown(maxConcurrent)} CLIs at once`]
   ].flat().join(", ")
   const problems = [
-    ...(files !== undefined && files < leastFiles
-      ? [warning(`only ${files} open files are allowed`, "Raise the limit: ulimit -n 4096.")]
-      : []),
-    ...(processes !== undefined && processes < leastProcesses
-      ? [warning(`only ${processes} processes are allowed`, "Raise the limit: ulimit -u 1024.")]
-      : []),
-    ...(memory.free < memoryOfCli
-      ? [warning(
-        `a CLI was seen to hold ${megabytes(memoryOfCli)}, and ${megabytes(memory.free)} are free`,
-        "Free some memory, or allow fewer CLIs at once: CCFLOW_MAX_CONCURRENT."
-      )]
-      : [])
+    ...tooFew(files, leastFiles, "open files", "ulimit -n 4096"),
+    ...tooFew(processes, leastProcesses, "processes", "ulimit -u 1024"),
+    ...(memory.free >= memoryOfCli ? [] : [warning(
+      `a CLI was seen to hold ${megabytes(memoryOfCli)}, and ${megabytes(memory.free)} are free`,
+      "Free some memory, or allow fewer CLIs at once: CCFLOW_MAX_CONCURRENT."
+    )])
   ]
   return together([...problems, ok(facts)], ok(facts))
 }
@@ -87,6 +78,11 @@ const limitOf = (lines: string, name: string): number | undefined => {
   if (soft === undefined) return undefined
   return soft === "unlimited" ? Infinity : Number(soft)
 }
+
+const tooFew = (allowed: number | undefined, least: number, what: string, command: string): ReadonlyArray<Finding> =>
+  allowed === undefined || allowed >= least
+    ? []
+    : [warning(`only ${allowed} ${what} are allowed`, `Raise the limit: ${command}.`)]
 
 const shown = (count: number): string => count === Infinity ? "any number of" : String(count)
 const megabytes = (bytes: number): string => `${Math.floor(bytes / 1024 ** 2)} MB`

@@ -2,18 +2,15 @@ import type { Readable } from "node:stream"
 import { ChildPipe } from "./childPipe.js"
 
 /** The end of a stream that is always read, so that its writer never has to wait, and never held whole. */
-export class TailBuffer {
+export class TailBuffer extends ChildPipe {
   private held: Array<Buffer> = []
   private bytes = 0
-  private ended = false
-  private exited = false
   private readonly readers = new Set<() => void>()
   private readonly limit: number
-  private readonly pipe: ChildPipe
 
   constructor(stream: Readable, limit: number) {
+    super(stream)
     this.limit = limit
-    this.pipe = new ChildPipe(stream, (chunk) => this.onData(chunk), () => this.onEnd())
   }
 
   /** At once while the child lives, else when all that it wrote is here. Gives the way to call it off. */
@@ -24,23 +21,13 @@ export class TailBuffer {
     return () => this.readers.delete(answer)
   }
 
-  childExited(): void {
-    this.exited = true
-    this.pipe.childExited()
-  }
-
-  destroy(): void {
-    this.pipe.destroy()
-  }
-
-  private onData(chunk: Buffer): void {
+  protected onData(chunk: Buffer): void {
     this.held.push(chunk)
     this.bytes += chunk.length
     while (this.bytes - this.held[0]!.length >= this.limit) this.bytes -= this.held.shift()!.length
   }
 
-  private onEnd(): void {
-    this.ended = true
+  protected onEnd(): void {
     for (const answer of this.readers) answer()
     this.readers.clear()
   }
