@@ -219,7 +219,7 @@ export const layerWithFallback = <Out, E, R, Out2, E2, R2>(
 
 /** The result of one prompt: the answer, what it cost, what was denied. */
 export const result = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<Result, ClaudeError, Claude> =>
-  Effect.scoped(Effect.flatMap(toPull(query(prompt, options)), (pull) => lastAnswer(pull, undefined)))
+  Effect.scoped(Effect.flatMap(toPull(query(prompt, options)), (pull) => lastAnswer(pull)))
 
 /** The answer's text, as the result has it: never joined from deltas. */
 export const text = (prompt: Prompt, options?: ClaudeOptions): Effect.Effect<string, ClaudeError, Claude> =>

@@ -62,7 +62,7 @@ export const make = (options?: SessionOptions): Effect.Effect<Session, ClaudeErr
 
 /** Sends and waits for the turn's result. */
 export const result = (session: Session, prompt: Prompt, options?: TurnOptions): Effect.Effect<Result, ClaudeError> =>
-  Effect.scoped(Effect.flatMap(toPull(session.send(prompt, options)), (pull) => lastAnswer(pull, undefined)))
+  Effect.scoped(Effect.flatMap(toPull(session.send(prompt, options)), (pull) => lastAnswer(pull)))
 
 /** Sends and waits for the answer's text. */
 export const text = (session: Session, prompt: Prompt, options?: TurnOptions): Effect.Effect<string, ClaudeError> =>

@@ -5,12 +5,9 @@ import type { Message, Result } from "../Message.js"
 import type { Pull } from "./streamed.js"
 
 /** Reads to the end, and not only to the answer: a run can still fail after it. */
-export const lastAnswer = <R>(
-  pull: Pull<R>,
-  found: Result | undefined
-): Effect.Effect<Result, ClaudeError, R> =>
+export const lastAnswer = <R>(pull: Pull<R>, found?: Result): Effect.Effect<Result, ClaudeError, R> =>
   Effect.matchEffect(pull, {
-    onSuccess: (messages) => lastAnswer(pull, messages.reduce(answerOf, found)),
+    onSuccess: (messages) => lastAnswer(pull, found ?? messages.find(isAnswer)),
     onFailure: (end) =>
       Option.isSome(end)
         ? Effect.fail(end.value)
@@ -19,5 +16,6 @@ export const lastAnswer = <R>(
         : Effect.succeed(found)
   })
 
-const answerOf = (found: Result | undefined, message: Message): Result | undefined =>
-  found === undefined && message._tag === "Result" && message.origin === undefined ? message : found
+/** The result of the user's prompt, and of nothing that the CLI does by itself. */
+export const isAnswer = (message: Message): message is Result =>
+  message._tag === "Result" && message.origin === undefined

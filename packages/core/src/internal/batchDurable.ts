@@ -7,17 +7,8 @@ import type { BatchClaimed, BatchItemEnd, BatchRecord, BatchRepositoryService, B
 import type { ClaudeOptions } from "../Claude.js"
 import { ClaudeError, SessionStoreError } from "../ClaudeError.js"
 import { type Message, Result } from "../Message.js"
-import {
-  account,
-  type Ask,
-  type Done,
-  isAnswer,
-  notBegun,
-  optionsOf,
-  outcomeOf,
-  type Runner,
-  type Spent
-} from "./batchItem.js"
+import { isAnswer } from "./answer.js"
+import { account, type Ask, type Done, notBegun, optionsOf, outcomeOf, type Runner, type Spent } from "./batchItem.js"
 import type { Task } from "./batchQueue.js"
 import type { Settings } from "./batchSettings.js"
 import { heartbeat, ttl } from "./heldLease.js"

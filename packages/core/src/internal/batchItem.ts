@@ -69,7 +69,7 @@ export const asking =
   (claude: Claude.Claude["Type"], settings: Settings, caller: string): Ask => (task, prompt, options, see) => {
     const once = Effect.scoped(Effect.flatMap(
       Claude.toPull(claude.query(prompt, options)),
-      (pull) => lastAnswer(Effect.tap(pull, (messages) => Effect.mapError(see(messages), Option.some)), undefined)
+      (pull) => lastAnswer(Effect.tap(pull, (messages) => Effect.mapError(see(messages), Option.some)))
     ))
     // What an open breaker refuses was not asked: a failing API fails the items that find out, and not the whole batch.
     const asked: typeof once = Effect.catchTag(
@@ -91,9 +91,6 @@ export const asking =
         )
     )
   }
-
-export const isAnswer = (message: Message): message is Result =>
-  message._tag === "Result" && message.origin === undefined
 
 export const optionsOf = (settings: Settings, task: Task): ClaudeOptions => {
   const { options = {} } = task.item

@@ -1,9 +1,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Record from "effect/Record"
 import type { QueryOptions } from "../AgentOptions.js"
 import { InvalidOptionsError } from "../ClaudeError.js"
 import { ContextEncoder, type Encoded } from "../ContextEncoder.js"
-import type { Handlers } from "../ControlProtocol.js"
+import type { Handler, Handlers } from "../ControlProtocol.js"
 import * as Hooks from "../Hooks.js"
 import * as Permissions from "../Permissions.js"
 import * as Tools from "../Tools.js"
@@ -81,6 +82,14 @@ export const resolve = (given: HostOptions, options: QueryOptions): Effect.Effec
       }
     }
   })
+
+/** Handlers that say when they are asked, and when they have answered: the silence between is ours. */
+export const heard = (handlers: Handlers, asked: () => void, answered: Effect.Effect<void>): Handlers =>
+  Record.map(handlers, (handler): Handler => (request) =>
+    Effect.suspend(() => {
+      asked()
+      return Effect.ensuring(handler(request), answered)
+    }))
 
 // ---------------------------------------------------------------------------
 

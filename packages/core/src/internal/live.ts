@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import * as Records from "effect/Record"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import { type ClaudeError, MissingResultError, type RunFacts } from "../ClaudeError.js"
@@ -14,15 +13,14 @@ import * as ControlProtocol from "../ControlProtocol.js"
 import type { Deadline } from "../Deadline.js"
 import type { Message } from "../Message.js"
 import { Attribution } from "./attribution.js"
-import { BackgroundTasks } from "./backgroundTasks.js"
 import * as Billing from "./billing.js"
 import { type Allowance, CurrentAllowance } from "./budgetAllowance.js"
 import { type Connection, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
 import { isRecord } from "./guard.js"
-import type { Host } from "./host.js"
+import { heard, type Host } from "./host.js"
 import { atLast, sizeOf } from "./inbox.js"
-import { Seen } from "./seen.js"
+import { BackgroundTasks, Seen } from "./seen.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
 /** What a session wants to be told of its process. It is told where the output is read: it must be short. */
@@ -109,19 +107,11 @@ export const open = (
       return turn.watch?.late === true ? turn.watch.start : Effect.void
     })
 
-    /** While we are asked, the silence is ours. */
-    const answering = (handler: ControlProtocol.Handler): ControlProtocol.Handler => (request) =>
-      Effect.suspend(() => {
-        asking++
-        return Effect.ensuring(
-          handler(request),
-          Effect.suspend(() => {
-            asking--
-            return listen
-          })
-        )
-      })
-    const channel = yield* ControlProtocol.make(cli, Records.map(host.handlers, answering))
+    const answered = Effect.suspend(() => {
+      asking--
+      return listen
+    })
+    const channel = yield* ControlProtocol.make(cli, heard(host.handlers, () => asking++, answered))
     const control: ControlProtocol.ControlProtocol = {
       ...channel,
       request: (fields, deadline) =>

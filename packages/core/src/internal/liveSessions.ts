@@ -68,63 +68,52 @@ export class LiveSessions {
           restore(Scope.extend(make, scope)),
           () => Effect.ensuring(Scope.close(scope, Exit.void), Effect.sync(() => this.coming--))
         )
-        return yield* this.enter(made, scope)
+        const entry: Entry = {
+          session: {
+            ...made,
+            send: (prompt, options) =>
+              streamed(Effect.zipRight(
+                Effect.acquireRelease(
+                  Effect.sync(() => entry.turns++),
+                  () =>
+                    Effect.map(Clock.currentTimeMillis, (now) => {
+                      entry.turns--
+                      entry.usedAt = now
+                    })
+                ),
+                pullOf(made.send(prompt, options))
+              )),
+            fork: (options) =>
+              Effect.flatMap(Effect.scope, (outer) =>
+                Effect.tap(
+                  this.add(made.fork(options)),
+                  (branch) => Scope.addFinalizer(outer, branch.close)
+                )),
+            close: Effect.suspend(() => {
+              entry.closing = true
+              return Effect.ensuring(made.close, Scope.close(scope, Exit.void))
+            })
+          },
+          closed: Deferred.unsafeMake<void>(FiberId.none),
+          closing: false,
+          turns: 0,
+          usedAt: yield* Clock.currentTimeMillis
+        }
+        this.coming--
+        this.entries.add(entry)
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.suspend(() => {
+            entry.closing = true
+            return Effect.map(made.close, () => {
+              this.entries.delete(entry)
+              Deferred.unsafeDone(entry.closed, Effect.void)
+            })
+          })
+        )
+        return entry.session
       })
     )
-  }
-
-  private enter(made: Session, scope: Scope.CloseableScope): Effect.Effect<Session> {
-    return Effect.gen(this, function*() {
-      const closed = Deferred.unsafeMake<void>(FiberId.none)
-      const entry: Entry = {
-        session: {
-          ...made,
-          send: (prompt, options) =>
-            streamed(Effect.zipRight(
-              Effect.acquireRelease(
-                Effect.sync(() => entry.turns++),
-                () =>
-                  Effect.map(Clock.currentTimeMillis, (now) => {
-                    entry.turns--
-                    entry.usedAt = now
-                  })
-              ),
-              pullOf(made.send(prompt, options))
-            )),
-          fork: (options) =>
-            Effect.flatMap(Effect.scope, (outer) =>
-              Effect.tap(
-                this.add(made.fork(options)),
-                (branch) => Scope.addFinalizer(outer, branch.close)
-              )),
-          close: Effect.suspend(() => {
-            entry.closing = true
-            return Effect.ensuring(made.close, Scope.close(scope, Exit.void))
-          })
-        },
-        closed,
-        closing: false,
-        turns: 0,
-        usedAt: yield* Clock.currentTimeMillis
-      }
-      this.coming--
-      this.entries.add(entry)
-      yield* Scope.addFinalizer(
-        scope,
-        Effect.suspend(() => {
-          entry.closing = true
-          return Effect.zipRight(made.close, this.leave(entry))
-        })
-      )
-      return entry.session
-    })
-  }
-
-  private leave(entry: Entry): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.entries.delete(entry)
-      Deferred.unsafeDone(entry.closed, Effect.void)
-    })
   }
 
   private entry(sessionId: string, which: (entry: Entry) => boolean): Effect.Effect<Option.Option<Entry>> {

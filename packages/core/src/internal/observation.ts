@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
 import * as Events from "../Events.js"
-import type { ContextSavings } from "../Message.js"
+import type { ContextSavings, Message } from "../Message.js"
 import * as CallEvents from "./callEvents.js"
-import * as Contexts from "./contexts.js"
 import { CurrentCall } from "./currentCall.js"
 import * as Spans from "./spans.js"
 import type { Open } from "./streamed.js"
@@ -36,7 +36,7 @@ export interface Observation {
 export const make: Effect.Effect<Observation> = Effect.map(Events.current, (events) => ({
   events,
   whole: (call) => (open) =>
-    Spans.whole(call, events)(CallEvents.whole(events, call)(Contexts.whole(events, call)(open))),
+    Spans.whole(call, events)(CallEvents.whole(events, call)(withContexts(events, call)(open))),
   attempt: (call) => (open) => {
     const spanned = Spans.attempt(call)(open)
     return Effect.suspend(() =>
@@ -44,3 +44,29 @@ export const make: Effect.Effect<Observation> = Effect.map(Events.current, (even
     )
   }
 }))
+
+// ---------------------------------------------------------------------------
+
+/** Tells of the data that a call has given the model, and says so in its result. */
+const withContexts =
+  (events: Events.EventsService, { contexts = [], id: callId }: ObservedCall) => (open: Open): Open => {
+    const [first, ...others] = contexts
+    if (first === undefined) return open
+    const context = others.reduce(together, savingsOf(first))
+    const withContext = (message: Message): Message =>
+      message._tag === "Result" && message.origin === undefined ? { ...message, context } : message
+    return Effect.suspend(() => {
+      for (const one of contexts) events.tell({ _tag: "ContextEncoded", callId, ...savingsOf(one) })
+      return Effect.map(open, Effect.map((batch) => batch.map(withContext)))
+    })
+  }
+
+/** Without what it was made of. */
+const savingsOf = Struct.pick("format", "jsonTokens", "toonTokens", "savedTokens")
+
+const together = (one: ContextSavings, other: ContextSavings): ContextSavings => ({
+  format: one.format === "json" ? other.format : one.format,
+  jsonTokens: one.jsonTokens + other.jsonTokens,
+  toonTokens: one.toonTokens + other.toonTokens,
+  savedTokens: one.savedTokens + other.savedTokens
+})

@@ -3,8 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
-import type { InvalidOptionsError, SessionBusyError, SessionNotFoundError, SessionStoreError } from "../ClaudeError.js"
-import type { Message } from "../Message.js"
+import type { SessionBusyError, SessionStoreError } from "../ClaudeError.js"
 import { type Holder, SessionHolder } from "../SessionHolder.js"
 import { SessionRepository, type SessionRepositoryService } from "../SessionRepository.js"
 import * as HeldLease from "./heldLease.js"
@@ -12,36 +11,9 @@ import { sessionOf } from "./identity.js"
 import { patient } from "./patience.js"
 import { Recording } from "./recording.js"
 import * as SessionActor from "./sessionActor.js"
-import type { Turn, TurnOutcome } from "./turn.js"
 
 /** Keeps a session's records, in the order of what happens. */
-export interface Recorder {
-  /**
-   * Before the first process, and again after each pause: the right to write to the session. True when turns of it have
-   * been begun before, so that the CLI may have it on disk.
-   */
-  readonly open: (sessionId: string) => Effect.Effect<boolean, SessionBusyError | SessionStoreError>
-  /** Before the prompt is sent. The changes are those of the options since the session began. */
-  readonly begin: (
-    sessionId: string,
-    turn: Turn,
-    changes: QueryOptions
-  ) => Effect.Effect<void, InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError>
-  /** Before the consumer has them. */
-  readonly saw: (turn: Turn, messages: ReadonlyArray<Message>) => Effect.Effect<void>
-  /** Before the consumer has the end, and the last messages. */
-  readonly end: (
-    turn: Turn,
-    outcome: TurnOutcome,
-    last: ReadonlyArray<Message>
-  ) => Effect.Effect<void, InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError>
-  /** The CLI has named the session, or gone on to another one, as `/clear` makes it. */
-  readonly moved: (to: string) => Effect.Effect<void>
-  /** Told each time that the end of a turn is in the records. */
-  readonly onPersisted: (persisted: (sessionId: string, callId: string) => void) => void
-  /** The session is closed. */
-  readonly close: (sessionId: string) => Effect.Effect<void>
-}
+export type Recorder = Pick<Recording, "open" | "begin" | "saw" | "end" | "moved" | "onPersisted" | "close">
 
 /** Keeps nothing. */
 export const none: Recorder = {

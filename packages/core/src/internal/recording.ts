@@ -16,7 +16,6 @@ import { addUsage, noUsage } from "./figures.js"
 import type { HeldLease } from "./heldLease.js"
 import { hearing, type Most, mostHeld } from "./inbox.js"
 import { KeptRecord } from "./keptRecord.js"
-import type { Recorder } from "./recorder.js"
 import type { Turn, TurnOutcome } from "./turn.js"
 
 type Failure = InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError
@@ -66,7 +65,7 @@ class Kept {
  * The records of one session. What cannot be stored while a turn runs is stored again when it ends: its end is the one
  * moment at which something could be lost, and so the one at which the turn fails for it.
  */
-export class Recording implements Recorder {
+export class Recording {
   private readonly parts: RecordingParts
   private readonly record: KeptRecord
   private readonly turns = new Map<string, Kept>()
@@ -82,16 +81,22 @@ export class Recording implements Recorder {
     this.record = new KeptRecord(parts)
   }
 
+  /** Told each time that the end of a turn is in the records. */
   onPersisted(persisted: (sessionId: string, callId: string) => void): void {
     this.persisted = persisted
   }
 
+  /**
+   * Before the first process, and again after each pause: the right to write to the session. True when turns of it have
+   * been begun before, so that the CLI may have it on disk.
+   */
   open(sessionId: string): Effect.Effect<boolean, SessionBusyError | SessionStoreError> {
     if (sessionId === "") return Effect.succeed(false)
     this.sessionId = sessionId
     return this.one(Effect.zipRight(this.parts.lease.take(sessionId), this.record.find(sessionId)))
   }
 
+  /** Before the prompt is sent. The changes are those of the options since the session began. */
   begin(sessionId: string, turn: Turn, changes: QueryOptions): Effect.Effect<void, Failure> {
     const kept = new Kept(turn)
     this.record.change(changes)
@@ -108,6 +113,7 @@ export class Recording implements Recorder {
     )
   }
 
+  /** Before the consumer has them. */
   saw(turn: Turn, messages: ReadonlyArray<Message>): Effect.Effect<void> {
     const kept = this.turns.get(turn.id)
     if (kept === undefined) return Effect.void
@@ -129,6 +135,7 @@ export class Recording implements Recorder {
     return Effect.asVoid(Effect.forkIn(Effect.interruptible(later), this.parts.scope))
   }
 
+  /** Before the consumer has the end, and the last messages. */
   end(turn: Turn, outcome: TurnOutcome, last: ReadonlyArray<Message>): Effect.Effect<void, Failure> {
     const kept = this.turns.get(turn.id)
     this.turns.delete(turn.id)
@@ -152,7 +159,10 @@ export class Recording implements Recorder {
     }))
   }
 
-  /** Told where the CLI's output is read: what fails is tried again by the next turn's beginning or end. */
+  /**
+   * The CLI has named the session, or gone on to another one, as `/clear` makes it. Told where its output is read: what
+   * fails is tried again by the next turn's beginning or end.
+   */
   moved(to: string): Effect.Effect<void> {
     this.sessionId = to
     return Effect.ignore(this.one(Effect.gen(this, function*() {
@@ -164,6 +174,7 @@ export class Recording implements Recorder {
     })))
   }
 
+  /** The session is closed. */
   close(sessionId: string): Effect.Effect<void> {
     return this.one(Effect.gen(this, function*() {
       yield* this.settle

@@ -4,7 +4,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Record from "effect/Record"
 import * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
@@ -18,7 +17,7 @@ import * as Billing from "./billing.js"
 import * as Allowance from "./budgetAllowance.js"
 import { type Connect, planOf, redactedArgv } from "./connection.js"
 import * as Deadlines from "./deadlines.js"
-import type { Host } from "./host.js"
+import { heard, type Host } from "./host.js"
 import { atLast, Backlog, hearing, Inbox, mostHeld, sizeOf } from "./inbox.js"
 import { Seen } from "./seen.js"
 import type { Open } from "./streamed.js"
@@ -66,20 +65,12 @@ export const open = ({ charge, connect, deadline, host, interruptWhen, options, 
     let full = false
     let over = false
 
-    /** While we are asked, the silence is ours. */
-    const answering = (handler: ControlProtocol.Handler): ControlProtocol.Handler => (request) =>
-      Effect.suspend(() => {
-        asking++
-        return Effect.ensuring(
-          handler(request),
-          Effect.suspend(() => {
-            asking--
-            pace.heardAt = now()
-            return lookAgain
-          })
-        )
-      })
-    const control = yield* ControlProtocol.make(cli, Record.map(host.handlers, answering))
+    const answered = Effect.suspend(() => {
+      asking--
+      pace.heardAt = now()
+      return watch.late ? watch.start : Effect.void
+    })
+    const control = yield* ControlProtocol.make(cli, heard(host.handlers, () => asking++, answered))
     const backlog = new Backlog(mostHeld)
     const inbox = new Inbox<Message, ClaudeError>(backlog)
     // A program that is asked must be heard, even when it is slow to take messages.
@@ -219,7 +210,6 @@ export const open = ({ charge, connect, deadline, host, interruptWhen, options, 
       fork,
       firstLook: Deadlines.leavingTime
     })
-    const lookAgain = Effect.suspend(() => watch.late ? watch.start : Effect.void)
 
     yield* fork(read)
     if (!asksAtOnce) yield* fork(Effect.catchAll(ask, end))

@@ -1,9 +1,16 @@
 import * as Either from "effect/Either"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { ClaudeError, RunFacts } from "../ClaudeError.js"
-import { appendText, type Assistant, type ErrorMessage, type Message, type RateLimit, type Result } from "../Message.js"
+import {
+  appendText,
+  type Assistant,
+  type ErrorMessage,
+  type Message,
+  type RateLimit,
+  type Result,
+  type Task
+} from "../Message.js"
 import * as Outcome from "../Outcome.js"
-import { BackgroundTasks } from "./backgroundTasks.js"
 
 /** What the messages have told about a turn of the user, and what that comes to. */
 export class Seen {
@@ -180,3 +187,23 @@ export class Seen {
     })
   }
 }
+
+/** The background work that lives, as the messages tell it. */
+export class BackgroundTasks {
+  private readonly live = new Set<string>()
+
+  get size(): number {
+    return this.live.size
+  }
+
+  see(message: Task): void {
+    if (message.phase === "background") {
+      this.live.clear()
+      for (const id of message.live) this.live.add(id)
+    } else if (message.phase === "started" && message.background) this.live.add(message.taskId)
+    else if (message.phase === "notification" || ended.has(message.status ?? "")) this.live.delete(message.taskId)
+  }
+}
+
+/** The states of a task from which it does not return. */
+const ended: ReadonlySet<string> = new Set(["completed", "failed", "killed", "stopped"])

@@ -1,14 +1,15 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { merge } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import type { ClaudeError, InvalidOptionsError } from "../ClaudeError.js"
+import { type ClaudeError, CliProtocolError, type InvalidOptionsError } from "../ClaudeError.js"
 import type { Message } from "../Message.js"
 import type { Policy } from "../Policy.js"
 import type { Session } from "../Session.js"
-import type { SessionControl } from "../SessionControl.js"
+import * as Control from "../SessionControl.js"
 import { decodeTurn, type Lifetime, type SessionOptions } from "../SessionOptions.js"
 import { purposeOf } from "../UsageLedger.js"
 import { contextOf } from "./host.js"
@@ -18,10 +19,9 @@ import { Observers } from "./observed.js"
 import { Policed } from "./policed.js"
 import { checkPrompt, withContext } from "./prompt.js"
 import { Draft } from "./recorder.js"
-import { controlsOf } from "./sessionControls.js"
 import { SessionCore } from "./sessionCore.js"
 import { SessionEvents } from "./sessionEvents.js"
-import type { ProcessParts } from "./sessionProcess.js"
+import type { ProcessParts, SessionProcess } from "./sessionProcess.js"
 import { streamed } from "./streamed.js"
 
 /** What a session is made of. */
@@ -71,7 +71,7 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     let turns = 0
 
     // Objects of one shape share its description, which one that is spread into others does not.
-    return Object.assign<SessionControl, Omit<Session, keyof SessionControl>>(controlsOf(core.cli), {
+    return Object.assign<Control.SessionControl, Omit<Session, keyof Control.SessionControl>>(controlsOf(core.cli), {
       id: Effect.sync(() => core.cli.sessionId),
       send: (prompt, { interruptWhen, ...given } = {}) =>
         streamed(Effect.gen(function*() {
@@ -133,3 +133,65 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
 
 /** Messages of no turn that are kept for a slow reader, and the output that they were made of. */
 const mostInBackground: Most = { messages: mostHeld.messages, bytes: hearing * mostHeld.bytes }
+
+const controlsOf = (process: SessionProcess): Control.SessionControl => {
+  const ask = <A, I>(
+    subtype: string,
+    schema: Schema.Schema<A, I>,
+    fields: Readonly<Record<string, unknown>> = {}
+  ): Effect.Effect<A, ClaudeError> =>
+    Effect.suspend(() =>
+      Effect.flatMap(process.request({ subtype, ...fields }), (reply) => decode(subtype, schema, reply))
+    )
+
+  const tell = (subtype: string, fields: Readonly<Record<string, unknown>>): Effect.Effect<void, ClaudeError> =>
+    Effect.asVoid(process.request({ subtype, ...fields }))
+
+  const initial = <A, I>(field: string, schema: Schema.Schema<A, I>): Effect.Effect<A, ClaudeError> =>
+    Effect.suspend(() =>
+      process.ready.pipe(
+        Effect.flatMap((live) => live.initialized),
+        Effect.flatMap((reply) => decode("initialize", schema, reply[field]))
+      )
+    )
+
+  return {
+    setModel: (model) => process.change({ subtype: "set_model", ...(model === undefined ? {} : { model }) }, { model }),
+    setPermissionMode: (mode) =>
+      process.change({ subtype: "set_permission_mode", mode: mode === "manual" ? "default" : mode }, {
+        permissionMode: mode
+      }),
+    setMaxThinkingTokens: (tokens) =>
+      process.change({ subtype: "set_max_thinking_tokens", max_thinking_tokens: tokens ?? null }, {
+        thinking: tokens === undefined ? undefined : tokens === 0 ? "disabled" : { budgetTokens: tokens }
+      }),
+    contextUsage: ask("get_context_usage", Control.ContextUsage),
+    mcpStatus: Effect.suspend(() => Effect.map(ask("mcp_status", McpStatus), ({ mcpServers }) => mcpServers)),
+    reconnectMcpServer: (name) => tell("mcp_reconnect", { serverName: name }),
+    toggleMcpServer: (name, enabled) => tell("mcp_toggle", { serverName: name, enabled }),
+    supportedCommands: initial("commands", SlashCommands),
+    supportedModels: initial("models", ModelInfos),
+    supportedAgents: initial("agents", AgentInfos),
+    accountInfo: initial("account", Control.AccountInfo),
+    stopTask: (taskId) => tell("stop_task", { task_id: taskId }),
+    rewindFiles: (messageId, { dryRun = false } = {}) =>
+      ask("rewind_files", Control.RewoundFiles, { user_message_id: messageId, dry_run: dryRun })
+  }
+}
+
+// A schema is made once, not for each session: it is large.
+const SlashCommands = Schema.Array(Control.SlashCommand)
+const ModelInfos = Schema.Array(Control.ModelInfo)
+const AgentInfos = Schema.Array(Control.AgentInfo)
+const McpStatus = Schema.Struct({ mcpServers: Schema.Array(Control.McpServerStatus) })
+
+const decode = <A, I>(request: string, schema: Schema.Schema<A, I>, reply: unknown) =>
+  Effect.mapError(
+    Schema.decodeUnknown(schema)(reply),
+    ({ message }) =>
+      new CliProtocolError({
+        request,
+        detail: `its answer is not what it used to be: ${message}`,
+        hint: "Use another version of the CLI, or update ccflow."
+      })
+  )

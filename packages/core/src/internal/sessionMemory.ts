@@ -6,12 +6,20 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { cursorOf, type Listing, resolve, resolvePage } from "../SessionFilter.js"
+import type { Prompt } from "../Claude.js"
+import { cursorOf, fold, type Listing, orderValue, resolve, resolvePage } from "../SessionFilter.js"
 import { busy, deadHolders, expiry, type Lease } from "../SessionLease.js"
-import { type SessionRecord, tidy, tidyTags, toJson, type TurnRecord, unknownSession } from "../SessionRecord.js"
+import {
+  promptText,
+  type SessionRecord,
+  tidy,
+  tidyTags,
+  toJson,
+  type TurnRecord,
+  unknownSession
+} from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
 import { addUsage, noUsage } from "./figures.js"
-import { behind, compare, matches } from "./sessionOrder.js"
 
 export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
   const sessions = new Map<string, Stored>()
@@ -47,7 +55,7 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
     return lease
   }
 
-  const service: SessionRepositoryService = {
+  return {
     save: (given) =>
       Effect.map(tidy("save", given), (record) => {
         const before = sessions.get(record.sessionId)
@@ -189,7 +197,6 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
 
     lease: (id) => Effect.map(Clock.currentTimeMillis, (now) => Option.fromNullable(held(id, now)))
   }
-  return service
 })
 
 // ---------------------------------------------------------------------------
@@ -210,4 +217,40 @@ const copy = <A>(value: A): A => JSON.parse(JSON.stringify(value))
 const pageOf = <A>(all: ReadonlyArray<A>, { after, limit }: { readonly after: number; readonly limit: number }) => {
   const end = after + 1 + limit
   return { shown: all.slice(after + 1, end), ...(end < all.length ? { next: end - 1 } : {}) }
+}
+
+const matches = (listing: Listing, record: SessionRecord, prompts: ReadonlyArray<Prompt>): boolean =>
+  (listing.status === undefined || record.status === listing.status) &&
+  (listing.model === undefined || record.model === listing.model) &&
+  (listing.tags.length === 0 || listing.tags.some((tag) => record.tags.includes(tag))) &&
+  (listing.createdAfter === undefined || record.createdAt > listing.createdAfter) &&
+  (listing.createdBefore === undefined || record.createdAt < listing.createdBefore) &&
+  (listing.updatedAfter === undefined || record.updatedAt > listing.updatedAfter) &&
+  (listing.updatedBefore === undefined || record.updatedAt < listing.updatedBefore) &&
+  (listing.minTurns === undefined || record.turnCount >= listing.minTurns) &&
+  (listing.maxTurns === undefined || record.turnCount <= listing.maxTurns) &&
+  (listing.search === "" ||
+    [record.title, ...prompts.map(promptText)].some((text) => fold(text).includes(listing.search)))
+
+const compare = (listing: Listing) => (one: SessionRecord, other: SessionRecord): number =>
+  (listing.descending ? -1 : 1) * (
+    byValue(orderValue(listing.orderBy, one), orderValue(listing.orderBy, other)) ||
+    byValue(one.sessionId, other.sessionId)
+  )
+
+/** Whether a session belongs behind the cursor of the page before. */
+const behind = ({ after, descending, orderBy }: Listing, record: SessionRecord): boolean =>
+  after === undefined ||
+  (byValue(orderValue(orderBy, record), after.value) || byValue(record.sessionId, after.sessionId)) *
+        (descending ? -1 : 1) > 0
+
+/** Text by code points, as databases compare its bytes; JavaScript's `<` puts surrogate pairs before U+E000. */
+const byValue = (one: string | number, other: string | number): number => {
+  if (one === other) return 0
+  if (typeof one === "number" || typeof other === "number") return one < other ? -1 : 1
+  const left = [...one]
+  const right = [...other]
+  const at = left.findIndex((character, index) => character !== right[index])
+  if (at < 0) return -1
+  return (left[at]?.codePointAt(0) ?? 0) - (right[at]?.codePointAt(0) ?? -1)
 }
