@@ -48,7 +48,7 @@ export const formatOf = (path: string): Format | undefined => {
 export async function* items(chunks: AsyncIterable<Uint8Array>, reading: Reading): AsyncGenerator<Item> {
   const keys = new Map<string, number>()
   let index = 0
-  for await (const { key: given, line, ...item } of found(text(chunks), reading)) {
+  for await (const { key: given, line, ...item } of readers[reading.format](text(chunks), reading)) {
     if (reading.endless === true) {
       yield { ...item, key: given ?? `${index}#${hash([item.prompt, item.options])}`, index: index++ }
       continue
@@ -67,17 +67,6 @@ export async function* items(chunks: AsyncIterable<Uint8Array>, reading: Reading
 
 interface Found extends BatchItem {
   readonly line: number
-}
-
-const found = (text: AsyncIterable<string>, reading: Reading): AsyncIterable<Found> => {
-  switch (reading.format) {
-    case "txt":
-      return texts(text)
-    case "jsonl":
-      return objects(text)
-    case "csv":
-      return rows(text, reading)
-  }
 }
 
 async function* texts(text: AsyncIterable<string>): AsyncGenerator<Found> {
@@ -145,6 +134,8 @@ async function* rows(text: AsyncIterable<string>, reading: Reading): AsyncGenera
   }
 }
 
+const readers = { txt: texts, jsonl: objects, csv: rows }
+
 /** What to take of each row, as the first one says. */
 const columns = (header: CsvRow, { keyColumn, promptColumn, template }: Reading): (row: CsvRow) => Found => {
   const names = header.fields.map((name) => name.trim())
@@ -153,11 +144,8 @@ const columns = (header: CsvRow, { keyColumn, promptColumn, template }: Reading)
   const place = (name: string, option: string) => {
     const at = names.indexOf(name)
     if (at >= 0) return at
-    throw invalidOption(
-      option,
-      `there is no column "${shown(name)}"`,
-      `The columns are: ${names.map(shown).join(", ")}.`
-    )
+    const hint = `The columns are: ${names.map(shown).join(", ")}.`
+    throw invalidOption(option, `there is no column "${shown(name)}"`, hint)
   }
   const keyAt = keyColumn === undefined ? names.indexOf("key") : place(keyColumn, "--key-column")
   const say = template === undefined

@@ -53,7 +53,7 @@ export const press = (line: Edited, key: Key, history: ReadonlyArray<string>, co
       return { ...line, cursor: wordAfter(text, cursor) }
     case "home":
     case "ctrl-a":
-      return { ...line, cursor: text.lastIndexOf("\n", cursor - 1) + 1 }
+      return { ...line, cursor: startOfLine(text, cursor) }
     case "end":
     case "ctrl-e":
       return { ...line, cursor: endOfLine(text, cursor) }
@@ -69,7 +69,7 @@ export const press = (line: Edited, key: Key, history: ReadonlyArray<string>, co
     case "meta-d":
       return cutOut(line, cursor, wordAfter(text, cursor))
     case "ctrl-u":
-      return cutOut(line, text.lastIndexOf("\n", cursor - 1) + 1, cursor)
+      return cutOut(line, startOfLine(text, cursor), cursor)
     case "ctrl-k":
       return cutOut(line, cursor, text[cursor] === "\n" ? cursor + 1 : endOfLine(text, cursor))
     case "ctrl-y":
@@ -100,54 +100,12 @@ export const inserted = (line: Edited, text: string): Edited => {
   }
 }
 
-/** The line as rows of a terminal, and where the cursor is in them. */
-export interface Layout {
-  readonly rows: ReadonlyArray<string>
-  readonly row: number
-  readonly column: number
-}
-
 /**
- * Broken here and not by the terminal, whose own breaking differs from one to the next. Every row begins with a margin as
- * wide as the prompt.
+ * The line as rows of a terminal, where the cursor is in them, and the place of every character and of the end. Broken
+ * here and not by the terminal, whose own breaking differs from one to the next. Every row begins with a margin as wide
+ * as the prompt.
  */
-export const layout = ({ cursor, text }: Pick<Edited, "cursor" | "text">, columns: number): Layout => {
-  const { places, rows } = laidOut(text, columns)
-  const { column, row } = places.find(({ offset }) => offset >= cursor) ?? { column: prompt.length, row: 0 }
-  return { rows, row, column }
-}
-
-// ---------------------------------------------------------------------------
-
-const nameOf = ({ ctrl, meta, name }: Key): string => `${ctrl ? "ctrl-" : ""}${meta ? "meta-" : ""}${name}`
-
-const before = (text: string, cursor: number): number =>
-  cursor - (clusters(text.slice(0, cursor)).at(-1)?.text.length ?? 0)
-
-const after = (text: string, cursor: number): number => cursor + (clusters(text.slice(cursor))[0]?.text.length ?? 0)
-
-const wordBefore = (text: string, cursor: number): number =>
-  text.slice(0, cursor).replace(/[\p{L}\p{M}\p{N}_]*[^\p{L}\p{M}\p{N}_]*$/u, "").length
-
-const wordAfter = (text: string, cursor: number): number =>
-  cursor + (/^[^\p{L}\p{M}\p{N}_]*[\p{L}\p{M}\p{N}_]*/u.exec(text.slice(cursor))?.[0].length ?? 0)
-
-const endOfLine = (text: string, cursor: number): number => {
-  const end = text.indexOf("\n", cursor)
-  return end < 0 ? text.length : end
-}
-
-const without = (line: Edited, from: number, to: number): Edited => ({
-  ...line,
-  text: line.text.slice(0, from) + line.text.slice(to),
-  cursor: from
-})
-
-const cutOut = (line: Edited, from: number, to: number): Edited =>
-  from === to ? line : { ...without(line, from, to), cut: line.text.slice(from, to) }
-
-/** Rows, and the place of every character and of the end. */
-const laidOut = (text: string, columns: number) => {
+export const layout = ({ cursor, text }: Pick<Edited, "cursor" | "text">, columns: number) => {
   const room = Math.max(2, columns - prompt.length - 1)
   const margin = " ".repeat(prompt.length)
   const rows: Array<string> = [prompt]
@@ -171,16 +129,47 @@ const laidOut = (text: string, columns: number) => {
     }
   }
   place()
-  return { rows, places }
+  const { column, row } = places.find(({ offset }) => offset >= cursor) ?? { column: prompt.length, row: 0 }
+  return { rows, row, column, places }
 }
+
+// ---------------------------------------------------------------------------
+
+const nameOf = ({ ctrl, meta, name }: Key): string => `${ctrl ? "ctrl-" : ""}${meta ? "meta-" : ""}${name}`
+
+const before = (text: string, cursor: number): number =>
+  cursor - (clusters(text.slice(0, cursor)).at(-1)?.text.length ?? 0)
+
+const after = (text: string, cursor: number): number => cursor + (clusters(text.slice(cursor))[0]?.text.length ?? 0)
+
+const wordBefore = (text: string, cursor: number): number =>
+  text.slice(0, cursor).replace(/[\p{L}\p{M}\p{N}_]*[^\p{L}\p{M}\p{N}_]*$/u, "").length
+
+const wordAfter = (text: string, cursor: number): number =>
+  cursor + (/^[^\p{L}\p{M}\p{N}_]*[\p{L}\p{M}\p{N}_]*/u.exec(text.slice(cursor))?.[0].length ?? 0)
+
+const startOfLine = (text: string, cursor: number): number => text.lastIndexOf("\n", cursor - 1) + 1
+
+const endOfLine = (text: string, cursor: number): number => {
+  const end = text.indexOf("\n", cursor)
+  return end < 0 ? text.length : end
+}
+
+const without = (line: Edited, from: number, to: number): Edited => ({
+  ...line,
+  text: line.text.slice(0, from) + line.text.slice(to),
+  cursor: from
+})
+
+const cutOut = (line: Edited, from: number, to: number): Edited =>
+  from === to ? line : { ...without(line, from, to), cut: line.text.slice(from, to) }
 
 /** Up or down within a line that has several; nothing when it is at its first or last. */
 const moved = (line: Edited, by: number, columns: number): Edited | undefined => {
   if (!line.text.includes("\n")) return undefined
-  const { places } = laidOut(line.text, columns)
-  const from = places.find(({ offset }) => offset >= line.cursor)
-  const there = places.filter(({ row }) => row === (from?.row ?? 0) + by)
-  const to = there.findLast(({ column }) => column <= (from?.column ?? 0)) ?? there[0]
+  const { column, places, row } = layout(line, columns)
+  const there = places.filter((place) => place.row === row + by)
+  const to = there.findLast((place) => place.column <= column) ?? there[0]
   return to === undefined ? undefined : { ...line, cursor: to.offset }
 }
 

@@ -111,19 +111,15 @@ const isOf = (kind: string, value: string): boolean => {
   return !kind.includes(" | ") || kind.split(" | ").includes(value)
 }
 
-const badValue = (name: string, value: string, kind: string, command: string) =>
-  invalidOption(
-    name,
-    `"${oneLine(value)}" is ${kind.includes(" | ") ? `none of ${kind.replaceAll(" | ", ", ")}` : kinds[kind]}`,
-    `See ${command} --help.`
-  )
+const badValue = (name: string, value: string, kind: string, command: string) => {
+  const why = kind.includes(" | ") ? `none of ${kind.replaceAll(" | ", ", ")}` : kinds[kind]
+  return invalidOption(name, `"${oneLine(value)}" is ${why}`, `See ${command} --help.`)
+}
 
-const unknownOption = (name: string, command: string) =>
-  invalidOption(
-    name,
-    "there is no such option",
-    `See ${command} --help; a prompt that begins with a dash goes behind --.`
-  )
+const unknownOption = (name: string, command: string) => {
+  const hint = `See ${command} --help; a prompt that begins with a dash goes behind --.`
+  return invalidOption(name, "there is no such option", hint)
+}
 
 const noWords = (word: string, command: string) =>
   invalidOption(oneLine(word), "it belongs to no option", `See ${command} --help.`)

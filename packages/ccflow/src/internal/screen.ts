@@ -232,16 +232,12 @@ export class Screen {
       Deferred.unsafeDone(this.emptied, Effect.void)
       this.emptied = Deferred.unsafeMake(FiberId.none)
     }
-    if (this.line.text !== "" || this.waiting) {
-      if (this.waiting && this.held !== "") {
-        this.erase()
-        this.release()
-      }
-      this.draw()
-    } else {
+    const shows = this.line.text !== "" || this.waiting
+    if (!shows || (this.waiting && this.held !== "")) {
       this.erase()
       this.release()
     }
+    if (shows) this.draw()
   }
 
   private release(): void {

@@ -1,4 +1,4 @@
-import { InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
+import { type InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionFilter } from "@ccflow/core/SessionFilter"
 import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { invalidOption } from "./invalidOption.js"
 
 /** SQLite, loaded where sessions are kept. */
 export const sqlite = Effect.tryPromise({
@@ -36,16 +37,14 @@ export const find = (
   Effect.gen(function*() {
     const exact = yield* repository.get(given)
     if (Option.isSome(exact)) return exact.value
-    const found = yield* Stream.runCollect(
-      Stream.take(Stream.filter(all(repository, {}), ({ sessionId }) => sessionId.startsWith(given)), 2)
+    const [first, second] = yield* all(repository, {}).pipe(
+      Stream.filter(({ sessionId }) => sessionId.startsWith(given)),
+      Stream.take(2),
+      Stream.runCollect
     )
-    const [first, second] = found
     if (second === undefined) return first
-    return yield* new InvalidOptionsError({
-      field: "id",
-      detail: `several sessions begin with "${given}"`,
-      hint: "Write more of the id; ccflow sessions list shows them."
-    })
+    const hint = "Write more of the id; ccflow sessions list shows them."
+    return yield* invalidOption("id", `several sessions begin with "${given}"`, hint)
   })
 
 /** The session that must be there. */
@@ -79,9 +78,8 @@ export const messages = (
 ): Stream.Stream<unknown, SessionStoreError> =>
   paged((after: number | undefined) => repository.messages(turnId, { after }), ({ messages }) => messages)
 
-// ---------------------------------------------------------------------------
-
-const paged = <Next, Page extends { readonly next?: Next }, A, E>(
+/** All that comes page by page. */
+export const paged = <Next, Page extends { readonly next?: Next }, A, E>(
   page: (after: Next | undefined) => Effect.Effect<Page, E>,
   items: (page: Page) => ReadonlyArray<A>
 ): Stream.Stream<A, E> =>
@@ -90,6 +88,8 @@ const paged = <Next, Page extends { readonly next?: Next }, A, E>(
     (after: Next | undefined) =>
       Effect.map(page(after), (page) => [Chunk.fromIterable(items(page)), Option.fromNullable(page.next)])
   )
+
+// ---------------------------------------------------------------------------
 
 export function missing(error: unknown): SessionStoreError {
   return new SessionStoreError({

@@ -44,27 +44,14 @@ export const storeCheck = (kept: Either.Either<string, SessionStoreError>): Node
 export const knownWindows = (path: string): Effect.Effect<ReadonlyArray<NodeDoctor.Window>> =>
   Effect.gen(function*() {
     if (!(yield* Effect.promise(() => stat(path).then((found) => found.isFile(), () => false)))) return []
-    const rows = yield* opened(
-      yield* load,
-      path,
-      (client) => client.unsafe<WindowRow>("SELECT * FROM ccflow_usage_windows ORDER BY account, limit_name")
-    )
-    return rows.map(({ limit_name, resets_at, status, utilization }) => ({
-      limit: limit_name,
-      status,
-      resetsAt: resets_at,
-      utilization
-    }))
+    return yield* opened(yield* load, path, (client) => client.unsafe<NodeDoctor.Window>(windows))
   }).pipe(Effect.catchAllCause(() => Effect.succeed([])))
 
 // ---------------------------------------------------------------------------
 
-interface WindowRow {
-  readonly limit_name: string
-  readonly status: string
-  readonly resets_at: number | null
-  readonly utilization: number | null
-}
+const windows = `
+  SELECT limit_name AS "limit", status, resets_at AS "resetsAt", utilization
+  FROM ccflow_usage_windows ORDER BY account, limit_name`
 
 /** The driver loads its own code when it opens something. */
 const load = Effect.tryPromise(() => import("@effect/sql-sqlite-node/SqliteClient")).pipe(

@@ -11,18 +11,10 @@ export const sinceOf = (
 ): Effect.Effect<number, InvalidOptionsError> => {
   const [, count = "", unit = ""] = /^(\d+)\s*([mhdw])$/.exec(text.trim()) ?? []
   const at = unit === "" ? dayOf(text.trim()) : now - Number(count) * (units[unit] ?? NaN)
-  return Number.isFinite(at)
-    ? Effect.succeed(at)
-    : invalidOption(
-      option,
-      `"${text}" is no time`,
-      "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w."
-    )
+  if (Number.isFinite(at)) return Effect.succeed(at)
+  const hint = "Write a day such as 2026-11-22, or how long ago: 30m, 12h, 7d, 2w."
+  return invalidOption(option, `"${text}" is no time`, hint)
 }
-
-/** The end of it: of a day that is all of it, its last moment included. */
-const untilOf = (text: string, now: number): Effect.Effect<number, InvalidOptionsError> =>
-  Effect.map(sinceOf(text, now, "--until"), (at) => /^\d{4}-\d\d-\d\d$/.test(text.trim()) ? dayAfter(at) : at)
 
 /** From the one on, before the other, as `--since` and `--until` say. */
 export const periodOf = (
@@ -31,7 +23,7 @@ export const periodOf = (
   Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     const from = since === undefined ? undefined : yield* sinceOf(since, now)
-    const to = until === undefined ? undefined : yield* untilOf(until, now)
+    const to = until === undefined ? undefined : endOf(until, yield* sinceOf(until, now, "--until"))
     return from !== undefined && to !== undefined && from >= to ? yield* backwards : { since: from, until: to }
   })
 
@@ -45,13 +37,8 @@ export const local = (epochMillis: number): string => {
 
 // ---------------------------------------------------------------------------
 
-const minute = 60_000
-const units: Readonly<Record<string, number>> = {
-  m: minute,
-  h: 60 * minute,
-  d: 24 * 60 * minute,
-  w: 7 * 24 * 60 * minute
-}
+/** In milliseconds. */
+const units: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
 /** A day alone begins where its reader is, and not in Greenwich. The 31st of a shorter month is none. */
 const dayOf = (text: string): number => {
@@ -60,11 +47,9 @@ const dayOf = (text: string): number => {
   return isDay ? Date.parse(text === day ? `${day}T00:00` : text) : NaN
 }
 
-/** Some days are longer than others. */
-const dayAfter = (at: number): number => {
-  const date = new Date(at)
-  return date.setDate(date.getDate() + 1)
-}
+/** Of a day it is all of it, its last moment included. Some days are longer than others. */
+const endOf = (text: string, at: number): number =>
+  /^\d{4}-\d\d-\d\d$/.test(text.trim()) ? new Date(at).setDate(new Date(at).getDate() + 1) : at
 
 const backwards = invalidOption(
   "--until",

@@ -67,18 +67,29 @@ export const collect = (
       }))
 
     const shown = seen.latest(bounds.sessions)
+    const places = new Map(shown.map(({ sessionId }, place) => [sessionId, place]))
+    const session = (sessionId: string) => places.get(sessionId) ?? -1
     const logged = yield* latest(shownTypes, bounds.events, range)
     const eventsOf = bySession(logged.slice(0, bounds.events).reverse())
     const sessions: Array<SessionData> = []
-    const given: Array<Given> = calls.map((call) => ({
-      day: dayOf(call.at),
-      model: names.of(oneLine(call.model)),
-      tagSet: tagSets.of(...tagged.get(call.callId ?? "") ?? [], ...tagsOf(call.sessionId ?? "")),
-      sessionId: call.sessionId ?? "",
-      outcome: outcomeOf(call.outcome),
-      error: call.error,
-      durationMs: call.durationMs,
-      firstMessageMs: call.firstMessageMs
+    const ofCall = (at: number, ending: TurnEnding, error: string | undefined, ms: number, firstMs = -1) => ({
+      day: dayOf(at),
+      facts: [
+        outcomeOf(ending),
+        error === undefined ? -1 : names.of(error),
+        Math.round(ms),
+        Math.round(firstMs)
+      ] as const
+    })
+    const given = calls.map((
+      { at, callId = "", durationMs, error, firstMessageMs, model, outcome, sessionId = "" }
+    ) => ({
+      ...ofCall(at, outcome, error, durationMs, firstMessageMs),
+      where: [
+        names.of(oneLine(model)),
+        tagSets.of(...tagged.get(callId) ?? [], ...tagsOf(sessionId)),
+        session(sessionId)
+      ] as const
     }))
     let steps = 0
     let cut = logged.length > bounds.events
@@ -95,8 +106,7 @@ export const collect = (
         steps += 1 + parts.length
         // Nobody has logged it: its record has to do.
         if (callId !== undefined || ending === "running") continue
-        const outcome = outcomeOf(ending)
-        given.push({ day: dayOf(end), model, tagSet, sessionId, outcome, error, durationMs: end - start })
+        given.push({ ...ofCall(end, ending, error, end - start), where: [model, tagSet, session(sessionId)] })
       }
       sessions.push({
         id: sessionId,
@@ -112,8 +122,6 @@ export const collect = (
     const days = [...new Set([...usage.days, ...given.map(({ day }) => day)])].sort()
     const dayPlaces = new Map(days.map((day, place) => [day, place]))
     const day = (name: string) => dayPlaces.get(name) ?? -1
-    const places = new Map(shown.map(({ sessionId }, place) => [sessionId, place]))
-    const session = (sessionId: string) => places.get(sessionId) ?? -1
     return {
       madeAt: now,
       timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
@@ -121,16 +129,7 @@ export const collect = (
       until: asked.until ?? null,
       days,
       usage: usage.placed(day, session),
-      calls: given.map((call): CallCell => [
-        day(call.day),
-        call.model,
-        call.tagSet,
-        session(call.sessionId),
-        call.outcome,
-        call.error === undefined ? -1 : names.of(call.error),
-        Math.round(call.durationMs),
-        call.firstMessageMs === undefined ? -1 : Math.round(call.firstMessageMs)
-      ]),
+      calls: given.map(({ day: name, facts, where }): CallCell => [day(name), ...where, ...facts]),
       sessions,
       names: names.all,
       tagSets: tagSets.all,
@@ -139,17 +138,6 @@ export const collect = (
   })
 
 // ---------------------------------------------------------------------------
-
-interface Given {
-  readonly day: string
-  readonly model: number
-  readonly tagSet: number
-  readonly sessionId: string
-  readonly outcome: OutcomeIndex
-  readonly error: string | undefined
-  readonly durationMs: number
-  readonly firstMessageMs?: number | undefined
-}
 
 interface SeenSession {
   readonly sessionId: string
@@ -178,13 +166,7 @@ class Seen {
   }
 }
 
-const turnsOf = (
-  sessionId: string,
-  range: Range,
-  logged: ReadonlyArray<LoggedEvent>,
-  most: number,
-  now: number
-) =>
+const turnsOf = (sessionId: string, range: Range, logged: ReadonlyArray<LoggedEvent>, most: number, now: number) =>
   Effect.gen(function*() {
     const repository = yield* SessionRepository
     const turns: Array<TurnRecord> = []

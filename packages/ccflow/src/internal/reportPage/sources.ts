@@ -5,7 +5,7 @@ import { SessionRepository } from "@ccflow/core/SessionRepository"
 import { type UsageEntry, UsageLedger } from "@ccflow/core/UsageLedger"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Store from "../store.js"
 
@@ -14,6 +14,14 @@ export interface Range {
   readonly since?: number | undefined
   readonly until?: number | undefined
 }
+
+/** What the page is read from, in this file. SQLite is loaded here. */
+export const stores = (path: string): Layer.Layer<SessionRepository | UsageLedger | EventLog, SessionStoreError> =>
+  Layer.unwrapEffect(Effect.map(
+    modules,
+    ([events, file, ledger, sessions]) =>
+      Layer.provide(Layer.mergeAll(events.layer, ledger.layer, sessions.layer), file.layer({ path }))
+  ))
 
 /** Whether it lies in the range, wholly or in part. */
 export const overlaps = ({ since = -Infinity, until = Infinity }: Range, from: number, to: number): boolean =>
@@ -34,13 +42,9 @@ export const records: Effect.Effect<
 /** Every entry of the ledger in this range. */
 export const entries = (range: Range): Stream.Stream<UsageEntry, SessionStoreError, UsageLedger> =>
   Stream.unwrap(Effect.map(UsageLedger, (ledger) =>
-    Stream.paginateChunkEffect(
-      undefined,
-      (after: string | undefined) =>
-        Effect.map(ledger.entries({ ...range, after, limit: 1_000 }), ({ entries, next }) => [
-          Chunk.fromIterable(entries),
-          Option.fromNullable(next)
-        ])
+    Store.paged(
+      (after: string | undefined) => ledger.entries({ ...range, after, limit: 1_000 }),
+      ({ entries }) => entries
     )))
 
 /** At most so many events of these kinds, the latest first; one more than `most` says that there are more. */
@@ -50,13 +54,10 @@ export const latest = <Type extends LoggedType>(
   range: Range
 ): Effect.Effect<ReadonlyArray<Extract<LoggedEvent, { readonly _tag: Type }>>, SessionStoreError, EventLog> =>
   Effect.flatMap(EventLog, (log) =>
-    Stream.paginateChunkEffect(
-      undefined,
+    Store.paged(
       (after: string | undefined) =>
-        Effect.map(
-          log.read({ ...range, newestFirst: true, types, after, limit: Math.min(most + 1, 1_000) }),
-          ({ events, next }) => [Chunk.fromIterable(events), Option.fromNullable(next)]
-        )
+        log.read({ ...range, newestFirst: true, types, after, limit: Math.min(most + 1, 1_000) }),
+      ({ events }) => events
     ).pipe(
       Stream.filter((event): event is Extract<LoggedEvent, { readonly _tag: Type }> =>
         types.some((type) => type === event._tag)
@@ -65,3 +66,16 @@ export const latest = <Type extends LoggedType>(
       Stream.runCollect,
       Effect.map(Chunk.toReadonlyArray)
     ))
+
+// ---------------------------------------------------------------------------
+
+const modules = Effect.tryPromise({
+  try: () =>
+    Promise.all([
+      import("@ccflow/sql/SqlEventLog"),
+      import("@ccflow/sql/SqliteFile"),
+      import("@ccflow/sql/SqlUsageLedger"),
+      import("@ccflow/sql/SqlSessionRepository")
+    ]),
+  catch: Store.missing
+})

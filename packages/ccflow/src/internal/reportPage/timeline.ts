@@ -131,51 +131,45 @@ const stepsOf = ({ end, events }: Call): ReadonlyArray<Step> => {
   // What has begun; what stays here was never heard of again.
   const open = new Map<string, Step>()
   const began = (id: string, kind: StepKind, name: string, at: number) =>
-    open.set(`${kind} ${id}`, step(kind, name, at, end, 2))
+    void open.set(`${kind} ${id}`, step(kind, name, at, end, 2))
   const ended = (id: string, kind: StepKind, name: string, start: number, at: number, isBad = false) => {
     open.delete(`${kind} ${id}`)
-    steps.push(step(kind, name, start, at, isBad ? 1 : 0))
+    lasted(kind, name, start, at, isBad)
   }
-  for (const event of events) {
+  const lasted = (kind: StepKind, name: string, start: number, end: number, isBad = false) =>
+    void steps.push(step(kind, name, start, end, isBad ? 1 : 0))
+  const happened = (name: string, at: number, isBad = false) => lasted(4, name, at, at, isBad)
+  const take = (event: LoggedEvent): void => {
+    const { at } = event
     switch (event._tag) {
       case "ToolCalled":
-        began(event.toolUseId, 0, event.tool, event.at)
-        break
+        return began(event.toolUseId, 0, event.tool, at)
       case "ToolFinished": {
-        const start = open.get(`0 ${event.toolUseId}`)?.start ?? event.at - (event.durationMs ?? 0)
-        ended(event.toolUseId, 0, event.tool, start, event.at, event.isError)
-        break
+        const start = open.get(`0 ${event.toolUseId}`)?.start ?? at - (event.durationMs ?? 0)
+        return ended(event.toolUseId, 0, event.tool, start, at, event.isError)
       }
       case "PermissionAsked":
-        began(event.toolUseId, 3, event.tool, event.at)
-        break
+        return began(event.toolUseId, 3, event.tool, at)
       case "PermissionDecided":
-        ended(event.toolUseId, 3, event.tool, event.at - event.waitedMs, event.at, event.decision === "deny")
-        break
+        return ended(event.toolUseId, 3, event.tool, at - event.waitedMs, at, event.decision === "deny")
       case "Retrying":
-        steps.push(step(1, event.error, event.at, event.at + event.delayMs))
-        break
+        return lasted(1, event.error, at, at + event.delayMs)
       case "RateLimited":
-        steps.push(step(2, "the rate limit", event.at - event.waitedMs, event.at))
-        break
+        return lasted(2, "the rate limit", at - event.waitedMs, at)
       case "Queued":
-        steps.push(step(2, "a process", event.at - event.waitedMs, event.at))
-        break
+        return lasted(2, "a process", at - event.waitedMs, at)
       case "Parked":
-        began(event.limit, 2, `the limit ${event.limit}`, event.at)
-        break
+        return began(event.limit, 2, `the limit ${event.limit}`, at)
       case "Unparked":
-        ended(event.limit, 2, `the limit ${event.limit}`, event.at - event.waitedMs, event.at)
-        break
+        return ended(event.limit, 2, `the limit ${event.limit}`, at - event.waitedMs, at)
       case "BreakerChanged":
-        if (event.state === "open") steps.push(step(4, "circuit breaker opened", event.at, event.at, 1))
-        break
+        return event.state === "open" ? happened("circuit breaker opened", at, true) : undefined
       case "FellBack":
-        steps.push(step(4, `fell back: ${event.error}`, event.at, event.at))
-        break
+        return happened(`fell back: ${event.error}`, at)
       case "TimedOut":
-        steps.push(step(4, `timed out: ${event.phase}`, event.at, event.at, 1))
+        return happened(`timed out: ${event.phase}`, at, true)
     }
   }
+  events.forEach(take)
   return [...steps, ...open.values()]
 }

@@ -1,13 +1,4 @@
-import {
-  BarController,
-  BarElement,
-  CategoryScale,
-  Chart,
-  type ChartDataset,
-  Legend,
-  LinearScale,
-  Tooltip
-} from "chart.js"
+import { BarController, BarElement, CategoryScale, Chart, Legend, LinearScale, Tooltip } from "chart.js"
 import { element, quiet, table } from "./dom.js"
 import type { Figures } from "./figures.js"
 
@@ -80,9 +71,7 @@ export const chartPanel = (
         legend: { position: "bottom", labels: { boxWidth: 12, boxHeight: 12 } },
         tooltip: {
           filter: ({ parsed }) => parsed[values] !== 0,
-          callbacks: {
-            label: ({ dataset, parsed }) => `${dataset.label ?? ""}: ${format(parsed[values] ?? 0)}`
-          }
+          callbacks: { label: ({ dataset, parsed }) => `${dataset.label ?? ""}: ${format(parsed[values] ?? 0)}` }
         }
       },
       scales: {
@@ -118,7 +107,7 @@ export const chartPanel = (
   let shown: ReadonlyArray<Series> = []
 
   const repaint = () => {
-    chart.data.datasets = shown.map((series): ChartDataset<"bar", Array<number>> => ({
+    chart.data.datasets = shown.map((series) => ({
       label: series.label,
       data: [...series.values],
       backgroundColor: colour(series.colour)(),

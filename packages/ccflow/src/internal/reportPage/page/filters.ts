@@ -77,12 +77,7 @@ export const filterForm = (data: ReportData, changed: (filter: Filter) => void) 
 
 type Choice = readonly [value: number, label: string]
 
-interface Field<Input extends HTMLElement> {
-  readonly node: HTMLElement
-  readonly input: Input
-}
-
-const field = <Input extends HTMLElement>(label: string, input: Input): Field<Input> => ({
+const field = <Input extends HTMLElement>(label: string, input: Input) => ({
   input,
   node: element("div", { class: "field" }, element("label", { for: input.id }, label), input)
 })
@@ -97,4 +92,4 @@ const select = (id: string, label: string, all: string, choices: ReadonlyArray<C
     )
   )
 
-const numberIn = ({ input }: Field<HTMLSelectElement>): number => Number(input.value)
+const numberIn = ({ input }: { readonly input: HTMLSelectElement }): number => Number(input.value)

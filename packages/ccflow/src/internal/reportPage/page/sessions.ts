@@ -65,12 +65,7 @@ const legend = (): HTMLElement =>
     )
   )
 
-const sessionItem = (
-  data: ReportData,
-  session: SessionData,
-  sum: Sum | undefined,
-  only: () => void
-): HTMLDetailsElement => {
+const sessionItem = (data: ReportData, session: SessionData, sum: Sum | undefined, only: () => void) => {
   const failed = session.turns.filter(({ end }) => end === "failure" || end === "cut").length
   const model = session.model < 0 ? "" : data.names[session.model] ?? ""
   const tags = (data.tagSets[session.tagSet] ?? []).map((tag) => data.names[tag] ?? "")

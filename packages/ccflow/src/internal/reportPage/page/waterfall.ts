@@ -2,14 +2,11 @@ import type { ReportData, StepCell, TurnData } from "../data.js"
 import { button, element, said } from "./dom.js"
 import { duration, moment } from "./format.js"
 
-/** What can be done with a timeline. */
-export interface Waterfall {
-  readonly node: HTMLElement
-  readonly actions: ReadonlyArray<HTMLElement>
-}
-
-/** The turns of a session and their parts as bars below each other. Time in which nothing ran is left out. */
-export const waterfall = (data: ReportData, turns: ReadonlyArray<TurnData>): Waterfall => {
+/**
+ * The turns of a session and their parts as bars below each other, and what can be done with them. Time in which nothing
+ * ran is left out.
+ */
+export const waterfall = (data: ReportData, turns: ReadonlyArray<TurnData>) => {
   const { length, starts } = packed(turns)
   const list = element("ol", { class: "turns" })
   const ruler = element("div", { class: "ruler", "aria-hidden": "true" })
