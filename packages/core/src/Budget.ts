@@ -16,7 +16,7 @@ import * as Stream from "effect/Stream"
 import * as Struct from "effect/Struct"
 import { InvalidOptionsError, type SessionStoreError } from "./ClaudeError.js"
 import * as Events from "./Events.js"
-import { BudgetBook, type Limits } from "./internal/budgetBook.js"
+import { budgetBook, type Limits } from "./internal/budgetBook.js"
 import { budgetWatch } from "./internal/budgetWatch.js"
 import { Observers } from "./internal/observed.js"
 import { Amount, checked, configured } from "./internal/policyOptions.js"
@@ -100,7 +100,7 @@ export const make = (
     const events = yield* Events.current
     const pricing = yield* Pricing
     const clock = yield* Effect.clock
-    const book = new BudgetBook(limits, zone.value, warnAt)
+    const book = budgetBook(limits, zone.value, warnAt)
     const watch = budgetWatch({
       book,
       ledger,

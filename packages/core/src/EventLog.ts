@@ -14,7 +14,7 @@ import type { SessionStoreError } from "./ClaudeError.js"
 import { type Common, Events, type EventTypes } from "./Events.js"
 import { keeper } from "./internal/eventLogKeeper.js"
 import { keptTypes } from "./internal/eventLogKept.js"
-import { MemoryEventLog } from "./internal/eventLogMemory.js"
+import { memoryEventLog } from "./internal/eventLogMemory.js"
 import { checked, inputError } from "./SessionRecord.js"
 
 interface Failed {
@@ -99,7 +99,7 @@ export interface EventLogService {
 export class EventLog extends Context.Tag("@ccflow/core/EventLog")<EventLog, EventLogService>() {}
 
 /** For as long as the layer lives. */
-export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => new MemoryEventLog())
+export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, memoryEventLog)
 
 /** How events are kept. */
 export interface KeepingOptions {

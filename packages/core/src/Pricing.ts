@@ -96,7 +96,7 @@ export const make = (prices: PriceTable): PricingService => ({
 
 /** The published prices, and those that are given. Fails for what is no price, or no day. */
 export const layer = (prices: PriceTable = []): Layer.Layer<Pricing, InvalidOptionsError> => {
-  const wrong = prices.flatMap(wrongIn)[0]
+  const wrong = prices.map(wrongIn).find((one) => one !== undefined)
   return wrong === undefined
     ? Layer.succeed(Pricing, make(extend(table, prices)))
     : Layer.fail(new InvalidOptionsError({ ...wrong, hint: "Prices are in USD for a million tokens." }))
@@ -164,15 +164,14 @@ const costAt = (tokens: Counts, { batch = false }: CostOptions) => (price: Price
 }
 
 /** What is wrong with a price, if anything. */
-const wrongIn = ({ model, since, ...numbers }: Price): ReadonlyArray<{ field: string; detail: string }> => [
-  ...(model.trim() === "" ? [{ field: "model", detail: "a price must name its model" }] : []),
-  ...(since === undefined || (/^\d{4}-\d{2}-\d{2}$/.test(since) && !Number.isNaN(Date.parse(since)))
-    ? []
-    : [{ field: `${model}.since`, detail: `"${since}" is no day such as 2026-10-07` }]),
-  ...Object.entries(numbers).flatMap(([name, value]) =>
-    value === undefined || isCount(value) ? [] : [{ field: `${model}.${name}`, detail: "it must be 0 or more" }]
-  )
-]
+const wrongIn = ({ model, since, ...numbers }: Price): { field: string; detail: string } | undefined => {
+  if (model.trim() === "") return { field: "model", detail: "a price must name its model" }
+  if (since !== undefined && (!/^\d{4}-\d{2}-\d{2}$/.test(since) || Number.isNaN(Date.parse(since)))) {
+    return { field: `${model}.since`, detail: `"${since}" is no day such as 2026-10-07` }
+  }
+  const wrong = Object.entries(numbers).find(([, value]) => value !== undefined && !isCount(value))
+  return wrong && { field: `${model}.${wrong[0]}`, detail: "it must be 0 or more" }
+}
 
 const unknown = (model: string): UnknownModelError => {
   const names = [...aliases.map((price) => price.model), ...new Set(published.map((price) => price.model))]

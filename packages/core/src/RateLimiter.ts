@@ -105,13 +105,8 @@ const over = (
     const events = yield* Events.current
     let sweepAt = 64
 
-    const state = (): State => {
-      const all = [...gates.values()]
-      return {
-        waiting: Num.sumAll(all.map((gate) => gate.waiting)),
-        active: Num.sumAll(all.map((gate) => gate.active))
-      }
-    }
+    const sumOf = (what: keyof State) => Num.sumAll(Array.from(gates.values(), (gate) => gate[what]))
+    const state = (): State => ({ waiting: sumOf("waiting"), active: sumOf("active") })
     const observed = new Observed(state)
     yield* Effect.addFinalizer(() => Effect.sync(() => observed.end()))
 

@@ -13,7 +13,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import { InvalidOptionsError } from "./ClaudeError.js"
 import { settingsOf } from "./internal/otlpSettings.js"
 import { CurrentContent } from "./internal/spanNames.js"
@@ -52,14 +51,7 @@ export const layerOtlp = (options: OtlpOptions = {}): Layer.Layer<never, Invalid
     settingsOf(options),
     Option.match({
       onNone: () => Effect.succeed(Layer.empty),
-      onSome: (settings) =>
-        Effect.map(exporters, ({ layer }) =>
-          layer(settings, [
-            ...options.secrets ?? [],
-            ...[settings.traces, settings.metrics, settings.logs].flatMap((target) =>
-              target === undefined ? [] : Object.values(Redacted.value(target.headers))
-            )
-          ]))
+      onSome: (settings) => Effect.map(exporters, ({ layer }) => layer(settings, options.secrets))
     })
   ))
 

@@ -103,10 +103,10 @@ export class CurrentPurpose extends Context.Reference<CurrentPurpose>()("@ccflow
 
 /** That of the fiber, with tags of a call's own. */
 export const purposeOf = (tags: ReadonlyArray<string> = []): Effect.Effect<Purpose> =>
-  Effect.withFiberRuntime(({ currentContext }) => {
-    const purpose = Context.get(currentContext, CurrentPurpose)
-    return Effect.succeed(tags.length === 0 ? purpose : { ...purpose, tags: [...new Set([...purpose.tags, ...tags])] })
-  })
+  Effect.map(
+    CurrentPurpose,
+    (purpose) => tags.length === 0 ? purpose : { ...purpose, tags: [...new Set([...purpose.tags, ...tags])] }
+  )
 
 /** Books what the effect uses under these tags as well. */
 export const withTags =

@@ -82,7 +82,7 @@ export class Account {
       const at = this.now()
       return Effect.zipRight(
         this.books.book(said.map((one): UsageEntry => {
-          const costUsd = this.price(one.model, one.usage, at, undefined)
+          const costUsd = this.price(one.model, one.usage, at)
           return {
             ...this.entry(one.charge, at, one.sessionId),
             entryId: `${one.sessionId}/${one.messageId}/${one.model}`,
@@ -156,9 +156,9 @@ export class Account {
     model: string,
     usage: Usage & Partial<ModelUsage>,
     at: number,
-    said: ReadonlyArray<Said> | undefined
+    said: ReadonlyArray<Said> = []
   ): number | undefined {
-    const prompts = (said ?? []).filter((one) => bare(one.model) === bare(model)).map(({ usage }) => promptsOf([usage]))
+    const prompts = said.filter((one) => bare(one.model) === bare(model)).map(({ usage }) => promptsOf([usage]))
     const cost = (promptTokens?: number) =>
       Option.getOrUndefined(this.books.pricing.costOf(model, usage, { at, promptTokens }))
     if (prompts.length === 0) return cost()

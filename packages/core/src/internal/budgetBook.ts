@@ -1,6 +1,6 @@
 import * as DateTime from "effect/DateTime"
 import * as Num from "effect/Number"
-import type { BudgetLevel } from "../Budget.js"
+import type { BudgetChange, BudgetLevel } from "../Budget.js"
 import { BudgetScope } from "../MoneyError.js"
 
 /** What each scope may spend, in US dollars. */
@@ -29,112 +29,101 @@ export const newTally = (sessionId: string, batchId: string): Tally => ({
   answer: "awaited"
 })
 
-const inFlight = ({ seen }: Tally): number => Num.sumAll(seen.values())
-
 /** A day in its time zone, in UTC epoch milliseconds. */
 export interface Day {
   readonly since: number
   readonly until: number
 }
 
+export type BudgetBook = ReturnType<typeof budgetBook>
+
 /**
  * What is spent, by what the ledger has said of it and by what is in flight here: only arithmetic, and nothing that takes
- * time.
+ * time. It warns once `warnAt` of a limit is spent.
  */
-export class BudgetBook {
-  readonly limits: Limits
-  readonly calls = new Set<Tally>()
-  private readonly zone: DateTime.TimeZone
-  private readonly warnAt: number
-  private readonly booked = new Map<string, number>()
-  private readonly told = new Set<string>()
-  private today: Day = { since: 0, until: 0 }
+export const budgetBook = (limits: Limits, zone: DateTime.TimeZone, warnAt: number) => {
+  const calls = new Set<Tally>()
+  const booked = new Map<string, number>()
+  const told = new Set<string>()
+  let today: Day = { since: 0, until: 0 }
 
-  constructor(limits: Limits, zone: DateTime.TimeZone, warnAt: number) {
-    this.limits = limits
-    this.zone = zone
-    this.warnAt = warnAt
-  }
-
-  day(now: number): Day {
-    if (now < this.today.since || now >= this.today.until) {
-      const begin = DateTime.startOf(DateTime.unsafeMakeZoned(now, { timeZone: this.zone }), "day")
+  const day = (now: number): Day => {
+    if (now < today.since || now >= today.until) {
+      const begin = DateTime.startOf(DateTime.unsafeMakeZoned(now, { timeZone: zone }), "day")
       const next = DateTime.startOf(DateTime.add(begin, { hours: 36 }), "day")
-      this.today = { since: begin.epochMillis, until: next.epochMillis }
+      today = { since: begin.epochMillis, until: next.epochMillis }
     }
-    return this.today
+    return today
   }
+
+  const keyOf = (scope: BudgetScope, { batchId, sessionId }: Tally, now: number): string =>
+    ({ query: "", session: sessionId, batch: batchId, day: `${day(now).since}` })[scope]
 
   /** What has a limit and a name. The query's own is known here alone. */
-  kept(tally: Tally, now: number): ReadonlyArray<{ readonly scope: BudgetScope; readonly key: string }> {
-    return BudgetScope.literals.flatMap((scope) => {
-      const key = this.keyOf(scope, tally, now)
-      return scope === "query" || key === "" || this.limits[scope] === Infinity ? [] : [{ scope, key }]
+  const kept = (tally: Tally, now: number): ReadonlyArray<Pick<BudgetLevel, "scope" | "key">> =>
+    BudgetScope.literals.flatMap((scope) => {
+      const key = keyOf(scope, tally, now)
+      return scope === "query" || key === "" || limits[scope] === Infinity ? [] : [{ scope, key }]
     })
-  }
-
-  keyOf(scope: BudgetScope, { batchId, sessionId }: Tally, now: number): string {
-    return { query: "", session: sessionId, batch: batchId, day: `${this.day(now).since}` }[scope]
-  }
 
   /** The ledger's word for it. */
-  learn(scope: BudgetScope, key: string, usd: number): void {
+  const learn = (scope: BudgetScope, key: string, usd: number): void => {
     const name = `${scope} ${key}`
     // The newest is the last: what has been left alone for longest is forgotten, and would be asked for again.
-    this.booked.delete(name)
-    this.booked.set(name, usd)
-    forgetOldest(this.booked)
+    booked.delete(name)
+    booked.set(name, usd)
+    forgetOldest(booked)
   }
 
-  /** What a message costs by its list. */
-  saw(tally: Tally, name: string, usd: number): void {
-    if (!tally.settled.has(name)) tally.seen.set(name, Math.max(tally.seen.get(name) ?? 0, usd))
+  const level = (scope: BudgetScope, key: string, now: number): BudgetLevel => {
+    let spentUsd = booked.get(`${scope} ${key}`) ?? 0
+    for (const call of calls) if (keyOf(scope, call, now) === key) spentUsd += inFlight(call)
+    const renewsAt = scope === "day" ? day(now).until : undefined
+    return { scope, key, spentUsd, limitUsd: limits[scope], renewsAt }
   }
 
-  /** A result, which covers what was in flight. It is about to be booked. */
-  settle(tally: Tally, name: string, usd: number, now: number): void {
-    if (tally.settled.has(name)) return
-    for (const covered of tally.seen.keys()) tally.settled.add(covered)
-    tally.settled.add(name)
-    tally.seen.clear()
-    tally.reportedUsd += usd
-    for (const { key, scope } of this.kept(tally, now)) {
-      this.learn(scope, key, (this.booked.get(`${scope} ${key}`) ?? 0) + usd)
-    }
-  }
+  return {
+    calls,
+    day,
+    kept,
+    learn,
+    level,
 
-  levels(tally: Tally, now: number): ReadonlyArray<BudgetLevel> {
-    const kept = this.kept(tally, now).map(({ key, scope }) => this.level(scope, key, now))
-    const limitUsd = this.limits.query
-    if (limitUsd === Infinity) return kept
-    const spentUsd = tally.reportedUsd + inFlight(tally)
-    return [{ scope: "query", key: "", spentUsd, limitUsd, renewsAt: undefined }, ...kept]
-  }
+    /** What a message costs by its list. */
+    saw: (tally: Tally, name: string, usd: number): void => {
+      if (!tally.settled.has(name)) tally.seen.set(name, Math.max(tally.seen.get(name) ?? 0, usd))
+    },
 
-  level(scope: BudgetScope, key: string, now: number): BudgetLevel {
-    let spentUsd = this.booked.get(`${scope} ${key}`) ?? 0
-    for (const call of this.calls) if (this.keyOf(scope, call, now) === key) spentUsd += inFlight(call)
-    return {
-      scope,
-      key,
-      spentUsd,
-      limitUsd: this.limits[scope],
-      renewsAt: scope === "day" ? this.day(now).until : undefined
-    }
-  }
+    /** A result, which covers what was in flight. It is about to be booked. */
+    settle: (tally: Tally, name: string, usd: number, now: number): void => {
+      if (tally.settled.has(name)) return
+      for (const covered of tally.seen.keys()) tally.settled.add(covered)
+      tally.settled.add(name)
+      tally.seen.clear()
+      tally.reportedUsd += usd
+      for (const { key, scope } of kept(tally, now)) learn(scope, key, (booked.get(`${scope} ${key}`) ?? 0) + usd)
+    },
 
-  /** What is to be told of these, once: nearly spent, and spent. */
-  news(call: string, levels: ReadonlyArray<BudgetLevel>): ReadonlyArray<BudgetLevel & { readonly exceeded: boolean }> {
-    return levels.flatMap((level) =>
-      [false, true].flatMap((exceeded) => {
-        const name = `${level.scope} ${level.scope === "query" ? call : level.key} ${exceeded}`
-        const limitUsd = level.limitUsd * (exceeded ? 1 : this.warnAt)
-        if (!isSpent({ ...level, limitUsd }) || this.told.has(name)) return []
-        this.told.add(name)
-        forgetOldest(this.told)
-        return [{ ...level, exceeded }]
-      })
-    )
+    levels: (tally: Tally, now: number): ReadonlyArray<BudgetLevel> => {
+      const levels = kept(tally, now).map(({ key, scope }) => level(scope, key, now))
+      const limitUsd = limits.query
+      if (limitUsd === Infinity) return levels
+      const spentUsd = tally.reportedUsd + inFlight(tally)
+      return [{ scope: "query", key: "", spentUsd, limitUsd, renewsAt: undefined }, ...levels]
+    },
+
+    /** What is to be told of these, once: nearly spent, and spent. */
+    news: (call: string, levels: ReadonlyArray<BudgetLevel>): ReadonlyArray<BudgetChange> =>
+      levels.flatMap((level) =>
+        [false, true].flatMap((exceeded) => {
+          const name = `${level.scope} ${level.scope === "query" ? call : level.key} ${exceeded}`
+          const limitUsd = level.limitUsd * (exceeded ? 1 : warnAt)
+          if (!isSpent({ ...level, limitUsd }) || told.has(name)) return []
+          told.add(name)
+          forgetOldest(told)
+          return [{ ...level, exceeded }]
+        })
+      )
   }
 }
 
@@ -148,6 +137,8 @@ export const tightest = (levels: ReadonlyArray<BudgetLevel>): BudgetLevel | unde
 export const left = ({ limitUsd, spentUsd }: BudgetLevel): number => limitUsd - spentUsd
 
 // ---------------------------------------------------------------------------
+
+const inFlight = ({ seen }: Tally): number => Num.sumAll(seen.values())
 
 /** Sessions, batches and days that are remembered. */
 const most = 4096

@@ -149,15 +149,15 @@ const loginOf = (
     const detail = `it did not say whether it is logged in within ${time}`
     return unknown(failed("login", detail, "Run claude auth status by hand to see what it waits for."))
   }
+  const ended = `asked for its login it ended with ${endOf(told)}`
+  const byHand = "Run claude auth status by hand."
   const status = Option.getOrUndefined(statusOf(told.stdout))
   if (status === undefined) {
     const unheard = /unknown (option|command)/i.test(told.stderr)
     if (told.code === 0 || unheard) {
       return unknown(warning("login", "whether it is logged in cannot be told: its answer is not known", update))
     }
-    return unknown(
-      failed("login", `asked for its login it ended with ${endOf(told)}`, "Run claude auth status by hand.")
-    )
+    return unknown(failed("login", ended, byHand))
   }
   if (!status.loggedIn) {
     return { authenticated: false, account: null, problems: [failed("login", "nobody is logged in", logIn)] }
@@ -165,9 +165,7 @@ const loginOf = (
   return {
     authenticated: true,
     account: accountOf(status),
-    problems: told.code === 0
-      ? []
-      : [warning("login", `asked for its login it ended with ${endOf(told)}`, "Run claude auth status by hand.")]
+    problems: told.code === 0 ? [] : [warning("login", ended, byHand)]
   }
 }
 

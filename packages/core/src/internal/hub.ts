@@ -44,7 +44,7 @@ export const hub = (now: () => number): ClosableEvents => {
 
   const subscribe: EventsService["subscribe"] = ({ capacity = most, types } = {}) =>
     Effect.gen(function*() {
-      const reader = yield* readers.reader({ messages: Math.max(1, capacity), bytes: Infinity })
+      const reader = yield* readers.subscribe({ messages: Math.max(1, capacity), bytes: Infinity })
       yield* observe((event) => reader.tell(event), types)
       return { events: reader.stream, dropped: Effect.sync(() => reader.dropped) }
     })

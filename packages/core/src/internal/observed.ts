@@ -28,12 +28,7 @@ export class Observers<A> {
   }
 
   /** What is told from now on, until the scope closes. */
-  get subscribe(): Effect.Effect<Observer<A>, never, Scope.Scope> {
-    return this.reader(this.most)
-  }
-
-  /** One of whom more, or less, is kept than of others. */
-  reader(most: Most): Effect.Effect<Observer<A>, never, Scope.Scope> {
+  subscribe(most: Most = this.most): Effect.Effect<Observer<A>, never, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => {
         const observer = new Observer<A>(most)
@@ -46,7 +41,7 @@ export class Observers<A> {
   }
 
   get stream(): Stream.Stream<A> {
-    return Stream.unwrapScoped(Effect.map(this.subscribe, ({ stream }) => stream))
+    return Stream.unwrapScoped(Effect.map(this.subscribe(), ({ stream }) => stream))
   }
 
   get none(): boolean {
@@ -74,7 +69,7 @@ export class Observed<A> {
   }
 
   /** How it is now, and then each change. It ends with `end`. */
-  readonly changes: Stream.Stream<A> = Stream.unwrapScoped(Effect.map(this.observers.subscribe, (observer) => {
+  readonly changes: Stream.Stream<A> = Stream.unwrapScoped(Effect.map(this.observers.subscribe(), (observer) => {
     observer.tell(this.current())
     return observer.stream
   }))

@@ -18,7 +18,7 @@ import type { OtlpSettings, Target } from "./otlpSettings.js"
 import { sampling } from "./sampling.js"
 
 /** Traces, metrics and log lines to a collector, by the program's own HTTP client where it has one. */
-export const layer = (settings: OtlpSettings, secrets: ReadonlyArray<string>): Layer.Layer<never> =>
+export const layer = (settings: OtlpSettings, secrets: ReadonlyArray<string> = []): Layer.Layer<never> =>
   Layer.unwrapScoped(Effect.gen(function*() {
     const { attributes, logs, metrics, sampler, serviceName, traces } = settings
     const common = ({ headers, interval, url }: Target) => ({
@@ -33,7 +33,10 @@ export const layer = (settings: OtlpSettings, secrets: ReadonlyArray<string>): L
     const tracer = traces === undefined ? undefined : yield* Scope.extend(OtlpTracer.make(common(traces)), scope)
     const logger = logs === undefined ? undefined : yield* Scope.extend(OtlpLogger.make(common(logs)), scope)
     if (metrics !== undefined) yield* Scope.extend(OtlpMetrics.make(common(metrics)), scope)
-    const redact = redactor(secrets)
+    const headers = [traces, metrics, logs].flatMap((target) =>
+      target === undefined ? [] : Object.values(Redacted.value(target.headers))
+    )
+    const redact = redactor([...secrets, ...headers])
     return Layer.provideMerge(
       tracer === undefined ? Layer.empty : Layer.setTracer(sampling(tracer, sampler)),
       logger === undefined

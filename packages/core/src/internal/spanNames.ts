@@ -54,13 +54,10 @@ export const Attribute = {
   attemptNumber: "ccflow.attempt.number",
   /** Of a query that went on with the fallback: why. */
   fallbackCause: "ccflow.fallback.cause",
-  /** Only where content was asked for. */
+  /** This and what follows only where content was asked for. */
   prompt: "gen_ai.input.messages",
-  /** Only where content was asked for. */
   answer: "gen_ai.output.messages",
-  /** Only where content was asked for. */
   toolInput: "gen_ai.tool.call.arguments",
-  /** Only where content was asked for. */
   toolOutput: "gen_ai.tool.call.result"
 } as const
 

@@ -139,7 +139,7 @@ export const make = (store: UsageLimitStore["Type"], events: EventsService) =>
 
       /** Resets come by themselves only where somebody listens for them. */
       changes: Stream.unwrapScoped(Effect.gen(function*() {
-        const observer = yield* statuses.subscribe
+        const observer = yield* statuses.subscribe()
         const bell = yield* Queue.sliding<void>(1)
         yield* Effect.acquireRelease(
           Effect.sync(() => bells.add(bell)),
