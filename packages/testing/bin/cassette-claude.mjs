@@ -17,14 +17,16 @@ alone is passed on. It ends as the CLI does, with the same code or signal. Where
 there is nothing that could be played: the CLI then runs unrecorded.
 PLAYING: whatever the cassette does not have ends it with 1, and stderr says what is different.
 */
-import { existsSync } from "node:fs"
+import { scrubber } from "#cassette/Scrub"
+import { isSecretName } from "@ccflow/core/Redaction"
+import { existsSync, realpathSync } from "node:fs"
+import { homedir, tmpdir } from "node:os"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { play } from "./cassette-claude/play.mjs"
 import { quit } from "./cassette-claude/quit.mjs"
 import { record } from "./cassette-claude/record.mjs"
 import { openRun } from "./cassette-claude/run.mjs"
-import { scrubbing } from "./cassette-claude/traces.mjs"
 
 const {
   CCFLOW_CASSETTE: given = "",
@@ -46,7 +48,15 @@ const refusal = given === ""
 if (refusal !== undefined) await quit({ code: 2, stderr: `Cassette: ${refusal}.\n` })
 
 const file = resolve(given)
-const redact = rules === "" ? undefined : (await import(pathToFileURL(resolve(rules)).href)).default
-const setting = { file, args: process.argv.slice(2), run: openRun(folder), scrub: scrubbing(redact) }
+/** A place by each of its names. */
+const both = (path) => existsSync(path) ? [...new Set([path, realpathSync(path)])] : [path]
+const scrub = scrubber({
+  homes: both(homedir()),
+  cwds: both(process.cwd()),
+  tmps: both(tmpdir()),
+  secrets: Object.entries(process.env).flatMap(([name, value]) => isSecretName(name) ? [value] : []),
+  redact: rules === "" ? undefined : (await import(pathToFileURL(resolve(rules)).href)).default
+})
+const setting = { file, args: process.argv.slice(2), run: openRun(folder), scrub }
 if (mode === "record" || mode === "auto" && !existsSync(file)) record({ ...setting, cli })
 else play({ ...setting, timed: time === "recorded", match: match.split(",") })

@@ -10,18 +10,20 @@
 import * as Claude from "@ccflow/core/Claude"
 import { ClaudeConfig } from "@ccflow/core/ClaudeConfig"
 import { InvalidOptionsError } from "@ccflow/core/ClaudeError"
-import { CliProcess } from "@ccflow/core/CliProcess"
+import { CliProcess, type Invocation } from "@ccflow/core/CliProcess"
 import * as MessageParser from "@ccflow/core/MessageParser"
 import * as Policies from "@ccflow/core/Policies"
+import { isSecretName } from "@ccflow/core/Redaction"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Claims, Deck } from "./internal/cassetteDeck.js"
+import { deckOf, ownClaims } from "./internal/cassetteDeck.js"
 import { NoTape, parse, type Tape } from "./internal/cassetteFormat.js"
 import { playing } from "./internal/cassettePlaying.js"
-import { Recording } from "./internal/cassetteRecording.js"
-import { scrubbing } from "./internal/cassetteTraces.js"
+import { recordingTo } from "./internal/cassetteRecording.js"
+import { type Scrub, scrubber } from "./internal/cassetteScrub.js"
 
 /** What is taken out of a recording, beside what always is. A cassette is played with the rules it was recorded with. */
 export interface RedactOptions {
@@ -64,13 +66,12 @@ export const layer = (
   Layer.effectContext(Effect.gen(function*() {
     const tape = yield* read(file)
     const scrubOf = yield* scrubbing(options)
-    const claims = new Claims()
-    const deck = new Deck(tape, options.match ?? {}, claims)
+    const deck = deckOf(tape, options.match ?? {}, ownClaims())
     return Context.make(CliProcess, {
       open: (invocation) => playing(deck, invocation, scrubOf(invocation), options.time === "recorded")
     }).pipe(Context.add(Cassette, {
       mismatches: Effect.sync(() => [...deck.mismatches]),
-      unplayed: Effect.sync(() => deck.unplayed)
+      unplayed: Effect.sync(() => deck.unplayed().map(({ number }) => number))
     }))
   }))
 
@@ -87,10 +88,11 @@ export const record = (
     Effect.gen(function*() {
       const cli = yield* CliProcess
       const scrubOf = yield* scrubbing(options)
-      const fileSystem = yield* FileSystem.FileSystem
-      const recording = new Recording(file, fileSystem, yield* Effect.clock)
-      yield* Effect.mapError(recording.begin, (error) => unusable(`${file} cannot be written: ${error.message}`))
-      return { open: (invocation) => recording.open(cli, invocation, scrubOf(invocation)) }
+      const recorded = yield* Effect.mapError(
+        recordingTo(file),
+        (error) => unusable(`${file} cannot be written: ${error.message}`)
+      )
+      return { open: (invocation) => recorded(cli, invocation, scrubOf(invocation)) }
     })
   )
 
@@ -126,3 +128,40 @@ const read = (file: string): Effect.Effect<Tape, InvalidOptionsError, FileSystem
 
 const unusable = (detail: string, hint = "Record it again."): InvalidOptionsError =>
   new InvalidOptionsError({ field: "cassette", detail, hint })
+
+/** How texts are cleaned here, for each process: by where it works and what it is told. */
+const scrubbing = (
+  rules: RedactOptions
+): Effect.Effect<(invocation: Invocation) => Scrub, never, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const [cwd, homes, tmps, secrets] = yield* Effect.all([
+      Effect.flatMap(FileSystem.FileSystem, (fileSystem) => Effect.orElseSucceed(fileSystem.realPath("."), () => "")),
+      valuesOf(homeNames),
+      valuesOf(tmpNames),
+      valuesOf(secretNames)
+    ])
+    return ({ cwd: own, env }) => {
+      const given = (names: ReadonlyArray<string>) => names.flatMap((name) => env[name] ?? [])
+      return scrubber({
+        homes: [...given(homeNames), ...homes],
+        cwds: own === undefined ? [cwd] : [own, cwd],
+        tmps: [...given(tmpNames), ...tmps],
+        secrets: [
+          ...rules.secrets ?? [],
+          ...secrets,
+          ...Object.entries(env).flatMap(([name, value]) => value !== undefined && isSecretName(name) ? [value] : [])
+        ],
+        redact: rules.redact
+      })
+    }
+  })
+
+const homeNames = ["HOME", "USERPROFILE"]
+const tmpNames = ["TMPDIR", "TEMP", "TMP"]
+const secretNames = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]
+
+const valuesOf = (names: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(
+    Effect.forEach(names, (name) => Effect.orElseSucceed(Config.string(name), () => "")),
+    (values) => values.filter((value) => value !== "")
+  )

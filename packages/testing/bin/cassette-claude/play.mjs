@@ -1,4 +1,4 @@
-import { Deck } from "#cassette/Deck"
+import { deckOf } from "#cassette/Deck"
 import { parse } from "#cassette/Format"
 import { readFileSync } from "node:fs"
 import { quit } from "./quit.mjs"
@@ -16,7 +16,7 @@ export const play = async ({ args, file, match, run, scrub, timed }) => {
         : `Cassette: ${file}: ${error.message}`
     )
   }
-  const deck = new Deck(tape, { model: match.includes("model"), flags: match.includes("flags") }, run.claims)
+  const deck = deckOf(tape, { model: match.includes("model"), flags: match.includes("flags") }, run.claims)
   const player = deck.open(args, scrub)
   let told = 0
   const complain = () => {

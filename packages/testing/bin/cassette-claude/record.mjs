@@ -1,6 +1,6 @@
 import { header, parse, print } from "#cassette/Format"
-import { Names } from "#cassette/Names"
-import { Recorder } from "#cassette/Recorder"
+import { namesOf } from "#cassette/Names"
+import { recorderOf } from "#cassette/Recorder"
 import { spawn } from "node:child_process"
 import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { constants } from "node:os"
@@ -34,7 +34,7 @@ export const record = ({ args, cli, file, run, scrub }) => {
   }
 
   const number = begin(file, run)
-  const recorder = new Recorder(number, scrub, new Names(number, run.ids), () => performance.now())
+  const recorder = recorderOf(number, scrub, namesOf(number, run.ids), () => performance.now())
   const write = (lines) => lines === "" || run.locked(() => appendFileSync(file, lines))
   write(recorder.start({ args, env: Object.keys(env) }))
 

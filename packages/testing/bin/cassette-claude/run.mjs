@@ -1,5 +1,5 @@
 // What the processes of one run know of each other, over a folder: their numbers, the names of ids, who plays what.
-import { Claims } from "#cassette/Deck"
+import { ownClaims } from "#cassette/Deck"
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 
@@ -13,7 +13,7 @@ const alone = () => ({
   locked: (action) => action(),
   number: () => 1,
   ids: new Map(),
-  claims: new Claims(),
+  claims: ownClaims(),
   complain: () => {}
 })
 

@@ -1,7 +1,7 @@
 import { readArgs } from "./protocol/flags.mjs"
 
 /** What the arguments of a CLI say, in so far as a cassette looks at them. */
-export interface Told {
+interface Told {
   /** Words that are no flag: a prompt, or a subcommand such as `auth status`. */
   readonly words: ReadonlyArray<string>
   /** By their names without dashes; an empty text for one without a value. */
@@ -24,14 +24,18 @@ export const kindOf = ({ flags, words }: Told): string =>
     flags.has("version")
   ])
 
-/** The flags by name, those left out that have another value each time. */
-export const stable = ({ flags }: Told): string =>
-  JSON.stringify([...flags].filter(([name]) => !fresh.has(name)).sort(([one], [other]) => one < other ? -1 : 1))
+/** How alike two invocations are: to choose where several would do. */
+export const sameFlags = (then: ReadonlyArray<string>, now: ReadonlyArray<string>): boolean =>
+  stable(told(then)) === stable(told(now))
 
 /** The session that is begun or gone on with. */
 export const sessionOf = ({ flags }: Told): string | undefined =>
   [...flags.get("session-id") ?? [], ...flags.get("resume") ?? []].find((value) => value !== "")
 
 // ---------------------------------------------------------------------------
+
+/** The flags by name, those left out that have another value each time. */
+const stable = ({ flags }: Told): string =>
+  JSON.stringify([...flags].filter(([name]) => !fresh.has(name)).sort(([one], [other]) => one < other ? -1 : 1))
 
 const fresh = new Set(["session-id", "resume", "system-prompt-file", "append-system-prompt-file", "debug-file"])

@@ -13,14 +13,13 @@ export interface Start {
   readonly env: ReadonlyArray<string>
 }
 
-/** What happened in a process, in its order. */
+/** What happened in a process, in its order. In the cassette it has its tag as its key. */
 export type Event =
-  | { readonly _tag: "In"; readonly said: Said }
-  | { readonly _tag: "Out"; readonly said: Said }
-  /** Output without the newline that would have ended it. */
-  | { readonly _tag: "Rest"; readonly said: string }
-  | { readonly _tag: "Eof" }
-  | { readonly _tag: "Signal"; readonly name: string }
+  | { readonly _tag: "in"; readonly said: Said }
+  | { readonly _tag: "out"; readonly said: Said }
+  /** `rest` is output without the newline that would have ended it, `signal` has its name. */
+  | { readonly _tag: "rest" | "signal"; readonly said: string }
+  | { readonly _tag: "eof"; readonly said: true }
 
 export interface Ending {
   readonly code: number | null
@@ -52,42 +51,20 @@ export class NoTape extends Error {}
 
 /** Stands alone until all is recorded: what has no end by then is known to be cut. */
 export const header = (recorded: string, claude: string | undefined, cut: boolean): string =>
-  lineOf({
-    cassette: version,
-    ...claude === undefined ? {} : { claude },
-    recorded,
-    ...cut ? { cut } : {}
-  })
+  lineOf({ cassette: version, claude, recorded, ...cut ? { cut } : {} })
 
-export const startLine = (p: number, start: Start): string => lineOf({ p, start: { ...start } })
+export const startLine = (p: number, start: Start): string => lineOf({ p, start })
 
-export const eventLine = (p: number, event: Event): string => {
-  switch (event._tag) {
-    case "In":
-      return lineOf({ p, in: event.said })
-    case "Out":
-      return lineOf({ p, out: event.said })
-    case "Rest":
-      return lineOf({ p, rest: event.said })
-    case "Eof":
-      return lineOf({ p, eof: true })
-    case "Signal":
-      return lineOf({ p, signal: event.name })
-  }
-}
+export const eventLine = (p: number, { _tag, said }: Event): string => lineOf({ p, [_tag]: said })
 
 export const endLine = (p: number, { closed, code, signal, stderr }: Ending, waits: ReadonlyArray<number>): string =>
-  lineOf({
-    p,
-    end: { code, signal, ...closed ? { closed } : {}, ...stderr === "" ? {} : { stderr } },
-    waits
-  })
+  lineOf({ p, end: { code, signal, ...closed ? { closed } : {}, ...stderr === "" ? {} : { stderr } }, waits })
 
 /** Reads a cassette. Its last line may be half written: whoever recorded it has died. */
 export const parse = (text: string): Tape => {
   const lines = text.split("\n")
-  const half = lines.pop()
-  const [first = "", ...rest] = half === undefined || half === "" || !isWhole(half) ? lines : [...lines, half]
+  const half = lines.pop() ?? ""
+  const [first = "", ...rest] = isObject(saidIn(half)) ? [...lines, half] : lines
   const head = objectAt(first, 1)
   if (head["cassette"] !== version) {
     throw new NoTape(
@@ -105,8 +82,8 @@ export const parse = (text: string): Tape => {
 
 /** The same, process by process and with a header that tells of all: what a recording ends as. */
 export const print = ({ recorded, takes }: Tape): string => {
-  const versions = new Set(takes.flatMap(({ events }) => events.flatMap((event) => versionIn(event))))
-  const claude = versions.size === 0 ? undefined : [...versions].sort().join(", ")
+  const versions = new Set(takes.flatMap(({ events }) => events.flatMap(versionIn)))
+  const claude = [...versions].sort().join(", ") || undefined
   return [
     header(recorded, claude, takes.some(({ ending }) => ending === undefined)),
     ...takes.flatMap(({ ending, events, number, start, waits }) => [
@@ -156,8 +133,6 @@ interface Growing extends Take {
 
 const lineOf = (value: { readonly [key: string]: unknown }): string => `${JSON.stringify(value)}\n`
 
-const isWhole = (line: string): boolean => isObject(saidIn(line))
-
 const objectAt = (line: string, number: number): JsonObject => {
   const value = saidIn(line)
   if (isObject(value)) return value
@@ -193,11 +168,11 @@ const grow = (takes: Map<number, Growing>, line: JsonObject, at: number): void =
 }
 
 const eventIn = ({ eof, in: input, out, rest, signal }: JsonObject): Event | undefined => {
-  if (isSaid(out)) return { _tag: "Out", said: out }
-  if (isSaid(input)) return { _tag: "In", said: input }
-  if (typeof rest === "string") return { _tag: "Rest", said: rest }
-  if (typeof signal === "string") return { _tag: "Signal", name: signal }
-  return eof === true ? { _tag: "Eof" } : undefined
+  if (isSaid(out)) return { _tag: "out", said: out }
+  if (isSaid(input)) return { _tag: "in", said: input }
+  if (typeof rest === "string") return { _tag: "rest", said: rest }
+  if (typeof signal === "string") return { _tag: "signal", said: signal }
+  return eof === true ? { _tag: "eof", said: eof } : undefined
 }
 
 const isSaid = (value: Json | undefined): value is Said => typeof value === "string" || isObject(value)
@@ -208,7 +183,7 @@ const fail = (why: string): never => {
 
 /** The CLI's version, where it tells it. */
 const versionIn = (event: Event): ReadonlyArray<string> => {
-  if (event._tag !== "Out") return []
+  if (event._tag !== "out") return []
   const told = at(event.said, "claude_code_version") ?? at(event.said, "response", "response", "claude_code_version")
   return typeof told === "string" ? [told] : []
 }

@@ -8,86 +8,79 @@ export const id =
  * Stable names for the ids of one process: of the same shape, and numbered as they first appear. Processes that go on with
  * each other's sessions share what is `known`, so that one id has one name in the whole cassette.
  */
-export class Names {
-  private readonly process: number
-  private readonly known: Map<string, string>
-  private readonly counts = new Map<string, number>()
-  private turn = 0
-  private side: keyof typeof sides = "out"
-  private readonly words = new Map<string, string>()
-  private readonly requests = new Map<string, string>()
+export const namesOf = (process: number, known: Map<string, string> = new Map()) => {
+  const counts = new Map<string, number>()
+  const words = new Map<string, string>()
+  // The program numbers its requests in each process anew.
+  const requests = new Map<string, string>()
+  let turn = 0
+  let side: keyof typeof sides = "out"
 
-  constructor(process: number, known: Map<string, string> = new Map()) {
-    this.process = process
-    this.known = known
+  const make = (found: string, kind: string): string => {
+    const prefix = /^([a-z]+)_/.exec(found)?.[1]
+    const group = prefix ?? (kind === "id" && found.length !== 36 ? "tmp" : kind)
+    const counted = group === "id" ? `${side} ${turn}` : group
+    const count = (counts.get(counted) ?? 0) + 1
+    counts.set(counted, count)
+    const [own, number] = [digits(process), digits(count)]
+    switch (group) {
+      case "id":
+        return `${sides[side]}-0000-4000-8000-${own}${digits(turn)}${number}`
+      case "session":
+        return `${sessions}-0000-4000-8000-${own}0000${number}`
+      case "tmp":
+        return `T${own}${number}`
+      default:
+        return `${group}_${own}_${number}`
+    }
   }
 
-  text(text: string): string {
-    const named = text.replace(id, (found) => this.nameOf(found, "id"))
-    return this.words.size === 0 ? named : named.replace(wordsIn(this.words), (word) => this.words.get(word) ?? word)
-  }
-
-  /** The id of a session, from the flags. */
-  session(text: string): string {
-    return text.replace(id, (found) => this.nameOf(found, "session"))
-  }
-
-  /** Each side has its own numbers, and each turn: what comes one line earlier or later changes no other line. */
-  said(said: Said, side: keyof typeof sides): Said {
-    this.side = side
-    if (typeof said === "string") return this.text(said)
-    if (side === "in" && said["type"] === "user") this.turn++
-    if (typeof said["session_id"] === "string") this.session(said["session_id"])
-    this.learn(said)
-    return mapTexts(said, (text, key) => {
-      const named = this.text(text)
-      return key === "request_id" && named === text && text !== "" ? this.nameOf(text, "request") : named
-    })
+  const nameOf = (found: string, kind: string): string => {
+    const names = kind === "request" ? requests : known
+    const named = names.get(found) ?? make(found, kind)
+    if (!names.has(found)) names.set(found, named)
+    return named
   }
 
   /** Ids that only their key tells to be one: they stand in texts, too. */
-  private learn(value: Json): void {
-    if (Array.isArray(value)) { for (const each of value) this.learn(each) }
+  const learn = (value: Json): void => {
+    if (Array.isArray(value)) { for (const each of value) learn(each) }
     if (!isObject(value)) return
     for (const [key, each] of Object.entries(value)) {
-      if (typeof each !== "string") this.learn(each)
+      if (typeof each !== "string") learn(each)
       else if (/(?:^|_)id$/.test(key) && each.search(id) < 0) {
         const kind = /^(msg|req|toolu|srvtoolu)_\w+$/.exec(each)?.[1] ??
           (/^\w{6,}$/.test(each) ? shortIds[key] : undefined)
-        if (kind !== undefined) this.words.set(each, this.nameOf(each, kind))
+        if (kind !== undefined) words.set(each, nameOf(each, kind))
       }
     }
   }
 
-  private nameOf(found: string, kind: string): string {
-    // The program numbers its requests in each process anew.
-    const names = kind === "request" ? this.requests : this.known
-    const known = names.get(found)
-    if (known !== undefined) return known
-    const named = this.make(found, kind)
-    names.set(found, named)
-    return named
+  const text = (given: string): string => {
+    const named = given.replace(id, (found) => nameOf(found, "id"))
+    return words.size === 0 ? named : named.replace(wordsIn(words), (word) => words.get(word) ?? word)
   }
 
-  private make(found: string, kind: string): string {
-    const prefix = /^([a-z]+)_/.exec(found)?.[1]
-    const group = prefix ?? (kind === "id" && found.length !== 36 ? "tmp" : kind)
-    const counted = group === "id" ? `${this.side} ${this.turn}` : group
-    const count = (this.counts.get(counted) ?? 0) + 1
-    this.counts.set(counted, count)
-    const [process, number] = [digits(this.process), digits(count)]
-    switch (group) {
-      case "id":
-        return `${sides[this.side]}-0000-4000-8000-${process}${digits(this.turn)}${number}`
-      case "session":
-        return `${sessions}-0000-4000-8000-${process}0000${number}`
-      case "tmp":
-        return `T${process}${number}`
-      default:
-        return `${group}_${process}_${number}`
-    }
+  /** The id of a session, from the flags. */
+  const session = (given: string): string => given.replace(id, (found) => nameOf(found, "session"))
+
+  /** Each side has its own numbers, and each turn: what comes one line earlier or later changes no other line. */
+  const said = (given: Said, from: keyof typeof sides): Said => {
+    side = from
+    if (typeof given === "string") return text(given)
+    if (side === "in" && given["type"] === "user") turn++
+    if (typeof given["session_id"] === "string") session(given["session_id"])
+    learn(given)
+    return mapTexts(given, (each, key) => {
+      const named = text(each)
+      return key === "request_id" && named === each && each !== "" ? nameOf(each, "request") : named
+    })
   }
+
+  return { text, session, said }
 }
+
+export type Names = ReturnType<typeof namesOf>
 
 // ---------------------------------------------------------------------------
 

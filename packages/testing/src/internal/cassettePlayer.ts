@@ -1,4 +1,4 @@
-import { sessionOf, stable, told } from "./cassetteArgs.js"
+import { sessionOf, told } from "./cassetteArgs.js"
 import { at, type Ending, type Event, type Json, type Said, saidIn, type Take } from "./cassetteFormat.js"
 import { Bindings, difference, fits } from "./cassetteMatch.js"
 import { LineSplitter } from "./cassetteRecorder.js"
@@ -11,6 +11,8 @@ export type Step =
 
 /** What a process is played from. */
 export interface Stock {
+  /** How it was started now. */
+  readonly args: ReadonlyArray<string>
   readonly scrub: Scrub
   /** Whether `initialize` and the tools that are offered must be as they were. */
   readonly strict: boolean
@@ -29,7 +31,6 @@ export interface Stock {
  * in any. Which process is played is open until the first prompt, since programs ask many things at the same time.
  */
 export class Player {
-  private readonly args: ReadonlyArray<string>
   private readonly stock: Stock
   private readonly input = new LineSplitter()
   private take: Take
@@ -46,8 +47,7 @@ export class Player {
   private heardSignal = false
   private failure: string | undefined
 
-  constructor(args: ReadonlyArray<string>, stock: Stock, take: Take) {
-    this.args = args
+  constructor(stock: Stock, take: Take) {
     this.stock = stock
     this.take = take
     this.bindings = this.boundBy(take)
@@ -84,15 +84,15 @@ export class Player {
     for (;;) {
       const event = this.take.events[this.position]
       if (event === undefined) return this.last()
-      if (event._tag === "Out" || event._tag === "Rest") {
+      if (event._tag === "out" || event._tag === "rest") {
         this.position++
         const said = this.bindings.toNow(event.said)
         const text = typeof said === "string" ? said : JSON.stringify(said)
-        return { _tag: "Print", wait: this.wait(), text: event._tag === "Out" ? `${text}\n` : text }
+        return { _tag: "Print", wait: this.wait(), text: event._tag === "out" ? `${text}\n` : text }
       }
-      const due = event._tag === "In"
+      const due = event._tag === "in"
         ? this.arrived.has(event) || isUnheard(event.said)
-        : event._tag === "Eof"
+        : event._tag === "eof"
         ? this.heardEof || this.heardSignal
         : this.heardSignal
       if (!due) return this.heardSignal ? this.end(0, null, "") : undefined
@@ -133,12 +133,12 @@ export class Player {
   private answer(now: Said): void {
     const request = at(now, "response", "request_id")
     const event = this.take.events.find((event) =>
-      event._tag === "In" && at(event.said, "type") === "control_response" &&
+      event._tag === "in" && at(event.said, "type") === "control_response" &&
       at(event.said, "response", "request_id") === request && !this.arrived.has(event)
     )
-    if (event?._tag !== "In") return
-    const asked = this.take.events.find((event) => event._tag === "Out" && at(event.said, "request_id") === request)
-    const question = asked?._tag === "Out" ? at(asked.said, "request") : undefined
+    if (event?._tag !== "in") return
+    const asked = this.take.events.find((event) => event._tag === "out" && at(event.said, "request_id") === request)
+    const question = asked?._tag === "out" ? at(asked.said, "request") : undefined
     const method = at(question, "message", "method")
     const offers = method !== undefined && method !== "tools/call" && !this.stock.strict
     if (offers || fits(event.said, now, this.bindings)) this.arrived.add(event)
@@ -219,21 +219,17 @@ export class Player {
       this.arrived = new Set(events)
       const last = events.at(-1)
       this.position = last === undefined ? 0 : take.events.indexOf(last)
-      this.outs = take.events.slice(0, this.position).filter(({ _tag }) => _tag === "Out").length
+      this.outs = take.events.slice(0, this.position).filter(({ _tag }) => _tag === "out").length
       return true
     }
     return false
   }
 
   private fitting(then: Said, now: Said, bindings: Bindings): boolean {
-    if (isRequest(then) && at(then, "request", "subtype") === "initialize" && !this.stock.strict) {
-      const [one, other] = [at(then, "request_id") ?? "", at(now, "request_id") ?? ""]
-      if (at(now, "request", "subtype") !== "initialize") return false
-      bindings.bind(String(one), String(other))
-      return true
-    }
-    if (!fits(then, now, bindings, isRequest(then) ? requestLoose : loose)) return false
-    for (const key of isRequest(then) ? requestLoose : loose) {
+    const own = isRequest(then) ? requestLoose : loose
+    const offers = greets(then) && !this.stock.strict
+    if (offers ? !greets(now) : !fits(then, now, bindings, own)) return false
+    for (const key of own) {
       const [one, other] = [at(then, key), at(now, key)]
       if (typeof one === "string" && typeof other === "string" && one !== "") bindings.bind(one, other)
     }
@@ -242,19 +238,15 @@ export class Player {
 
   private boundBy(take: Take): Bindings {
     const bindings = new Bindings()
-    const [then, now] = [sessionOf(told(take.start.args)), sessionOf(told(this.args))]
+    const [then, now] = [sessionOf(told(take.start.args)), sessionOf(told(this.stock.args))]
     if (then !== undefined && now !== undefined) bindings.bind(then, now)
     return bindings
   }
 }
 
-/** How alike two invocations are: to choose where several would do. */
-export const sameFlags = (take: Take, args: ReadonlyArray<string>): boolean =>
-  stable(told(take.start.args)) === stable(told(args))
-
 // ---------------------------------------------------------------------------
 
-type Beginning = Extract<Event, { _tag: "In" }>
+type Beginning = Event & { readonly _tag: "in" }
 
 /** Called anew each time, whatever is asked. */
 const loose = new Set(["uuid", "session_id"])
@@ -262,22 +254,24 @@ const requestLoose = new Set(["request_id"])
 
 const isRequest = (said: Said): boolean => at(said, "type") === "control_request"
 
+const greets = (said: Said): boolean => isRequest(said) && at(said, "request", "subtype") === "initialize"
+
 /** What a CLI takes without a word. */
 const isUnheard = (said: Said): boolean => ["keep_alive", "control_cancel_request"].includes(String(at(said, "type")))
 
 /** What the program began, of its own accord. */
 const beginnings = ({ events }: Take): ReadonlyArray<Beginning> =>
   events.flatMap((event) =>
-    event._tag === "In" && at(event.said, "type") !== "control_response" && !isUnheard(event.said) ? [event] : []
+    event._tag === "in" && at(event.said, "type") !== "control_response" && !isUnheard(event.said) ? [event] : []
   )
 
 /** Whether the recording stops where nobody waits for the CLI. */
 const isAnswered = ({ events }: Take): boolean => {
-  const last = events.findLastIndex((event) => event._tag === "In")
+  const last = events.findLastIndex((event) => event._tag === "in")
   const event = events[last]
-  if (event?._tag !== "In") return true
+  if (event?._tag !== "in") return true
   const answer = isRequest(event.said) ? "control_response" : "result"
-  return events.slice(last).some((event) => event._tag === "Out" && at(event.said, "type") === answer)
+  return events.slice(last).some((event) => event._tag === "out" && at(event.said, "type") === answer)
 }
 
 const nameOf = (said: Said, from = 0): string => {

@@ -46,7 +46,7 @@ export const playing = (
     yield* Effect.addFinalizer(() => Effect.sync(() => output.leave({ code: null, signal: "SIGKILL" })))
     yield* Effect.forkScoped(play)
     return {
-      pid: firstPid + deck.opened,
+      pid: ++pids,
       stdout: output.read,
       send: (text) => tell(() => player.heard(text)),
       closeInput: Effect.asVoid(tell(() => player.eof())),
@@ -61,4 +61,4 @@ export const playing = (
 const encoder = new TextEncoder()
 
 /** Nobody's, where processes are real. */
-const firstPid = 2 ** 22
+let pids = 2 ** 22

@@ -4,7 +4,6 @@ import {
   type Event,
   eventLine,
   isObject,
-  type Said,
   saidIn,
   type Start,
   startLine
@@ -13,81 +12,65 @@ import type { Names } from "./cassetteNames.js"
 import { type Scrub, scrubArgs } from "./cassetteScrub.js"
 
 /** Writes down one process as lines of a cassette, from what goes in and comes out of it in any pieces. */
-export class Recorder {
-  private readonly number: number
-  private readonly scrub: Scrub
-  private readonly names: Names
-  private readonly now: () => number
-  private readonly input = new LineSplitter()
-  private readonly output = new LineSplitter()
-  private readonly waits: Array<number> = []
-  private lastAt: number
+export const recorderOf = (number: number, scrub: Scrub, names: Names, now: () => number) => {
+  const input = new LineSplitter()
+  const output = new LineSplitter()
+  const waits: Array<number> = []
+  let lastAt = now()
 
-  constructor(number: number, scrub: Scrub, names: Names, now: () => number) {
-    this.number = number
-    this.scrub = scrub
-    this.names = names
-    this.now = now
-    this.lastAt = now()
+  const elapsed = () => {
+    const before = lastAt
+    lastAt = now()
+    return Math.max(0, Math.round(lastAt - before))
   }
 
-  start({ args, env }: Start): string {
-    return startLine(this.number, {
-      args: scrubArgs(args, this.scrub.text).map((arg, index) =>
-        /^--(?:session-id|resume)(?:=|$)|^-r$/.test(arg) ||
-          /^(?:--(?:session-id|resume)|-r)$/.test(args[index - 1] ?? "")
-          ? this.names.session(arg)
-          : this.names.text(arg)
-      ),
-      env: env.filter((name) => /^(?:ANTHROPIC|CLAUDE|MCP)_/.test(name)).sort()
-    })
+  const heard = (event: Event) => {
+    elapsed()
+    return eventLine(number, event)
   }
 
-  heard(chunk: string | Uint8Array): string {
-    return this.input.push(chunk).map((line) => this.event({ _tag: "In", said: this.safe(line, "in") })).join("")
+  const printed = (event: Event) => {
+    waits.push(elapsed())
+    return eventLine(number, event)
   }
 
-  /** The end of what it hears. */
-  eof(): string {
-    const rest = this.input.end()
-    return (rest === "" ? "" : this.event({ _tag: "In", said: this.safe(rest, "in") })) + this.event({ _tag: "Eof" })
-  }
-
-  signal(name: string): string {
-    return this.event({ _tag: "Signal", name })
-  }
-
-  said(chunk: string | Uint8Array): string {
-    return this.output.push(chunk).map((line) => this.out({ _tag: "Out", said: this.safe(line, "out") })).join("")
-  }
-
-  end(ending: Ending): string {
-    const rest = this.output.end()
-    const last = rest === "" ? "" : this.out({ _tag: "Rest", said: this.names.text(this.scrub.text(rest)) })
-    this.waits.push(this.elapsed())
-    const stderr = this.names.text(this.scrub.text(ending.stderr))
-    return last + endLine(this.number, { ...ending, stderr }, this.waits)
-  }
-
-  private out(event: Event): string {
-    this.waits.push(this.elapsed())
-    return eventLine(this.number, event)
-  }
-
-  private event(event: Event): string {
-    this.elapsed()
-    return eventLine(this.number, event)
-  }
-
-  private elapsed(): number {
-    const { lastAt } = this
-    this.lastAt = this.now()
-    return Math.max(0, Math.round(this.lastAt - lastAt))
-  }
-
-  private safe(line: string, side: "in" | "out"): Said {
-    const said = this.names.said(this.scrub.said(saidIn(line)), side)
+  const safe = (line: string, side: "in" | "out") => {
+    const said = names.said(scrub.said(saidIn(line)), side)
     return isObject(said) ? inOrder(said) : said
+  }
+
+  return {
+    start: ({ args, env }: Start) =>
+      startLine(number, {
+        args: scrubArgs(args, scrub.text).map((arg, index) =>
+          /^--(?:session-id|resume)(?:=|$)|^-r$/.test(arg) ||
+            /^(?:--(?:session-id|resume)|-r)$/.test(args[index - 1] ?? "")
+            ? names.session(arg)
+            : names.text(arg)
+        ),
+        env: env.filter((name) => /^(?:ANTHROPIC|CLAUDE|MCP)_/.test(name)).sort()
+      }),
+
+    heard: (chunk: string | Uint8Array) =>
+      input.push(chunk).map((line) => heard({ _tag: "in", said: safe(line, "in") })).join(""),
+
+    /** The end of what it hears. */
+    eof: () => {
+      const rest = input.end()
+      return (rest === "" ? "" : heard({ _tag: "in", said: safe(rest, "in") })) + heard({ _tag: "eof", said: true })
+    },
+
+    signal: (name: string) => heard({ _tag: "signal", said: name }),
+
+    said: (chunk: string | Uint8Array) =>
+      output.push(chunk).map((line) => printed({ _tag: "out", said: safe(line, "out") })).join(""),
+
+    end: (ending: Ending) => {
+      const rest = output.end()
+      const last = rest === "" ? "" : printed({ _tag: "rest", said: names.text(scrub.text(rest)) })
+      waits.push(elapsed())
+      return last + endLine(number, { ...ending, stderr: names.text(scrub.text(ending.stderr)) }, waits)
+    }
   }
 }
 
