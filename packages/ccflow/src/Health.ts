@@ -11,10 +11,7 @@ export interface HealthOptions extends CheckOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/**
- * Never rejects for what is wrong with the CLI: that is in the status. A client that has no CLI of its own, such as a
- * fake one, is always healthy.
- */
+/** Never rejects for what is wrong with the CLI: the status says it. A fake client, without one, is always healthy. */
 export const check = (owner: Owner.Owner, options: HealthOptions = {}): Promise<HealthStatus> =>
   following(options, (own) =>
     Owner.valueOf(owner.run(

@@ -46,17 +46,11 @@ export interface ClientConfig extends AgentOptions.QueryOptions, Decisions.Decis
    * `CCFLOW_SESSION_STORAGE_PATH`; without either nothing is kept.
    */
   readonly storagePath?: string | undefined
-  /**
-   * Where sessions are kept, in place of a `storagePath`. What else is kept goes into the same file, where it is one. It
-   * is not closed with the client.
-   */
+  /** In place of a `storagePath`: what else is kept is in its file, if it is one. It is not closed with the client. */
   readonly store?: SessionStore | undefined
   /** Of the sessions that are kept: how many may live at a time, and when `sessions.sweep()` marks and deletes them. */
   readonly sessions?: SessionManagerOptions | undefined
-  /**
-   * How data given as `context` is written: `{ format: "json" }` turns TOON off. Default: whichever of TOON and JSON has
-   * fewer tokens.
-   */
+  /** How `context` is written: `{ format: "json" }` turns TOON off. Default: TOON where it has fewer tokens. */
   readonly contextEncoder?: EncoderOptions | undefined
   /** What is told on stderr. Default: `CCFLOW_LOG_LEVEL`, else `warning`. */
   readonly logLevel?: Logs.Level | undefined
@@ -77,10 +71,7 @@ export interface Closable {
 /** What effects find here. */
 export type Services = Claude.Claude | Records.Records | Events.Events | UsageLedger.UsageLedger
 
-/**
- * How effects are run here: by the client's runtime. While they run they keep Node alive. They have ended when listeners
- * have been told what they did.
- */
+/** By the client's runtime, which keeps Node alive meanwhile. Over when listeners have been told what was done. */
 export type Run = <A, E>(
   effect: Effect.Effect<A, E, Services>,
   options?: { readonly signal?: AbortSignal }

@@ -10,10 +10,7 @@ import { checked } from "./internal/given.js"
 import { valueOf } from "./Owner.js"
 
 export interface RetryConfig extends Retry.BackoffOptions {
-  /**
-   * Which failures pass. Default: those that a query is retried for, connections that were refused, lost or not made,
-   * and time-outs.
-   */
+  /** Which failures pass. Default: what queries are retried for; connections refused, lost or not made; time-outs. */
   readonly retryable?: ((error: unknown) => boolean) | undefined
   /** Aborting it ends the wait and the retries; the promise rejects with an `AbortError`. */
   readonly signal?: AbortSignal | undefined

@@ -1,6 +1,4 @@
-/**
- * A conversation in plain TypeScript: one warm CLI for many turns, and everything that it can be asked between them.
- */
+/** A conversation in plain TypeScript: one warm CLI for many turns, and all that it can be asked between them. */
 import * as Claude from "@ccflow/core/Claude"
 import { type ClaudeError, SessionClosedError } from "@ccflow/core/ClaudeError"
 import type { Message } from "@ccflow/core/Message"
@@ -209,10 +207,7 @@ export class Session implements AsyncDisposable, Owner.Closable {
     return this.ask((session) => session.stopTask(taskId))
   }
 
-  /**
-   * Puts files back to what they were before the message with this id, which is the `turnId` of its turn. Needs
-   * `fileCheckpointing`.
-   */
+  /** Puts files back as they were before this message, the `turnId` of its turn. Needs `fileCheckpointing`. */
   rewindFiles(messageId: string, options?: { readonly dryRun?: boolean }): Promise<Control.RewoundFiles> {
     return this.ask((session) => session.rewindFiles(messageId, options))
   }

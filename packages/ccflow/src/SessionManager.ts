@@ -20,10 +20,7 @@ export interface SessionManagerStats {
   readonly live: number
 }
 
-/**
- * A client whose sessions are always kept: in its `store` or `storagePath`, else in the file of the `ccflow` command, so
- * that `ccflow sessions` shows them.
- */
+/** A client that always keeps sessions: in its `store` or `storagePath`, else where `ccflow sessions` finds them. */
 export class SessionManager implements AsyncDisposable {
   /** For everything else that a client can. */
   readonly client: Client

@@ -1,7 +1,4 @@
-/**
- * Where sessions are kept, for a program that looks after the records itself, or gives them to a client:
- * `createClient({ store })`.
- */
+/** Where sessions are kept: for a program that looks after records itself, and for `createClient({ store })`. */
 import { SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { PageOptions, SessionFilter } from "@ccflow/core/SessionFilter"
 import { inputError, type SessionRecord } from "@ccflow/core/SessionRecord"
@@ -162,6 +159,7 @@ const cleanup = (
     const time = Option.filter(Duration.decodeUnknown(unusedFor), Duration.isFinite)
     if (Option.isNone(time)) return yield* Effect.fail(inputError("cleanup", "unusedFor is no finite time"))
     const updatedBefore = (yield* Clock.currentTimeMillis) - Duration.toMillis(time.value)
+    const isUnused = ({ updatedAt }: SessionRecord) => updatedAt < updatedBefore
     const holder = crypto.randomUUID()
     /** Nobody else works on it meanwhile; it may have been used since it was listed. */
     const remove = ({ sessionId }: SessionRecord) =>
@@ -170,10 +168,7 @@ const cleanup = (
         () =>
           Effect.flatMap(
             sessions.get(sessionId),
-            (found) =>
-              Option.exists(found, ({ updatedAt }) => updatedAt < updatedBefore)
-                ? sessions.delete(sessionId)
-                : Effect.succeed(false)
+            (found) => Option.exists(found, isUnused) ? sessions.delete(sessionId) : Effect.succeed(false)
           ),
         () => Effect.ignore(sessions.releaseLease(sessionId, holder))
       ).pipe(Effect.catchTag("SessionBusyError", () => Effect.succeed(false)))

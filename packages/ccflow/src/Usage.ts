@@ -1,6 +1,4 @@
-/**
- * What was used and what it cost: what the CLI has said, once. What is an estimate, or not known at all, is told apart.
- */
+/** What was used and what it cost: what the CLI has said, once. Estimates, and what is not known, are told apart. */
 import * as UsageLedger from "@ccflow/core/UsageLedger"
 import * as Effect from "effect/Effect"
 import * as Owner from "./Owner.js"

@@ -63,10 +63,7 @@ export interface CassetteConfig extends FakeConfig, Cassette.PlayOptions {
   readonly options?: QueryOptions | undefined
 }
 
-/**
- * A client whose CLI is recorded to this file, or played from it. What the file does not have rejects the call with what
- * is different.
- */
+/** A client whose CLI is recorded to this file, or played from it. A call that it does not have says what differs. */
 export const cassetteClient = (file: string, config: CassetteConfig = {}): Client => {
   const { match, mode = "auto", options = {}, redact, secrets, time, ...rest } = config
   const records = mode === "record" || mode === "auto" && !existsSync(file) && (process.env["CI"] ?? "") === ""

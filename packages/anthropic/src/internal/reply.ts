@@ -3,6 +3,7 @@ import type { ContentBlock, Message, Result, Usage } from "@ccflow/core/Message"
 import type { PricedTokens, PricingService } from "@ccflow/core/Pricing"
 import type { UsageEntry } from "@ccflow/core/UsageLedger"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Struct from "effect/Struct"
 import { field, isRecord, listOf, number, parse, text } from "./json.js"
 import { apiKeySource } from "./request.js"
@@ -243,30 +244,23 @@ export class Reply {
 
   /** The figures of a message grow while it is made: the last word counts. */
   private count(usage: unknown): void {
-    const { usage: before } = this
-    const hour = number(field(field(usage, "cache_creation"), "ephemeral_1h_input_tokens"))
-    const searches = number(field(field(usage, "server_tool_use"), "web_search_requests"))
-    this.usage = {
-      inputTokens: number(field(usage, "input_tokens")) ?? before.inputTokens,
-      outputTokens: number(field(usage, "output_tokens")) ?? before.outputTokens,
-      cacheReadInputTokens: number(field(usage, "cache_read_input_tokens")) ?? before.cacheReadInputTokens,
-      cacheCreationInputTokens: number(field(usage, "cache_creation_input_tokens")) ?? before.cacheCreationInputTokens,
-      cacheCreationHourInputTokens: hour ?? before.cacheCreationHourInputTokens,
-      webSearchRequests: searches ?? before.webSearchRequests
-    }
+    this.usage = Record.map(figures, (path, kind) => number(path.reduce(field, usage)) ?? this.usage[kind])
   }
 }
 
 // ---------------------------------------------------------------------------
 
-const nothing: Charged = {
-  inputTokens: 0,
-  outputTokens: 0,
-  cacheReadInputTokens: 0,
-  cacheCreationInputTokens: 0,
-  cacheCreationHourInputTokens: 0,
-  webSearchRequests: 0
+/** Where the API has each of them. */
+const figures: { readonly [Kind in keyof Charged]: ReadonlyArray<string> } = {
+  inputTokens: ["input_tokens"],
+  outputTokens: ["output_tokens"],
+  cacheReadInputTokens: ["cache_read_input_tokens"],
+  cacheCreationInputTokens: ["cache_creation_input_tokens"],
+  cacheCreationHourInputTokens: ["cache_creation", "ephemeral_1h_input_tokens"],
+  webSearchRequests: ["server_tool_use", "web_search_requests"]
 }
+
+const nothing: Charged = Record.map(figures, () => 0)
 
 const usageOf: (usage: Charged) => Usage = Struct.pick(
   "inputTokens",

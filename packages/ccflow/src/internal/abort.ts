@@ -1,9 +1,6 @@
 import { type Aborting, checked } from "./given.js"
 
-/**
- * What a caller sees when its own signal, or `close`, has ended the call: an error with the name that the web gave it, and
- * the reason for its cause.
- */
+/** What its own signal, or `close`, ends a call with: an error by the web's name for it, caused by the reason. */
 export const abortError = (reason?: unknown): DOMException =>
   Object.assign(
     new DOMException(`The query was aborted${typeof reason === "string" ? `: ${reason}` : ""}`, "AbortError"),

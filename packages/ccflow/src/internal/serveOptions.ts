@@ -106,11 +106,7 @@ const refused = (name: string) =>
 
 /** Narrowest first. `dontAsk` and `default` are one here: nobody is there to be asked. */
 const modesUnder = (mode: QueryOptions["permissionMode"]): ReadonlyArray<string> =>
-  mode === "plan"
-    ? ["plan"]
-    : mode === undefined
-    ? ["plan", "dontAsk", "default"]
-    : ["plan", "dontAsk", "default", mode]
+  mode === "plan" ? ["plan"] : ["plan", "dontAsk", "default", ...mode === undefined ? [] : [mode]]
 
 /** What the operator has limited stays so. */
 const within = (
