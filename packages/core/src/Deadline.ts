@@ -4,8 +4,6 @@
  * When one runs out the CLI is interrupted and given 2 seconds to say what there was, which the error then has: the text
  * so far, what it cost, and the session to resume.
  */
-import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -78,10 +76,7 @@ export const layerNoop: Layer.Layer<Deadline> = Layer.succeed(Deadline, {
   changes: Stream.empty
 })
 
-export const layerConfig = (
-  config: Config.Config.Wrap<DeadlineOptions>
-): Layer.Layer<Deadline, ConfigError | InvalidOptionsError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+export const layerConfig = Options.configured(layer)
 
 // ---------------------------------------------------------------------------
 

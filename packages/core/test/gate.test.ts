@@ -5,7 +5,7 @@ import { Effect, Fiber, Scheduler, TestClock } from "effect"
 import { identity } from "effect/Function"
 import { Gate } from "../src/internal/gate.js"
 import type { Meter } from "../src/internal/meter.js"
-import { givenUp } from "../src/internal/turnErrors.js"
+import { givenUp } from "../src/internal/waiting.js"
 
 describe("a call that another host was before", () => {
   const cost = { requests: 1, tokens: 10 }

@@ -5,8 +5,8 @@ import type { ClaudeError } from "../ClaudeError.js"
 import type { Encoded } from "../ContextEncoder.js"
 import * as Policies from "../Policies.js"
 import { noop, type Policy, type Target } from "../Policy.js"
+import { alone, CurrentPart, standingBy } from "./fallback.js"
 import * as Observation from "./observation.js"
-import { alone, CurrentPart, falling } from "./part.js"
 import { checkPrompt } from "./prompt.js"
 import { type Open, pullOf, streamed } from "./streamed.js"
 import { waitUnless } from "./waiting.js"
@@ -71,7 +71,9 @@ export const asking = (
     const attempt = observation.attempt(call)(run)
     const own = part === alone ? attempt : Effect.provideService(attempt, CurrentPart, alone)
     const budgeted = joined?.budgeted === true
-    const all = falling(standby, { id, budgeted: budgeted || budget.around !== noop.around })(governedBy(policies, own))
+    const all = standingBy(standby, { id, budgeted: budgeted || budget.around !== noop.around })(
+      governedBy(policies, own)
+    )
     const limited = budgeted ? all : governedBy(budget, all)
     return yield* joined === undefined ? observation.whole(call)(limited) : limited
   }))

@@ -9,30 +9,6 @@ import type { Seen } from "./seen.js"
 
 export type Phase = CliTimeoutError["phase"]
 
-/** What the deadlines of a run, or of a session's turn, depend on. Times are those of the clock, in milliseconds. */
-export interface Facts {
-  /** The limits have let it through. */
-  readonly since: number
-  /** The CLI has said something. */
-  readonly begun: boolean
-  /** The start of the process, its last line, or the end of a silence of ours. `Infinity`: there is no process yet. */
-  readonly heardAt: number
-  /** The CLI has said that it says nothing before. */
-  readonly quietUntil: number
-  /** The silence is ours, or has its reason: a tool that runs, a question to the program, a consumer that is full. */
-  readonly excused: boolean
-  /** The answer has come, and background work lives. */
-  readonly answeredAt: number | undefined
-  /** The answer has come, and the CLI was asked to leave. */
-  readonly leaving: boolean
-  /** A turn runs: the user's, or after the answer one of the CLI's own. */
-  readonly inTurn: boolean
-  /** The output has ended. */
-  readonly endedAt: number | undefined
-  /** A deadline has run out, and the CLI may say its last. */
-  readonly expiredAt: number | undefined
-}
-
 /** The next deadline. `end` is none that the caller has set: nothing more is waited for. */
 export interface Due {
   readonly at: number
@@ -57,16 +33,26 @@ export const lastWords = 2000
 /** After the answer, or the end of the output, until the process must be gone. It was seen to take 45 ms. */
 export const leavingTime = 5000
 
-/** The facts of one run or turn, as they come in. */
-export class Pace implements Facts {
+/**
+ * What the deadlines of a run, or of a session's turn, depend on, as it comes in. Times are those of the clock, in
+ * milliseconds.
+ */
+export class Pace {
+  /** The limits have let it through. */
   readonly since: number
+  /** The start of the process, its last line, or the end of a silence of ours. `Infinity`: there is no process yet. */
   heardAt = Infinity
+  /** The CLI has said that it says nothing before. */
   quietUntil = 0
+  /** The CLI has said something. */
   begun = true
+  /** The answer has come, and background work lives. */
   answeredAt: number | undefined
+  /** The output has ended. */
   endedAt: number | undefined
   /** The deadline that has run out. */
   expired: { readonly phase: Phase; readonly timeoutMs: number } | undefined
+  /** Since then the CLI may say its last. */
   expiredAt: number | undefined
   /** Whether the silence is ours. */
   ours: () => boolean = () => false
@@ -77,14 +63,17 @@ export class Pace implements Facts {
     this.seen = seen
   }
 
+  /** The silence is ours, or has its reason: a tool that runs, a question to the program, a consumer that is full. */
   get excused(): boolean {
     return this.seen.busy || this.ours()
   }
 
+  /** The answer has come, and the CLI was asked to leave. */
   get leaving(): boolean {
     return this.seen.leaving
   }
 
+  /** A turn runs: the user's, or after the answer one of the CLI's own. */
   get inTurn(): boolean {
     return this.seen.inTurn
   }
@@ -101,6 +90,9 @@ export class Pace implements Facts {
     this.expiredAt = now
   }
 }
+
+/** What decides which deadline is the next. */
+export type Facts = Readonly<Omit<Pace, "expired" | "ours" | "heard" | "expire">>
 
 /** What a watch needs. */
 export interface WatchParts {

@@ -1,3 +1,4 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Metric from "effect/Metric"
@@ -8,7 +9,6 @@ import * as Events from "../Events.js"
 import type { Status } from "../Message.js"
 import { fallbacks } from "../Metrics.js"
 import type { Target } from "../Policy.js"
-import { CurrentPart, type JoinedCall, type Standby } from "./part.js"
 import { reopening } from "./reopening.js"
 import * as Spans from "./spans.js"
 import type { Open, Pull } from "./streamed.js"
@@ -36,6 +36,44 @@ export interface FallbackOptions {
   readonly onFallback?: ((fallback: Fallback) => Effect.Effect<void>) | undefined
 }
 
+/** A call that is told of already, which the query of a fallback goes on with. */
+interface JoinedCall {
+  readonly id: string
+  /** It is under a budget, which what goes on with it spends as well. */
+  readonly budgeted: boolean
+}
+
+/** What takes over where a query cannot answer. */
+interface Standby {
+  readonly around: (call: JoinedCall) => (open: Open) => Open
+  /** What takes over where that cannot either. */
+  readonly outer: Standby | undefined
+  /** The query does it by itself, once. */
+  taken: boolean
+}
+
+/**
+ * What a query is a part of, where it does not stand alone: so that whoever asks two, one after the other, is seen to
+ * have made one call. It is there for the query itself, and for nothing that is done within its run.
+ */
+export class CurrentPart extends Context.Reference<CurrentPart>()("@ccflow/core/internal/CurrentPart", {
+  defaultValue: (): Part => alone
+}) {}
+
+interface Part {
+  readonly joined: JoinedCall | undefined
+  readonly standby: Standby | undefined
+}
+
+export const alone: Part = { joined: undefined, standby: undefined }
+
+/** The run, with those around it who take over. */
+export const standingBy = (standby: Standby | undefined, call: JoinedCall) => (open: Open): Open => {
+  if (standby === undefined || standby.taken) return open
+  standby.taken = true
+  return standingBy(standby.outer, call)(standby.around(call)(open))
+}
+
 /** What a run falls back to, and when. */
 export interface Plan extends FallbackOptions {
   readonly fallback: Open
@@ -47,7 +85,7 @@ export interface Plan extends FallbackOptions {
  * One run, and another in its place where it fails for a reason that is named and before it was committed. The first one
  * is closed by then. Where the second one refuses to take over, the failure is that of the first.
  *
- * A query that is told of falls back by itself, in the midst of what is told (`part.ts`). One that is not, such as the
+ * A query that is told of falls back by itself, in the midst of what is told (`standingBy`). One that is not, such as the
  * caller's own, or that fails before it is told of, falls back here.
  */
 export const withFallback = (primary: Open, plan: Plan): Open =>

@@ -21,9 +21,9 @@ import type { Observers } from "./observed.js"
 import { closedError, type ProcessParts, SessionProcess, stopped } from "./sessionProcess.js"
 import type { Pull } from "./streamed.js"
 import { count, nothing } from "./totals.js"
-import { Turn, type TurnOutcome } from "./turn.js"
+import { diedByItself, sentBefore, Turn, type TurnOutcome } from "./turn.js"
 import { TurnDeadlines } from "./turnDeadlines.js"
-import { diedByItself, givenUp, sentBefore } from "./turnErrors.js"
+import { givenUp } from "./waiting.js"
 
 export interface SessionParts extends Omit<ProcessParts, "wait"> {
   readonly idleTimeout: Duration.Duration
@@ -330,10 +330,7 @@ export class SessionCore {
     const verdict = this.deadlines.verdict(turn, outcome)
     if (Either.isRight(verdict)) totals.turns++
     totals.durationMs += this.parts.now() - turn.startedAt
-    const kept: Effect.Effect<TurnOutcome> = Effect.match(this.parts.recorder.end(turn, verdict, last), {
-      onFailure: (error): TurnOutcome => Either.left(error),
-      onSuccess: () => verdict
-    })
+    const kept = Effect.either(Effect.zipRight(this.parts.recorder.end(turn, verdict, last), verdict))
     return Effect.map(Effect.zipRight(this.deadlines.tell(turn, verdict), kept), (end) => {
       turn.inbox.offer(last)
       turn.end(end)

@@ -240,44 +240,36 @@ export class SessionProcess {
   private open(resumes: boolean): Effect.Effect<Live.Live, ClaudeError> {
     return Effect.gen(this, function*() {
       const scope = yield* Scope.fork(this.parts.work, sequential)
-      return yield* Effect.onError(
-        Scope.extend(this.opened(resumes, scope), scope),
-        () => {
-          if (this.running?.scope === scope) this.running = undefined
-          return Scope.close(scope, Exit.void)
+      const opened = Effect.gen(this, function*() {
+        const options = this.startOptions(resumes)
+        const { adopted } = this
+        this.adopted = undefined
+        // A new one is started with them.
+        if (adopted === undefined) this.untold = {}
+        else {
+          yield* adopted.permit.busy
+          yield* Effect.addFinalizer(() => adopted.close)
         }
-      )
-    })
-  }
-
-  private opened(
-    resumes: boolean,
-    scope: Scope.CloseableScope
-  ): Effect.Effect<Live.Live, ClaudeError, Scope.Scope> {
-    return Effect.gen(this, function*() {
-      const options = this.startOptions(resumes)
-      const { adopted } = this
-      this.adopted = undefined
-      // A new one is started with them.
-      if (adopted === undefined) this.untold = {}
-      else {
-        yield* adopted.permit.busy
-        yield* Effect.addFinalizer(() => adopted.close)
-      }
-      const connection = adopted ?? (yield* this.parts.connect(sessionPlan(options, this.parts.host), this.parts.wait))
-      const live: Live.Live = yield* Live.open(connection, options, this.parts.host, this.parts.deadline, {
-        ...this.listener,
-        named: (id) => this.named(live, id),
-        gone: (turn, error) => this.gone(live, () => this.listener.gone(turn, error))
+        const { connect, deadline, host, wait } = this.parts
+        const connection = adopted ?? (yield* connect(sessionPlan(options, host), wait))
+        const live: Live.Live = yield* Live.open(connection, options, host, deadline, {
+          ...this.listener,
+          named: (id) => this.named(live, id),
+          gone: (turn, error) => this.gone(live, () => this.listener.gone(turn, error))
+        })
+        this.running = { live, scope, expected: resumes ? this.sessionId : options.sessionId ?? "", turns: 0 }
+        yield* live.run
+        yield* live.initialized
+        const { untold } = this
+        this.untold = {}
+        yield* Effect.forEach(Object.values(untold), (request) => live.control.request(request), { discard: true })
+        yield* this.listener.started()
+        return live
       })
-      this.running = { live, scope, expected: resumes ? this.sessionId : options.sessionId ?? "", turns: 0 }
-      yield* live.run
-      yield* live.initialized
-      const { untold } = this
-      this.untold = {}
-      yield* Effect.forEach(Object.values(untold), (request) => live.control.request(request), { discard: true })
-      yield* this.listener.started()
-      return live
+      return yield* Effect.onError(Scope.extend(opened, scope), () => {
+        if (this.running?.scope === scope) this.running = undefined
+        return Scope.close(scope, Exit.void)
+      })
     })
   }
 

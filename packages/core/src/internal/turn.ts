@@ -5,7 +5,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { Prompt } from "../Claude.js"
-import type { ClaudeError } from "../ClaudeError.js"
+import { type ClaudeError, InvalidOptionsError } from "../ClaudeError.js"
 import type { Message, Result } from "../Message.js"
 import { appendText } from "../Message.js"
 import type { Charge } from "./account.js"
@@ -118,3 +118,16 @@ export class Turn {
 
 /** What says nothing of the model's work, and does not bind to anything. */
 const harmless: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])
+
+/** The CLI runs a message with the same id once, and says nothing when it comes again. */
+export const sentBefore = (turnId: string) =>
+  new InvalidOptionsError({
+    field: "turnId",
+    detail: `the session has had a turn ${turnId}`,
+    hint: "Give each turn an id of its own, or none."
+  })
+
+/** Crashed or killed, and not refused: asking again can help. */
+export const diedByItself = (error: ClaudeError): boolean =>
+  error._tag === "MissingResultError" ||
+  (error._tag === "CliExitError" && (error.reason === "Killed" || error.reason === "Exited"))
