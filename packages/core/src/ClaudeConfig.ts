@@ -1,7 +1,4 @@
-/**
- * Where options come from that a call does not give. Precedence: call, then client, then environment, then the CLI's own
- * defaults.
- */
+/** Options that a call does not give: the client's, else the environment's, else the CLI's own defaults. */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"

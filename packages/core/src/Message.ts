@@ -169,10 +169,7 @@ export const Result = Schema.TaggedStruct("Result", {
    * model is `""` where it was not named. Absent where the CLI did not say.
    */
   turnUsage: Schema.optional(Schema.Record({ key: Schema.String, value: ModelUsage })),
-  /**
-   * Models whose cost nobody knows: the CLI had no price and guessed, or did not say. `""` where it did not name the
-   * model. Absent where there are none.
-   */
+  /** Models without a price: the CLI guessed one, or did not say. `""` for one without a name. Absent if all have. */
   unpriced: Schema.optional(Schema.Array(Schema.String)),
   /** Of the data that was given with this call; with a session's first turn, also of the session's. Absent without. */
   context: Schema.optional(ContextSavings),

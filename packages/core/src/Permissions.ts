@@ -175,10 +175,7 @@ export const withTimeout: {
 /** The questions of an `AskUserQuestion`; empty for every other tool. */
 export const questions: (request: PermissionRequest) => ReadonlyArray<Question> = UserQuestions.asked
 
-/**
- * Answers an `AskUserQuestion`: by question, a label of its options or any other text, or several labels. A question left
- * out stays unanswered.
- */
+/** Answers an `AskUserQuestion`: by question a label, several, or any other text. One left out stays unanswered. */
 export const answer = (
   request: PermissionRequest,
   answers: Readonly<Record<string, string | ReadonlyArray<string>>>

@@ -21,10 +21,7 @@ import { cwdMissing, spawnError } from "./internal/spawnError.js"
 
 /** How the processes belong to this Node. */
 export interface NodeCliProcessOptions {
-  /**
-   * They do not keep Node alive: for a host that holds itself while something is asked of them. Like the others they go
-   * with it. Default: false.
-   */
+  /** They do not keep Node alive, for a host that holds itself while it is asked. They go with it. Default: false. */
   readonly unref?: boolean | undefined
 }
 

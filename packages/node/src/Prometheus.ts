@@ -1,7 +1,4 @@
-/**
- * All metrics of the program as text that Prometheus reads: those of ccflow, those that Effect keeps, and any other made
- * with `Metric`.
- */
+/** All metrics of the program as text for Prometheus: those of ccflow, Effect's own, and others made with `Metric`. */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as MetricPair from "effect/MetricPair"

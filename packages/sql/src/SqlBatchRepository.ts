@@ -1,7 +1,4 @@
-/**
- * Records of batches in a database: SQLite or PostgreSQL, through any client of `@effect/sql`. Its table is made with
- * those of the sessions, and can live beside them.
- */
+/** Records of batches in a database: SQLite or PostgreSQL, through any client of `@effect/sql`, beside the sessions. */
 import {
   type BatchClaim,
   type BatchRecord,

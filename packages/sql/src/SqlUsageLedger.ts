@@ -71,6 +71,8 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
         SELECT u.entry_id, s.tag FROM ccflow_session_tags s JOIN u ON u.session_id = s.session_id
       ) g ON g.entry_id = u.entry_id GROUP BY 1`
 
+  const quarterLength = sql.literal(String(quarterMs))
+
   // The only columns that are grouped by.
   const columns = { model: sql`u.model`, session: sql`u.session_id`, batch: sql`coalesce(u.batch_id, '')` }
 
@@ -128,9 +130,7 @@ const over = ({ allTags, run, sql, transaction }: Store): UsageLedgerService => 
         const day = yield* dayIn(timeZone)
         const rows = yield* run(
           "by",
-          sql<SumRow & { readonly quarter: Whole }>`SELECT u.used_at / ${
-            sql.literal(String(quarterMs))
-          } AS quarter, ${sums}
+          sql<SumRow & { readonly quarter: Whole }>`SELECT u.used_at / ${quarterLength} AS quarter, ${sums}
             FROM ${found(filter)} GROUP BY 1 ORDER BY 1`
         )
         return daysOf(rows.map(({ quarter, ...sum }) => [Number(quarter), readSums(sum)]), day)
@@ -166,15 +166,11 @@ type SumRow = Readonly<Record<keyof UsageSum, Whole | null>>
 const daysOf = (
   quarters: ReadonlyArray<readonly [quarter: number, sum: UsageSum]>,
   day: (at: number) => string
-): ReadonlyArray<UsageGroup> => {
-  const days = new Map<string, UsageSum>()
-  for (const [quarter, sum] of quarters) {
-    const key = day(quarter * quarterMs)
-    const found = days.get(key)
-    days.set(key, found === undefined ? sum : Rec.union(found, sum, Num.sum))
-  }
-  return [...days].map(([key, sum]) => ({ key, ...sum }))
-}
+): ReadonlyArray<UsageGroup> =>
+  Object.entries(Arr.groupBy(quarters, ([quarter]) => day(quarter * quarterMs))).map(([key, group]) => ({
+    key,
+    ...group.map(([, sum]) => sum).reduce((one, other) => Rec.union(one, other, Num.sum))
+  }))
 
 const byKey = (one: UsageGroup, other: UsageGroup): number => one.key < other.key ? -1 : 1
 

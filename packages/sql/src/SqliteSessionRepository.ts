@@ -1,8 +1,4 @@
-/**
- * Session records in one SQLite file, which any number of processes of this machine can share.
- *
- * The driver is loaded when the layer is built and nowhere else, so that only those who keep sessions need it installed.
- */
+/** Session records in one SQLite file, which any number of processes of this machine can share: see `SqliteFile`. */
 import type { SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionRepository } from "@ccflow/core/SessionRepository"
 import * as Config from "effect/Config"
@@ -35,12 +31,7 @@ export const pathConfig: Config.Config<string> = Config.all({
 
 /** The repository in the file of `pathConfig`. */
 export const layerConfig: Layer.Layer<SessionRepository, SessionStoreError> = Layer.unwrapEffect(
-  pathConfig.pipe(
-    Effect.mapBoth({
-      onFailure: (error) => storeError("open", error),
-      onSuccess: (path) => layer({ path })
-    })
-  )
+  Effect.mapBoth(pathConfig, { onFailure: (error) => storeError("open", error), onSuccess: (path) => layer({ path }) })
 )
 
 // ---------------------------------------------------------------------------

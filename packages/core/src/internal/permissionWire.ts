@@ -32,10 +32,7 @@ const decode = Schema.decodeUnknownEither(CanUseTool)
 /** Without this the CLI never asks: it denies. */
 export const args: ReadonlyArray<string> = ["--permission-prompt-tool=stdio"]
 
-/**
- * The program's handler as the CLI asks it. It always gets an answer it understands: an error would deny, too, but leave
- * the model without a reason.
- */
+/** The program's handler as the CLI asks it. An error would deny, too, but without a reason: it is always answered. */
 export const handlerOf = (handler: Handler): ControlProtocol.Handler => (asked) => {
   const decoded = decode(asked)
   if (Either.isLeft(decoded)) {

@@ -40,10 +40,7 @@ export const startupFailure = (
   }
 }
 
-/**
- * What the CLI's words mean where they are all there is: most start-up failures print no result, and older versions give
- * no reason in it.
- */
+/** What the CLI's words mean: most start-up failures print no result, and older versions give no reason in it. */
 export const startupProse = (words: string, facts: RunFacts): ClaudeError | undefined => {
   if (notFound(words, facts)) return new CliNotFoundError({ command: facts.argv[0] ?? "claude", hint: wrapped })
   for (const [pattern, make] of known) {

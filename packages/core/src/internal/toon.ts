@@ -4,10 +4,7 @@ import * as Equal from "effect/Equal"
 import { structuralRegion } from "effect/Utils"
 import type { EncoderOptions } from "../ContextEncoder.js"
 
-/**
- * Plain data as TOON. There is none of what is nested too deeply, and of half a character, which would not survive the way
- * to the model.
- */
+/** Plain data as TOON. None of what is nested too deeply, or holds half a character: that would not reach the model. */
 export const toonOf = (plain: unknown, delimiter: NonNullable<EncoderOptions["delimiter"]>): string | undefined =>
   Either.getOrUndefined(Either.try(() => encode(plain, { delimiter })))
 

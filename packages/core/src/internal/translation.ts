@@ -62,10 +62,7 @@ export const toArgs = (options: QueryOptions): ReadonlyArray<string> => {
   ]
 }
 
-/**
- * Changes to the host's environment. A nested session's marks and Node's options of the host are not the CLI's. An option
- * is more exact than a variable, and wins.
- */
+/** Changes to the host's environment: no marks of a session around it, nor Node's options. Options beat variables. */
 export const toEnv = (options: QueryOptions): Readonly<Record<string, string | undefined>> => ({
   CLAUDECODE: undefined,
   NODE_OPTIONS: undefined,

@@ -9,10 +9,7 @@ import { join } from "node:path"
 import { codeOf } from "./errorCode.js"
 import * as HostEnd from "./hostEnd.js"
 
-/**
- * Files for one process, in a folder that nobody else can read, for as long as the scope is open. Gives the arguments
- * that name them.
- */
+/** Files for one process, for nobody else to read, while the scope is open. Gives the arguments that name them. */
 export const privateFiles = (
   { command, files }: Invocation
 ): Effect.Effect<ReadonlyArray<string>, CliSpawnError, Scope.Scope> => {

@@ -1,10 +1,7 @@
 /** What a database's refusal means to the one who asked. */
 import { SessionStoreError } from "@ccflow/core/ClaudeError"
 
-/**
- * Whether the same can succeed in a moment: another process writes, or PostgreSQL has chosen this transaction to end a
- * deadlock.
- */
+/** Whether the same can succeed in a moment: another process writes, or PostgreSQL ended a deadlock by refusing it. */
 export const isBusy = (error: unknown): boolean =>
   /^(SQLITE_BUSY|SQLITE_BUSY_RECOVERY|40001|40P01)$/.test(codeOf(error))
 

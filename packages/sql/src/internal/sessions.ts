@@ -12,10 +12,7 @@ export const make = (
   { allTags, held, run, sql, transaction }: Store
 ): Pick<SessionRepositoryService, "save" | "get" | "delete" | "list" | "count" | "addTags" | "removeTags"> => {
   const hold = (id: string) =>
-    Effect.map(
-      sql`SELECT session_id FROM ccflow_sessions WHERE session_id = ${id} ${held}`,
-      (rows) => rows.length > 0
-    )
+    Effect.map(sql`SELECT session_id FROM ccflow_sessions WHERE session_id = ${id} ${held}`, (rows) => rows.length > 0)
 
   const tags = sql`(SELECT ${allTags} FROM ccflow_session_tags t WHERE t.session_id = s.session_id)`
 
@@ -141,10 +138,7 @@ export const make = (
         )),
 
     addTags: (id, added) =>
-      transaction(
-        "addTags",
-        Effect.tap(hold(id), (found) => found ? insertTags(id, tidyTags(added)) : Effect.void)
-      ),
+      transaction("addTags", Effect.tap(hold(id), (found) => found ? insertTags(id, tidyTags(added)) : Effect.void)),
 
     removeTags: (id, removed) =>
       transaction(

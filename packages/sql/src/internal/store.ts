@@ -73,10 +73,7 @@ export const make = (client: SqlClient.SqlClient): Store => {
                 Effect.zipRight(Effect.exit(restore(inside(connection, body)))),
                 Effect.flatMap((exit) =>
                   Exit.isSuccess(exit)
-                    ? Effect.as(
-                      Effect.tapError(execute(connection, "COMMIT"), () => rollback(connection)),
-                      exit.value
-                    )
+                    ? Effect.as(Effect.tapError(execute(connection, "COMMIT"), () => rollback(connection)), exit.value)
                     : Effect.zipRight(rollback(connection), exit)
                 )
               )

@@ -98,20 +98,12 @@ export const make = (
       }),
 
     appendMessages: (id, messages) =>
-      Effect.flatMap(
-        toJson("appendMessages", messages),
-        (bodies) => {
-          const added = Effect.forEach(Arr.chunksOf(bodies, longestInsert), (chunk) => append(id, chunk), {
-            discard: true
-          })
-          const known = Effect.map(
-            sql`SELECT 1 FROM ccflow_turns WHERE turn_id = ${id}`,
-            (rows) => rows.length > 0
-          )
-          const whole = bodies.length > longestInsert ? transaction : run
-          return whole("appendMessages", Effect.zipRight(added, known))
-        }
-      ),
+      Effect.flatMap(toJson("appendMessages", messages), (bodies) => {
+        const chunks = Arr.chunksOf(bodies, longestInsert)
+        const added = Effect.forEach(chunks, (chunk) => append(id, chunk), { discard: true })
+        const known = Effect.map(sql`SELECT 1 FROM ccflow_turns WHERE turn_id = ${id}`, (rows) => rows.length > 0)
+        return (chunks.length > 1 ? transaction : run)("appendMessages", Effect.zipRight(added, known))
+      }),
 
     messages: (id, page = {}) =>
       Effect.gen(function*() {
