@@ -80,11 +80,8 @@ const open = (
     if (record === undefined) return yield* unknown
     const manager = yield* SessionManager.make()
     yield* tellLast(records, record, terminal)
-    const { permissions, ...rest } = options
-    return yield* manager.resume(
-      record.sessionId,
-      permissions === undefined || asksNobody(record.options) ? rest : { ...rest, permissions }
-    )
+    const { permissions: _, ...unasked } = options
+    return yield* manager.resume(record.sessionId, asksNobody(record.options) ? unasked : options)
   }).pipe(Effect.provideService(SessionRepository, records))
 }
 

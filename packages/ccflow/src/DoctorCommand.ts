@@ -1,17 +1,18 @@
 /** `ccflow doctor`: what is wrong on this machine, and what to do about it. It calls no model. */
+import { toInvocation } from "@ccflow/core/AgentOptions"
+import { CliProcess } from "@ccflow/core/CliProcess"
 import * as Logs from "@ccflow/core/Logs"
 import * as NodeDoctor from "@ccflow/node/NodeDoctor"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dirname, resolve } from "node:path"
 import { plural } from "./internal/amounts.js"
-import { withFlags } from "./internal/cliCheck.js"
 import * as Flags from "./internal/flags.js"
 import { command } from "./internal/running.js"
 import { oneLine } from "./internal/safe.js"
 import * as Store from "./internal/store.js"
 import { knownWindows, storeCheck } from "./internal/storeCheck.js"
-import { padded } from "./internal/width.js"
+import { clipped, padded } from "./internal/width.js"
 import { Terminal } from "./Terminal.js"
 
 /** Other commands do not begin with a level that there is not. */
@@ -56,6 +57,42 @@ export const run = command(
 
 // ---------------------------------------------------------------------------
 
+/**
+ * A check that has its doubts, and whether the program takes what every query begins with. A wrapper that says no version,
+ * or one of its own, hands that on; another program refuses it, and no query can work.
+ */
+const withFlags = (cliPath: string, doubting: NodeDoctor.Check<NodeDoctor.Services>) =>
+  NodeDoctor.check(
+    doubting.name,
+    Effect.gen(function*() {
+      const found = yield* doubting.run
+      return found.status === "warning" ? NodeDoctor.together([found, ...yield* refusal(cliPath)], found) : found
+    })
+  )
+
+/** Asked with the flags of a query for its version, Claude Code tells it, and asks no model. */
+const refusal = (cliPath: string): Effect.Effect<ReadonlyArray<NodeDoctor.Finding>, never, CliProcess> =>
+  Effect.gen(function*() {
+    const { open } = yield* CliProcess
+    const { args, ...invocation } = toInvocation({ cliPath })
+    const cli = yield* open({ ...invocation, args: [...args, "--version"] })
+    yield* cli.closeInput
+    yield* Effect.repeat(cli.stdout, { while: (chunks) => chunks.length > 0 })
+    const { code } = yield* cli.exit
+    if (code === 0 || code === null) return []
+    const words = clipped(oneLine((yield* cli.stderrTail).trim().split("\n", 1)[0] ?? ""), 200)
+    const detail = `it is not Claude Code: what every query begins with ends it with code ${code}`
+    return [NodeDoctor.failed(
+      words === "" ? detail : `${detail}: ${words}`,
+      `Set CCFLOW_CLI_PATH to Claude Code's file, or leave it out; ${cliPath} is another program.`
+    )]
+  }).pipe(
+    Effect.scoped,
+    Effect.timeoutTo({ duration: "5 seconds", onSuccess: (found) => found, onTimeout: () => [] }),
+    Effect.orElseSucceed(() => [])
+  )
+
+/** What `--json` prints. */
 const diagnosisOf = (checks: ReadonlyArray<NodeDoctor.CheckResult>) => {
   const failed = checks.filter(({ status }) => status === "failed").length
   const warnings = checks.filter(({ status }) => status === "warning").length

@@ -27,9 +27,9 @@ export const record = command(
   "ccflow record",
   [
     "Runs a program and records what it and Claude Code say to each other: ccflow record <file> -- <program> …",
-    "Every claude that it starts is recorded: through ccflow, in whatever process, and any other that is looked up on the " +
-    "PATH. The file is begun anew. Secrets, places, e-mails, accounts and ids are not in it; read it before you give it " +
-    "away.",
+    "Every claude that it starts is recorded: through ccflow, in whatever process, and any other that is looked up " +
+    "on the PATH. The file is begun anew. Secrets, places, e-mails, accounts and ids are not in it; read it before you " +
+    "give it away.",
     "To play it: ccflow replay <file> -- <program> …, or CCFLOW_CASSETTE=<file> in the program's environment, or " +
     "cassetteClient of ccflow/testing in a test. The exit code is the program's."
   ],

@@ -73,8 +73,8 @@ export const run = command(
   "ccflow serve",
   [
     "Queries, sessions and batches over HTTP, with a description at /docs.",
-    "On 127.0.0.1 everybody on this machine may ask. Anywhere else a bearer token is required, from CCFLOW_SERVE_TOKEN " +
-    "or --token-file; never as an argument, which every process of the machine can read."
+    "On 127.0.0.1 everybody on this machine may ask. Anywhere else a bearer token is required, from " +
+    "CCFLOW_SERVE_TOKEN or --token-file; never as an argument, which every process of the machine can read."
   ],
   options,
   ({ maxConcurrent, tokenFile, ...given }) =>
@@ -96,7 +96,7 @@ export const run = command(
       return yield* Effect.never
     }).pipe(
       Effect.scoped,
-      // Being told to stop, by SIGTERM or SIGINT, is a service's good end: the exit code is 0 once everything is closed.
+      // To be told to stop, by SIGTERM or SIGINT, is a service's good end: the exit code is 0 once all is closed.
       Effect.onExit((exit) => Exit.isInterrupted(exit) ? Effect.sync(endWell) : Effect.void)
     )
 )

@@ -156,22 +156,19 @@ const withSession = <E, R>(
     yield* use(session, [...turns], repository)
   }))
 
+/** What is written there can be seen and corrected. */
 const confirmed = (question: string): Effect.Effect<boolean, InvalidOptionsError> =>
   process.stdin.isTTY === true
-    ? Effect.map(reply(`${question} [y/N] `), (answer) => /^y(es)?$/i.test(answer.trim()))
-    : Effect.fail(unconfirmed)
-
-/** What is written there can be seen and corrected. */
-const reply = (question: string): Effect.Effect<string> =>
-  Effect.async((resume) => {
-    const lines = createInterface({ input: process.stdin, output: process.stderr })
-    lines.on("close", () => resume(Effect.interrupt))
-    lines.question(question, (answer) => {
-      resume(Effect.succeed(answer))
-      lines.close()
+    ? Effect.async((resume) => {
+      const lines = createInterface({ input: process.stdin, output: process.stderr })
+      lines.on("close", () => resume(Effect.interrupt))
+      lines.question(`${question} [y/N] `, (answer) => {
+        resume(Effect.succeed(/^y(es)?$/i.test(answer.trim())))
+        lines.close()
+      })
+      return Effect.sync(() => lines.close())
     })
-    return Effect.sync(() => lines.close())
-  })
+    : unconfirmed
 
 const unconfirmed = invalidOption(
   "--yes",

@@ -139,12 +139,10 @@ const notes = (message: Message, note: (text: string) => Effect.Effect<void>): E
       return message.isError ? note(`  failed: ${firstLine(message.content)}`) : Effect.void
     case "PermissionDenied":
       return note(`  not allowed: ${firstLine(message.tool)}`)
-    case "ApiRetry":
-      return note(
-        `  waiting ${
-          (message.delayMs / 1000).toFixed(1)
-        } s: ${message.error} (${message.attempt}/${message.maxRetries})`
-      )
+    case "ApiRetry": {
+      const { attempt, delayMs, error, maxRetries } = message
+      return note(`  waiting ${(delayMs / 1000).toFixed(1)} s: ${error} (${attempt}/${maxRetries})`)
+    }
     default:
       return Effect.void
   }

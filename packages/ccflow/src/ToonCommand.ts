@@ -1,6 +1,4 @@
-/**
- * `ccflow toon`: how a file of data would be given to the model, as TOON and as JSON, and what that saves. Nobody is asked.
- */
+/** `ccflow toon`: how a file of data would be given to the model, as TOON and as JSON, and what that saves. */
 import type { InvalidOptionsError } from "@ccflow/core/ClaudeError"
 import * as ContextEncoder from "@ccflow/core/ContextEncoder"
 import { jsonFault } from "@ccflow/node/JsonFault"

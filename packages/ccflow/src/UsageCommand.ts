@@ -1,6 +1,4 @@
-/**
- * `ccflow usage`: what was used and what it cost, as far as it is kept, for people as a table, for programs as JSON.
- */
+/** `ccflow usage`: what was used and what it cost, as far as that is kept: a table, or JSON for programs. */
 import { type UsageGroup, type UsageKey, UsageLedger, type UsageSum } from "@ccflow/core/UsageLedger"
 import * as Options from "@effect/cli/Options"
 import * as Config from "effect/Config"

@@ -123,7 +123,6 @@ export class Screen {
 
   stop(): void {
     const { stdin, stdout } = process
-    this.erase()
     this.release()
     if (!this.atLineStart) this.write("\n")
     stdin.off("keypress", this.onKey).off("end", this.onEnd)
@@ -193,7 +192,6 @@ export class Screen {
   // --- questions ---
 
   private ask(keys: Mailbox.Mailbox<PlatformTerminal.UserInput>): void {
-    this.erase()
     this.release()
     if (!this.atLineStart) this.write("\n")
     this.asking = { keys, from: performance.now() + reading }
@@ -233,15 +231,14 @@ export class Screen {
       this.emptied = Deferred.unsafeMake(FiberId.none)
     }
     const shows = this.line.text !== "" || this.waiting
-    if (!shows || (this.waiting && this.held !== "")) {
-      this.erase()
-      this.release()
-    }
+    if (!shows || (this.waiting && this.held !== "")) this.release()
     if (shows) this.draw()
   }
 
+  /** What was held back is said in place of the line. */
   private release(): void {
     const { held } = this
+    this.erase()
     this.held = ""
     this.write(held)
   }
