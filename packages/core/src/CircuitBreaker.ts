@@ -142,14 +142,10 @@ export const make = (
       protect: (key, effect, counts = () => true) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(admit(key), (ticket) =>
-            Effect.onExit(restore(effect), (exit) =>
-              end(
-                ticket,
-                Exit.match(exit, {
-                  onSuccess: () => "succeeded",
-                  onFailure: (cause) => Option.exists(Cause.failureOption(cause), counts) ? "failed" : "neither"
-                })
-              )))
+            Effect.onExit(restore(effect), (exit) => {
+              const failed = Exit.isFailure(exit) && Option.exists(Cause.failureOption(exit.cause), counts)
+              return end(ticket, Exit.isSuccess(exit) ? "succeeded" : failed ? "failed" : "neither")
+            }))
         ),
       keyOf,
       state: (key) => now((now) => circuits.state(key, now)),

@@ -288,18 +288,19 @@ const remotely = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Option.Optio
     Effect.option
   )
 
-const Options = Schema.Struct({
-  requestsPerMinute: Schema.optional(Amount),
-  burst: Schema.optional(Count),
-  algorithm: Schema.optional(Schema.Literal("token-bucket", "sliding-window")),
-  requestsPerWindow: Schema.optional(Schema.Struct({ requests: Count, window: TimeAboveZero })),
-  tokensPerMinute: Schema.optional(Amount),
-  maxConcurrent: Schema.optional(Count),
-  maxWait: Schema.optional(Time),
-  key: Schema.optional(Callback)
-})
-
-const checkOptions = checked(Options, "rateLimit")
+const checkOptions = checked(
+  Schema.Struct({
+    requestsPerMinute: Schema.optional(Amount),
+    burst: Schema.optional(Count),
+    algorithm: Schema.optional(Schema.Literal("token-bucket", "sliding-window")),
+    requestsPerWindow: Schema.optional(Schema.Struct({ requests: Count, window: TimeAboveZero })),
+    tokensPerMinute: Schema.optional(Amount),
+    maxConcurrent: Schema.optional(Count),
+    maxWait: Schema.optional(Time),
+    key: Schema.optional(Callback)
+  }),
+  "rateLimit"
+)
 
 const check = (options: RateLimiterOptions): Effect.Effect<RateLimiterOptions, InvalidOptionsError> =>
   Effect.gen(function*() {

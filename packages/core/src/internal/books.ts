@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { EventsService } from "../Events.js"
 import type { PricingService } from "../Pricing.js"
 import type { UsageEntry, UsageGroup, UsageLedgerService } from "../UsageLedger.js"
@@ -54,27 +55,20 @@ export class Bookkeeper {
     const { ledger, owed } = this
     if (ledger === undefined || owed.length === 0) return Effect.void
     this.owed = []
-    return Effect.matchCauseEffect(
-      answered(ledger, () => ledger.book(owed), late),
-      {
-        onSuccess: () =>
-          Effect.sync(() => {
-            this.failing = false
-          }),
-        onFailure: (cause) => {
-          const kept = [...owed, ...this.owed]
-          this.owed = kept.slice(-mostOwed)
-          const lost = kept.length - this.owed.length
-          if (this.failing && lost === 0) return Effect.void
-          this.failing = true
-          return Effect.logWarning(
-            `The usage ledger did not take ${kept.length} entries: ${why(cause)}. ${
-              lost === 0 ? "They are kept, and tried again with the next." : `The oldest ${lost} are lost.`
-            }`
-          )
-        }
-      }
-    )
+    return Effect.flatMap(Effect.exit(answered(ledger, () => ledger.book(owed), late)), (exit) => {
+      const told = this.failing
+      this.failing = Exit.isFailure(exit)
+      if (Exit.isSuccess(exit)) return Effect.void
+      const kept = [...owed, ...this.owed]
+      this.owed = kept.slice(-mostOwed)
+      const lost = kept.length - this.owed.length
+      if (told && lost === 0) return Effect.void
+      return Effect.logWarning(
+        `The usage ledger did not take ${kept.length} entries: ${why(exit.cause)}. ${
+          lost === 0 ? "They are kept, and tried again with the next." : `The oldest ${lost} are lost.`
+        }`
+      )
+    })
   }).pipe(Effect.uninterruptible)
 
   private tell({ basis, callId, costUsd, model, sessionId, usage }: UsageEntry): void {

@@ -1,3 +1,5 @@
+import * as Records from "effect/Record"
+import * as Struct from "effect/Struct"
 import type { ClaudeError } from "../ClaudeError.js"
 
 /**
@@ -5,14 +7,9 @@ import type { ClaudeError } from "../ClaudeError.js"
  * API or of the system. Never its text, which may repeat what the model or the CLI has said.
  */
 export const errorFacts = (error: ClaudeError): Readonly<Record<string, string | number>> => {
-  const facts: Record<string, string | number> = {}
-  const values: Readonly<Record<string, unknown>> = { ...error }
-  for (const name of told) keep(facts, name, values[name])
-  if ("facts" in error && error.facts !== undefined) {
-    keep(facts, "exitCode", error.facts.exitCode)
-    keep(facts, "signal", error.facts.signal)
-  }
-  return facts
+  const process = "facts" in error ? error.facts : undefined
+  const values: Readonly<Record<string, unknown>> = { ...error, exitCode: process?.exitCode, signal: process?.signal }
+  return Records.filter(Struct.pick(values, ...told, "exitCode", "signal"), isFact)
 }
 
 /** An error that says so much and no more. */
@@ -33,8 +30,5 @@ export const plainError = (name: string, message: string): Error => {
 const told = ["reason", "phase", "timeoutMs", "status", "type", "code", "limit", "retryAfter", "resetsAt", "operation"]
 
 /** What is long is no name. */
-const keep = (facts: Record<string, string | number>, name: string, value: unknown): void => {
-  if (typeof value === "number" || (typeof value === "string" && value !== "" && value.length <= 64)) {
-    facts[name] = value
-  }
-}
+const isFact = (value: unknown): value is string | number =>
+  typeof value === "number" || (typeof value === "string" && value !== "" && value.length <= 64)

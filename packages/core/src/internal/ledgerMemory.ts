@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
+import * as Order from "effect/Order"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { type SessionStoreError } from "../ClaudeError.js"
@@ -139,8 +140,7 @@ const byCost = (one: UsageGroup, other: UsageGroup): number => other.costUsd - o
 
 type Position = Pick<UsageEntry, "at" | "entryId">
 
-const inOrder = (one: Position, other: Position): number =>
-  one.at - other.at || (one.entryId < other.entryId ? -1 : one.entryId === other.entryId ? 0 : 1)
+const inOrder = Order.struct({ at: Order.number, entryId: Order.string })
 
 const Cursor = Schema.parseJson(Schema.Tuple(Schema.Number, Schema.String))
 
