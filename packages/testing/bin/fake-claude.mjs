@@ -56,10 +56,9 @@ EXIT: at stdin EOF after the running work; 1 if the last result was is_error, el
 */
 import { checkFlags, readCommandLine } from "./fake-claude/commandLine.mjs"
 import { readLines, readPrompt } from "./fake-claude/input.mjs"
-import { exists } from "./fake-claude/memory.mjs"
 import { die, err, out, quit } from "./fake-claude/output.mjs"
 import { loadScript } from "./fake-claude/script.mjs"
-import { dialogue, open, session } from "./fake-claude/session.mjs"
+import { dialogue, exists, open, session } from "./fake-claude/session.mjs"
 import { flags, script, state } from "./fake-claude/state.mjs"
 import { runSteps } from "./fake-claude/steps.mjs"
 import { ABORTED, aside } from "./fake-claude/turn.mjs"

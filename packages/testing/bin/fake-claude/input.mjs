@@ -1,10 +1,9 @@
 // Input, and the work it gives.
 import { finished } from "node:stream"
-import { isClear, promptOf } from "../../src/internal/protocol/turn.mjs"
-import { respond } from "./control.mjs"
-import { memory } from "./memory.mjs"
+import { isRefused, reply, respond as answerTo } from "../../src/internal/protocol/controls.mjs"
+import { isClear, isObject, promptOf } from "../../src/internal/protocol/turn.mjs"
 import { attempt, die, err, quit, refuse } from "./output.mjs"
-import { dialogue } from "./session.mjs"
+import { dialogue, memory } from "./session.mjs"
 import { prompts, script, state } from "./state.mjs"
 import { ECHO, runSteps } from "./steps.mjs"
 import { ABORTED, aside, ScriptTurn } from "./turn.mjs"
@@ -39,6 +38,15 @@ export const work = async () => {
   await quit(dialogue.failed ? 1 : 0)
 }
 
+/** Does what the control request asks and answers it, with `more` in the response. */
+export const respond = ({ request_id, request = {} }, more) => {
+  const answer = answerTo(dialogue, request)
+  reply(dialogue, request_id, isObject(answer) ? { ...answer, ...more } : answer)
+  if (isRefused(answer)) return
+  if (request.subtype === "interrupt") dialogue.turn?.stop("interrupt")
+  if (request.subtype === "set_permission_mode") dialogue.tellMode()
+  if (request.subtype === "end_session") quit(0)
+}
 const onControl = async (control) => {
   const [{ subtype }, turn] = [control.request ?? {}, aside({ control })]
   const steps = subtype === "initialize" && script.onInitialize || script.onControl?.[subtype]

@@ -1,11 +1,24 @@
-// Who it is: the session that its flags name, what that remembers, and what it has cost.
+// Who it is: the session that its flags name, what it has cost, and what is kept of a conversation between processes: one
+// file a session in the script's folder `memory`, a line a fact.
 import { randomUUID } from "node:crypto"
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { Dialogue } from "../../src/internal/protocol/dialogue.mjs"
 import { Session } from "../../src/internal/protocol/session.mjs"
 import { blocksOf, promptOf } from "../../src/internal/protocol/turn.mjs"
-import { keep, memory, recall } from "./memory.mjs"
-import { emit } from "./output.mjs"
+import { attempt, emit } from "./output.mjs"
 import { flags, script, state } from "./state.mjs"
+
+/** The prompts and their uuids that the conversation had before, and what they cost. */
+export const memory = { prompts: 0, uuids: new Set(), spent: [] }
+
+const fileOf = (session) => join(script.memory, `${session}.ndjson`)
+
+/** Adds a fact. A line that a crash has cut short is not read again. */
+const keep = (session, fact) => script.memory && appendFileSync(fileOf(session), `${JSON.stringify(fact)}\n`)
+
+/** Whether there is a conversation of this id, as far as is known. */
+export const exists = (session) => !script.memory || existsSync(fileOf(session))
 
 const MODELS = {
   default: "claude-opus-5-5",
@@ -63,9 +76,22 @@ class ProcessSession extends Session {
     }
   }
   recall() {
-    recall(this)
+    this.#read()
     if (this.modern) this.ledger = memory.spent
     this.billed = this.ledger.length
+  }
+  #read() {
+    const { id, resumed } = this
+    if (!script.memory) return
+    mkdirSync(script.memory, { recursive: true })
+    if (resumed === undefined || !exists(resumed)) return
+    if (resumed !== id) copyFileSync(fileOf(resumed), fileOf(id))
+    const lines = readFileSync(fileOf(resumed), "utf8").split("\n")
+    for (const { uuid, prompts = 0, spent } of lines.flatMap((line) => attempt(() => [JSON.parse(line)], () => []))) {
+      memory.prompts += prompts
+      if (uuid) memory.uuids.add(uuid)
+      if (spent) memory.spent.push(spent)
+    }
   }
   knows(uuid) {
     return memory.uuids.has(uuid)

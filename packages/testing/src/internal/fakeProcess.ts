@@ -1,6 +1,7 @@
 import type { CliExit, Invocation, RunningCli } from "@ccflow/core/CliProcess"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Match from "effect/Match"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { Exit, Frame, Script, Started, Step, Turn } from "../FakeCli.js"
@@ -65,15 +66,8 @@ export class FakeProcess {
   }
 
   get seen(): Started {
-    const { host, sigints, invocation, output, sent } = this
-    return seenOf({
-      invocation,
-      sent,
-      replies: host.replies,
-      sigints,
-      printed: output.frames,
-      running: output.exit === undefined
-    })
+    const { host: { replies }, invocation, output, sent, sigints } = this
+    return seenOf({ invocation, sent, replies, sigints, printed: output.frames, running: output.exit === undefined })
   }
 
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
@@ -84,12 +78,8 @@ export class FakeProcess {
 
   private accept(text: string): Effect.Effect<boolean> {
     if (this.output.exit !== undefined || this.inputClosed) return Effect.succeed(false)
-    return Effect.as(
-      Effect.forEach(text.split("\n").filter((line) => line !== ""), (line) => this.frame(JSON.parse(line)), {
-        discard: true
-      }),
-      true
-    )
+    const lines = text.split("\n").filter((line) => line !== "")
+    return Effect.as(Effect.forEach(lines, (line) => this.frame(JSON.parse(line)), { discard: true }), true)
   }
 
   private frame(frame: Frame): Effect.Effect<void> {
@@ -141,9 +131,7 @@ export class FakeProcess {
       return Effect.void
     }
     this.dialogue.begin(turn)
-    return Effect.forEach(turn.steps, (step) => this.inTurn(turn, step), {
-      discard: true
-    }).pipe(
+    return Effect.forEach(turn.steps, (step) => this.inTurn(turn, step), { discard: true }).pipe(
       Effect.interruptible,
       Effect.ensuring(Effect.sync(() => {
         if (turn.cut === undefined || turn.cut === "deny") this.end(turn)
@@ -198,38 +186,24 @@ export class FakeProcess {
   }
 
   private step(turn: FakeTurn, step: Played): Effect.Effect<void> {
-    switch (step._tag) {
-      case "Emit":
-        return Effect.sync(() => turn.skips(step.frame) ? undefined : this.dialogue.print(step.frame))
-      case "Init":
-        return Effect.sync(() => this.dialogue.init(step.fields))
-      case "Result":
-        return Effect.sync(() => this.dialogue.result(step.fields, step.billed))
-      case "Use":
-        return Effect.sync(() => this.dialogue.useTool(step.tool, step.input, step.id))
-      case "Say":
-        return this.say(step)
-      case "Raw":
-        return Effect.sync(() => this.output.write(step.bytes))
-      case "Stderr":
-        return Effect.sync(() => this.output.complain(step.text))
-      case "Delay":
-        return Effect.sleep(step.duration)
-      case "Ask":
-        return this.host.askPermission(turn, step)
-      case "Hook":
-        return this.host.askHook(turn, step)
-      case "Call":
-        return this.host.callTool(turn, step)
-      case "Background":
-        return this.background(turn, step)
-      case "Clear":
-        return Effect.sync(() => this.dialogue.clear())
-      case "CrashAfter":
-        return Effect.sync(() => this.output.crashAfter(step.frames, exitOf(step.exit)))
-      case "Exit":
-        return Effect.sync(() => this.output.leave(exitOf(step)))
-    }
+    const { dialogue, host, output } = this
+    return Match.valueTags(step, {
+      Emit: ({ frame }) => Effect.sync(() => turn.skips(frame) ? undefined : dialogue.print(frame)),
+      Init: ({ fields }) => Effect.sync(() => dialogue.init(fields)),
+      Result: ({ billed, fields }) => Effect.sync(() => dialogue.result(fields, billed)),
+      Use: ({ id, input, tool }) => Effect.sync(() => dialogue.useTool(tool, input, id)),
+      Say: (step) => this.say(step),
+      Raw: ({ bytes }) => Effect.sync(() => output.write(bytes)),
+      Stderr: ({ text }) => Effect.sync(() => output.complain(text)),
+      Delay: ({ duration }) => Effect.sleep(duration),
+      Ask: (step) => host.askPermission(turn, step),
+      Hook: (step) => host.askHook(turn, step),
+      Call: (step) => host.callTool(turn, step),
+      Background: (step) => this.background(turn, step),
+      Clear: () => Effect.sync(() => dialogue.clear()),
+      CrashAfter: ({ exit, frames }) => Effect.sync(() => output.crashAfter(frames, exitOf(exit))),
+      Exit: (step) => Effect.sync(() => output.leave(exitOf(step)))
+    })
   }
 
   private say(step: Extract<Step, { _tag: "Say" }>): Effect.Effect<void> {
