@@ -9,13 +9,13 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type { SessionStoreError } from "./ClaudeError.js"
 import { type Common, Events, type EventTypes } from "./Events.js"
 import { keeper } from "./internal/eventLogKeeper.js"
 import { keptTypes } from "./internal/eventLogKept.js"
 import { memoryEventLog } from "./internal/eventLogMemory.js"
 import { checked, inputError } from "./SessionRecord.js"
+import { PageLimit } from "./UsageFilter.js"
 
 interface Failed {
   /** The error's name. */
@@ -141,18 +141,14 @@ export interface Position {
 /** Refuses what is no page. */
 export const resolvePage = (page: EventPageOptions): Effect.Effect<Resolved, SessionStoreError> =>
   Effect.gen(function*() {
-    const limit = yield* checked("readEvents", pageSize, page.limit ?? 100)
+    const limit = yield* checked("readEvents", PageLimit, page.limit ?? 100)
     const [, at, id] = /^(-?\d+):(\d+)$/.exec(page.after ?? "") ?? []
-    if (page.after !== undefined && id === undefined) return yield* Effect.fail(badCursor)
+    if (page.after !== undefined && id === undefined) {
+      return yield* inputError("readEvents", "after is not the next of a page")
+    }
     const after = id === undefined ? undefined : { at: Number(at), id: Number(id) }
     return { after, limit, newestFirst: page.newestFirst ?? false }
   })
 
 /** What follows this one is the next page. */
 export const cursorOf = ({ at, id }: Position): string => `${at}:${id}`
-
-// ---------------------------------------------------------------------------
-
-const pageSize = Schema.Int.pipe(Schema.between(1, 1000))
-
-const badCursor = inputError("readEvents", "after is not the next of a page")

@@ -95,8 +95,7 @@ export const budgetWatch = ({ book, ledger, now, pricing, tell }: WatchParts) =>
     if (error._tag !== "BudgetExceededError" || error.facts === undefined) return error
     const { maxBudgetUsd = Infinity } = call.options
     const least = tightest(book.levels(tally, now()))
-    if (least === undefined || maxBudgetUsd <= allowance) return error
-    return exceeded(least, error)
+    return least === undefined || maxBudgetUsd <= allowance ? error : exceeded(least, error)
   }
 
   /** A fiber of its own reads it, so that a slow consumer does not keep it from being seen that too much is spent. */

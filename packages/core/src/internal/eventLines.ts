@@ -1,4 +1,5 @@
 import * as LogLevel from "effect/LogLevel"
+import * as Records from "effect/Record"
 import * as Struct from "effect/Struct"
 import type { ClaudeError } from "../ClaudeError.js"
 import type { EventOf, EventType } from "../Events.js"
@@ -22,17 +23,12 @@ export const lineOf = <Type extends EventType>(event: EventOf<Type>) => {
 
 /** The kinds of events that are lines at this level. */
 export const typesAt = (minimum: LogLevel.LogLevel): ReadonlyArray<EventType> =>
-  (Object.keys(lines) as ReadonlyArray<EventType>).filter((type) =>
-    LogLevel.greaterThanEqual(lines[type]?.level ?? LogLevel.None, minimum)
-  )
+  Struct.keys(lines).filter((type) => LogLevel.greaterThanEqual(lines[type]?.level ?? LogLevel.None, minimum))
 
 // ---------------------------------------------------------------------------
 
 const failure = (error: ClaudeError | undefined): Fields =>
-  error === undefined ? {} : {
-    error: error._tag,
-    ...Object.fromEntries(Object.entries(errorFacts(error)).map(([name, value]) => [`error.${name}`, value]))
-  }
+  error === undefined ? {} : { error: error._tag, ...Records.mapKeys(errorFacts(error), (name) => `error.${name}`) }
 
 const begun = Struct.pick("model")
 

@@ -42,7 +42,7 @@ export const hub = (now: () => number): ClosableEvents => {
     )
   }
 
-  const subscribe: EventsService["subscribe"] = ({ capacity = most, types } = {}) =>
+  const subscribe: EventsService["subscribe"] = ({ capacity = 1024, types } = {}) =>
     Effect.gen(function*() {
       const reader = yield* readers.subscribe({ messages: Math.max(1, capacity), bytes: Infinity })
       yield* observe((event) => reader.tell(event), types)
@@ -70,8 +70,3 @@ export const hub = (now: () => number): ClosableEvents => {
     close: () => readers.end()
   }
 }
-
-// ---------------------------------------------------------------------------
-
-/** Events that are kept for a slow reader. */
-const most = 1024

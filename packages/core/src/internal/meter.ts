@@ -59,7 +59,7 @@ export const evenly = (
 
   const take = (ms: number) =>
     Effect.map(
-      ask({ key, tokens: ms, refillRate: millisecond, limit: undefined }),
+      ask({ key, tokens: ms, refillRate: Duration.millis(1), limit: undefined }),
       (told) => {
         paidAt = Option.match(told, {
           // This host keeps the limit by itself.
@@ -130,7 +130,3 @@ export const inWindow = (
     atRest: () => Math.max(...freeAt) <= now()
   }
 }
-
-// ---------------------------------------------------------------------------
-
-const millisecond = Duration.millis(1)

@@ -149,10 +149,7 @@ export const windowsOf = (message: RateLimit, account: string, now: number): Rea
 /** Whether a message says that calls go on. */
 export const letsThrough = (message: RateLimit): boolean => message.status !== "rejected" || paysOver(message)
 
-/**
- * A window that is named by its length stops every call of its account; one that is named for a model as well, such as
- * `seven_day_opus`, the calls whose model has that name in its own. Beyond what names tell, a model that it has rejected.
- */
+/** Whether a window is in the way of a call: by its name, as `UsageLimit` explains it, or by what it has rejected. */
 export const concerns = ({ models, window }: Known, { account, model }: Target): boolean => {
   if (window.account !== account) return false
   if (isGeneral(window.limit) || models.has(model)) return true
