@@ -8,9 +8,7 @@ export const turns: ReadonlyArray<Promised> = promises({
   *"a turn that has begun is there to be read, at the end of its session"(repository) {
     yield* repository.save(session("s"))
     yield* repository.save(session("other"))
-    const first = yield* at(2_000)(
-      repository.beginTurn(turnOf("t0"))
-    )
+    const first = yield* at(2_000)(repository.beginTurn(turnOf("t0")))
     yield* same("first", first, {
       turnId: "t0",
       sessionId: "s",
@@ -22,9 +20,7 @@ export const turns: ReadonlyArray<Promised> = promises({
       holder: "me"
     })
     const blocks = [{ type: "text", text: "again" }]
-    const second = yield* at(3_000)(
-      repository.beginTurn(turnOf("t1", { prompt: blocks, holder: "you" }))
-    )
+    const second = yield* at(3_000)(repository.beginTurn(turnOf("t1", { prompt: blocks, holder: "you" })))
     yield* same("second", [second.index, second.prompt], [1, blocks])
     yield* same("turns", (yield* repository.turns("s")).turns, [first, second])
     yield* same("session", yield* repository.get("s"), Option.some(session("s", { updatedAt: 3_000 })))
@@ -134,9 +130,7 @@ export const turns: ReadonlyArray<Promised> = promises({
   *"turns and messages come in pages, in order, each once"(repository) {
     yield* repository.save(session("s"))
     const numbers = Array.from({ length: 7 }, (_, index) => index)
-    for (const n of numbers) {
-      yield* repository.beginTurn(turnOf(`t${n}`, { prompt: `${n}` }))
-    }
+    for (const n of numbers) yield* repository.beginTurn(turnOf(`t${n}`, { prompt: `${n}` }))
     yield* repository.appendMessages("t0", [0, 1, 2])
     yield* repository.appendMessages("t1", ["other"])
     yield* repository.appendMessages("t0", [])
