@@ -155,7 +155,7 @@ export const QueryOptions = Schema.Struct({
   /** The CLI's executable. Default: `claude` on the `PATH`. */
   cliPath: Schema.optional(Value),
   mcpServers: Schema.optional(named(McpServer)),
-  /** How long the first turn waits for a server. Default: the CLI's, seen to be 30 seconds; on 2.1.197 it is 2. */
+  /** How long the first turn waits for a server. Default: the CLI's, seen to be 30 s on 2.1.330, 2 s on 2.1.197. */
   mcpTimeout: Schema.optional(Timeout),
   /** No other MCP servers than `mcpServers`. */
   strictMcpConfig: Schema.optional(Flag),

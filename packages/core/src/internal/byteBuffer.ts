@@ -1,3 +1,5 @@
+import * as Either from "effect/Either"
+
 /**
  * Bytes that come in parts and are wanted whole.
  *
@@ -80,21 +82,13 @@ const isResizable = (buffer: ArrayBufferLike): buffer is Resizable => "resizable
 
 /** Older engines have no such buffers, a decoder may refuse them, and there may be no address space to reserve. */
 const resizable = (bytes: number, maxBytes: number): ArrayBuffer => {
-  if (!decodesResizable || maxBytes > reservableBytes) return new ArrayBuffer(bytes)
-  try {
-    return construct(bytes, maxBytes)
-  } catch {
-    return new ArrayBuffer(bytes)
-  }
+  const made = decodesResizable && maxBytes <= reservableBytes ? attempt(() => construct(bytes, maxBytes)) : undefined
+  return made ?? new ArrayBuffer(bytes)
 }
+
+const attempt = <A>(make: () => A): A | undefined => Either.getOrUndefined(Either.try(make))
 
 const construct = (bytes: number, maxByteLength: number): ArrayBuffer =>
   Reflect.construct(ArrayBuffer, [bytes, { maxByteLength }])
 
-const decodesResizable = (() => {
-  try {
-    return new TextDecoder().decode(new Uint8Array(construct(1, 2))).length === 1
-  } catch {
-    return false
-  }
-})()
+const decodesResizable = attempt(() => new TextDecoder().decode(new Uint8Array(construct(1, 2))).length) === 1

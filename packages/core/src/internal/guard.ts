@@ -18,25 +18,46 @@ export const isRecord = (value: unknown): value is Record<PropertyKey, unknown> 
 
 type Check = (value: unknown) => boolean
 
-const compile = <A>(schema: Schema.Schema<A>): Check => {
-  const code = new Code()
-  const test = code.test(schema.ast, "value")
-  try {
-    return code.make(test)
-  } catch {
-    return Schema.is(schema)
-  }
-}
-
 /** Expressions that test a variable, and the functions that they call for lists and objects. */
-class Code {
-  private readonly functions: Array<string> = []
+const compile = <A>(schema: Schema.Schema<A>): Check => {
+  const functions: Array<string> = []
 
-  make(test: string): Check {
-    return new Function("isRecord", `${this.functions.join("\n")}\nreturn (value) => ${test}`)(isRecord)
+  const define = (...body: ReadonlyArray<string>): string => {
+    const name = `test${functions.length}`
+    functions.push(`const ${name} = (value) => {\n${body.join("\n")}\nreturn true\n}`)
+    return name
   }
 
-  test(ast: AST.AST, name: string): string {
+  const list = ({ elements, rest: [rest] }: AST.TupleType): string => {
+    if (rest === undefined || elements.length > 0) throw new Error("a wire schema cannot hold a tuple")
+    return define(
+      "if (!Array.isArray(value)) return false",
+      `for (const item of value) if (!(${testOf(rest.type, "item")})) return false`
+    )
+  }
+
+  const object = (ast: AST.TypeLiteral): string => {
+    const fields = ast.propertySignatures.flatMap((field, index) => {
+      const held = `held${index}`
+      const key = JSON.stringify(field.name)
+      const test = testOf(field.type, held)
+      return [
+        `const ${held} = value[${key}]`,
+        field.isOptional
+          ? `if (${held} !== undefined && !(${test})) return false`
+          : `if (!(${test}) || (${held} === undefined && !(${key} in value))) return false`
+      ]
+    })
+    const rest = ast.indexSignatures.flatMap((signature) => [
+      "for (const key in value) {",
+      "const held = value[key]",
+      `if (!(${testOf(signature.type, "held")})) return false`,
+      "}"
+    ])
+    return define("if (!isRecord(value)) return false", ...fields, ...rest)
+  }
+
+  const testOf = (ast: AST.AST, name: string): string => {
     switch (ast._tag) {
       case "StringKeyword":
         return `typeof ${name} === "string"`
@@ -51,49 +72,20 @@ class Code {
       case "Literal":
         return `${name} === ${JSON.stringify(ast.literal)}`
       case "Union":
-        return `(${ast.types.map((member) => this.test(member, name)).join(" || ")})`
+        return `(${ast.types.map((member) => testOf(member, name)).join(" || ")})`
       case "TupleType":
-        return `${this.list(ast)}(${name})`
+        return `${list(ast)}(${name})`
       case "TypeLiteral":
-        return `${this.object(ast)}(${name})`
+        return `${object(ast)}(${name})`
       default:
         throw new Error(`a wire schema cannot hold ${ast._tag}`)
     }
   }
 
-  private list(ast: AST.TupleType): string {
-    const [rest] = ast.rest
-    if (rest === undefined || ast.elements.length > 0) throw new Error("a wire schema cannot hold a tuple")
-    return this.define(
-      "if (!Array.isArray(value)) return false",
-      `for (const item of value) if (!(${this.test(rest.type, "item")})) return false`
-    )
-  }
-
-  private object(ast: AST.TypeLiteral): string {
-    const fields = ast.propertySignatures.flatMap((field, index) => {
-      const held = `held${index}`
-      const key = JSON.stringify(field.name)
-      const test = this.test(field.type, held)
-      return [
-        `const ${held} = value[${key}]`,
-        field.isOptional
-          ? `if (${held} !== undefined && !(${test})) return false`
-          : `if (!(${test}) || (${held} === undefined && !(${key} in value))) return false`
-      ]
-    })
-    const rest = ast.indexSignatures.flatMap((signature) => [
-      "for (const key in value) {",
-      "const held = value[key]",
-      `if (!(${this.test(signature.type, "held")})) return false`,
-      "}"
-    ])
-    return this.define("if (!isRecord(value)) return false", ...fields, ...rest)
-  }
-
-  private define(...body: ReadonlyArray<string>): string {
-    const name = `test${this.functions.length}`
-    this.functions.push(`const ${name} = (value) => {\n${body.join("\n")}\nreturn true\n}`)
-    return name
+  const test = testOf(schema.ast, "value")
+  try {
+    return new Function("isRecord", `${functions.join("\n")}\nreturn (value) => ${test}`)(isRecord)
+  } catch {
+    return Schema.is(schema)
   }
 }

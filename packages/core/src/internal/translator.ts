@@ -1,7 +1,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as CliFrame from "../CliFrame.js"
-import type { Message, Unknown } from "../Message.js"
+import type { Message, Task, Unknown } from "../Message.js"
 import type { Conversation } from "./conversation.js"
 import { guard, isRecord } from "./guard.js"
 import { complaint } from "./schemaIssue.js"
@@ -177,6 +177,9 @@ const hook = (phase: "started" | "progress" | "response"): Kind =>
     })
   })
 
+const task = <A extends CliFrame.Task>(phase: Exclude<Task["phase"], "background">, schema: Schema.Schema<A>): Kind =>
+  kind(`system/task_${phase}`, schema, (self, out, frame) => self.task(out, phase, frame))
+
 const system = byName([
   {
     ...kind("system/init", CliFrame.Init, (self, out, frame) => self.init(out, frame)),
@@ -208,14 +211,10 @@ const system = byName([
       reason: frame.decision_reason ?? undefined
     })
   }),
-  kind("system/task_started", CliFrame.TaskStarted, (self, out, frame) => self.task(out, "started", frame)),
-  kind("system/task_progress", CliFrame.TaskProgress, (self, out, frame) => self.task(out, "progress", frame)),
-  kind("system/task_updated", CliFrame.TaskUpdated, (self, out, frame) => self.task(out, "updated", frame)),
-  kind(
-    "system/task_notification",
-    CliFrame.TaskNotification,
-    (self, out, frame) => self.task(out, "notification", frame)
-  ),
+  task("started", CliFrame.TaskStarted),
+  task("progress", CliFrame.TaskProgress),
+  task("updated", CliFrame.TaskUpdated),
+  task("notification", CliFrame.TaskNotification),
   kind("system/background_tasks_changed", CliFrame.BackgroundTasks, (self, out, frame) => {
     out.push({
       _tag: "Task",
@@ -245,8 +244,6 @@ const system = byName([
       raw: frame
     })
   }),
-  hook("started"),
-  hook("progress"),
-  hook("response"),
+  ...(["started", "progress", "response"] as const).map(hook),
   ...Array.from(CliFrame.systemNotices, (subtype) => notice(`system/${subtype}`))
 ])

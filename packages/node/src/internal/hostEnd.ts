@@ -101,7 +101,7 @@ const onSignal = (name: NodeJS.Signals): void => {
   check()
 }
 
-/** Listeners of the package `signal-exit`, as much of npm has. They act only where nobody else listens, as do we. */
+/** Listeners of `signal-exit`, which much of npm uses. They act where nobody else listens: left to us, neither would. */
 const standBy = (): number =>
   countOf(Reflect.get(process, "__signal_exit_emitter__")) +
   countOf(Reflect.get(globalThis, Symbol.for("signal-exit emitter")))
