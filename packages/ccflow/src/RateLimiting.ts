@@ -1,5 +1,4 @@
 /** Rate limits for what a program does itself, and a view of the one that the queries go through. */
-import type { ClaudeError } from "@ccflow/core/ClaudeError"
 import * as RateLimiter from "@ccflow/core/RateLimiter"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -165,10 +164,7 @@ type Service = RateLimiter.RateLimiter["Type"]
 
 let sharedLimiter: Limiter | undefined
 
-const entering = (
-  limiter: Service,
-  acquiring: RateLimiter.Acquiring
-): Effect.Effect<LimiterPermit, ClaudeError> =>
+const entering = (limiter: Service, acquiring: RateLimiter.Acquiring) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.make(), (scope) => {
       const release = () => Effect.runSync(Scope.close(scope, Exit.void))

@@ -151,10 +151,7 @@ const closed = new SessionStoreError({
   hint: "Make a new one, and close it when its clients are closed."
 })
 
-const cleanup = (
-  sessions: SessionRepository.SessionRepositoryService,
-  unusedFor: Duration.DurationInput
-): Effect.Effect<number, SessionStoreError> =>
+const cleanup = (sessions: SessionRepository.SessionRepositoryService, unusedFor: Duration.DurationInput) =>
   Effect.gen(function*() {
     const time = Option.filter(Duration.decodeUnknown(unusedFor), Duration.isFinite)
     if (Option.isNone(time)) return yield* Effect.fail(inputError("cleanup", "unusedFor is no finite time"))

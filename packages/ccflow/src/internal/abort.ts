@@ -26,10 +26,7 @@ export const onAbort = (signal: AbortSignal | undefined, listener: () => void): 
  * Runs with a controller of its own that follows the caller's signal. What fails then fails by an `AbortError` with the reason; what
  * was aborted before is not begun.
  */
-export const following = async <A>(
-  options: Aborting,
-  run: (own: AbortController) => Promise<A>
-): Promise<A> => {
+export const following = async <A>(options: Aborting, run: (own: AbortController) => Promise<A>): Promise<A> => {
   const { signal } = checked(options)
   const own = new AbortController()
   if (signal === undefined) return run(own)

@@ -3,10 +3,11 @@ import type { SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { missing, path as userPath } from "./store.js"
@@ -14,10 +15,7 @@ import { missing, path as userPath } from "./store.js"
 /** The file that is open. */
 export type File = Context.Context<SqlClient.SqlClient>
 
-/**
- * What a client keeps: one connection to one file, which all that is kept there shares. It is opened by the first who
- * needs it, and closed with whoever has made it.
- */
+/** One connection to one file, for all that a client keeps: opened by who needs it first, closed with who made it. */
 export class Kept extends Context.Tag("ccflow/Kept")<Kept, {
   /** None where nothing outlives the program. */
   readonly file: Effect.Effect<File, SessionStoreError> | undefined
@@ -73,20 +71,19 @@ export function once<A, E, R>(
   open: Effect.Effect<A, E, R>
 ): Effect.Effect<Effect.Effect<A, E, Exclude<R, Scope.Scope>>, never, Scope.Scope> {
   return Effect.map(Effect.scope, (scope) => {
-    let opening: Fiber.Fiber<A, E> | undefined
+    let opening: Deferred.Deferred<A, E> | undefined
     const opened = Effect.flatMap(
       Scope.fork(scope, ExecutionStrategy.sequential),
       (own) => Effect.onError(Scope.extend(open, own), (cause) => Scope.close(own, Exit.failCause(cause)))
     )
-    const start = Effect.uninterruptibleMask((restore) =>
-      Effect.map(Effect.forkIn(restore(opened), scope), (fiber) => opening = fiber)
-    )
-    const one = Effect.unsafeMakeSemaphore(1).withPermits(1)
-    const settled = (fiber: Fiber.Fiber<A, E>) =>
-      Effect.flatMap(Fiber.await(fiber), (exit) => {
-        if (Exit.isFailure(exit) && opening === fiber) opening = undefined
-        return exit
-      })
-    return Effect.flatMap(one(Effect.suspend(() => opening === undefined ? start : Effect.succeed(opening))), settled)
+    return Effect.uninterruptibleMask((restore) => {
+      if (opening !== undefined) return restore(Deferred.await(opening))
+      const deferred = opening = Deferred.unsafeMake<A, E>(FiberId.none)
+      const settling = Effect.intoDeferred(
+        Effect.onError(restore(opened), () => Effect.sync(() => opening = undefined)),
+        deferred
+      )
+      return Effect.zipRight(Effect.forkIn(settling, scope), restore(Deferred.await(deferred)))
+    })
   })
 }

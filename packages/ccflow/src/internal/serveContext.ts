@@ -10,7 +10,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Desk } from "./serveDesk.js"
 import {
@@ -37,8 +36,6 @@ export class Service extends Context.Tag("ccflow/internal/Service")<Service, {
   readonly heartbeat: Duration.DurationInput
 }>() {}
 
-type Requested = HttpServerRequest.HttpServerRequest | Scope.Scope
-
 /** The answer, or what was wrong told with its status. */
 export const answered = <R>(
   effect: Effect.Effect<HttpServerResponse.HttpServerResponse, ClaudeError | ServiceError, R>
@@ -64,7 +61,7 @@ export const told = (cause: Cause.Cause<unknown>): Effect.Effect<Answer> =>
   })
 
 /** The body of a request that needs a CLI, which has its place from now on until it is answered. */
-export const begin: Effect.Effect<unknown, ServiceError, Requested | Service> = Effect.gen(function*() {
+export const begin = Effect.gen(function*() {
   const { desk, maxBody } = yield* Service
   yield* desk.work
   return yield* bodyOf(yield* HttpServerRequest.HttpServerRequest, maxBody)
@@ -74,11 +71,7 @@ export const begin: Effect.Effect<unknown, ServiceError, Requested | Service> = 
 export const either = (
   events: Stream.Stream<Events.ServerEvent, ClaudeError | ServiceError>,
   result: Effect.Effect<unknown, ServiceError>
-): Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
-  ClaudeError | ServiceError,
-  Service | HttpServerRequest.HttpServerRequest
-> =>
+) =>
   Effect.gen(function*() {
     const { desk, heartbeat } = yield* Service
     const { headers } = yield* HttpServerRequest.HttpServerRequest

@@ -1,7 +1,4 @@
-import type { Events } from "@ccflow/core/Events"
 import * as SessionRepository from "@ccflow/core/SessionRepository"
-import type { UsageLedger } from "@ccflow/core/UsageLedger"
-import type { UsageLimitStore } from "@ccflow/core/UsageLimit"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Terminal } from "../Terminal.js"
@@ -11,11 +8,7 @@ import * as Store from "./store.js"
 import * as UsageStore from "./usageStore.js"
 
 /** Sessions, usage and events in the user's own file, as other commands read them; in memory where there can be none. */
-export const layer: Layer.Layer<
-  SessionRepository.SessionRepository | UsageLedger | UsageLimitStore,
-  never,
-  Events | Terminal
-> = Layer.unwrapScoped(Effect.gen(function*() {
+export const layer = Layer.unwrapScoped(Effect.gen(function*() {
   const terminal = yield* Terminal
   const kept = yield* Kept.inFile(Store.path)
   return yield* Effect.matchEffect(kept.sessions, {

@@ -1,6 +1,5 @@
-import { type InvalidOptionsError, SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
+import { SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionFilter } from "@ccflow/core/SessionFilter"
-import type { SessionRecord, TurnRecord } from "@ccflow/core/SessionRecord"
 import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
@@ -30,10 +29,7 @@ export const path: Effect.Effect<string, SessionStoreError> = Effect.flatMap(
 )
 
 /** The one session whose id is this or begins like this. */
-export const find = (
-  repository: SessionRepositoryService,
-  given: string
-): Effect.Effect<SessionRecord | undefined, SessionStoreError | InvalidOptionsError> =>
+export const find = (repository: SessionRepositoryService, given: string) =>
   Effect.gen(function*() {
     const exact = yield* repository.get(given)
     if (Option.isSome(exact)) return exact.value
@@ -48,34 +44,22 @@ export const find = (
   })
 
 /** The session that must be there. */
-export const known = (
-  repository: SessionRepositoryService,
-  given: string
-): Effect.Effect<SessionRecord, SessionStoreError | InvalidOptionsError | SessionNotFoundError> =>
+export const known = (repository: SessionRepositoryService, given: string) =>
   Effect.flatMap(find(repository, given), (found) =>
     found === undefined
       ? new SessionNotFoundError({ sessionId: given, hint: "ccflow sessions list shows those that are kept." })
       : Effect.succeed(found))
 
 /** Every session that the filter holds for, page by page. */
-export const all = (
-  repository: SessionRepositoryService,
-  filter: SessionFilter
-): Stream.Stream<SessionRecord, SessionStoreError> =>
+export const all = (repository: SessionRepositoryService, filter: SessionFilter) =>
   paged((after: string | undefined) => repository.list({ ...filter, after }), ({ sessions }) => sessions)
 
 /** Every turn of a session, in order. */
-export const turns = (
-  repository: Pick<SessionRepositoryService, "turns">,
-  sessionId: string
-): Stream.Stream<TurnRecord, SessionStoreError> =>
+export const turns = (repository: Pick<SessionRepositoryService, "turns">, sessionId: string) =>
   paged((after: number | undefined) => repository.turns(sessionId, { after }), ({ turns }) => turns)
 
 /** Every message that is kept of a turn, in order. */
-export const messages = (
-  repository: Pick<SessionRepositoryService, "messages">,
-  turnId: string
-): Stream.Stream<unknown, SessionStoreError> =>
+export const messages = (repository: Pick<SessionRepositoryService, "messages">, turnId: string) =>
   paged((after: number | undefined) => repository.messages(turnId, { after }), ({ messages }) => messages)
 
 /** All that comes page by page. */
