@@ -2,17 +2,16 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type { ClaudeOptions } from "./Claude.js"
 import { InvalidOptionsError } from "./ClaudeError.js"
+import { Count } from "./internal/policyOptions.js"
 import { complaintOf } from "./internal/schemaIssue.js"
 
 const Time = Schema.declare(
   (value: unknown): value is Duration.DurationInput => Option.isSome(Duration.decodeUnknown(value)),
   { identifier: "Time", description: "a duration: milliseconds, or text such as \"5 minutes\"" }
 )
-const Count = Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number above 0" })
 
 /** How long a session's process lives, and what is kept of its turns. */
 export const Lifetime = Schema.Struct({
@@ -50,20 +49,17 @@ export interface TurnSettings extends Schema.Schema.Type<typeof TurnSettings> {}
 /** The options of one turn. */
 export interface TurnOptions extends TurnSettings, Pick<ClaudeOptions, "interruptWhen"> {}
 
+const decoding = <A, I>(schema: Schema.Schema<A, I>) => {
+  const validate = Schema.validateEither(schema, { onExcessProperty: "error" })
+  return (options: unknown): Either.Either<A, InvalidOptionsError> =>
+    Either.mapLeft(validate(options), (error) => {
+      const { detail, field } = complaintOf(error)
+      return new InvalidOptionsError({ field: field === "" ? "options" : field, detail, hint: "See SessionOptions." })
+    })
+}
+
 /** Turn options that are known to be good. */
-export const decodeTurn = (options: unknown): Either.Either<TurnSettings, InvalidOptionsError> =>
-  Either.mapLeft(validateTurn(options), invalid)
+export const decodeTurn = decoding(TurnSettings)
 
 /** Lifetimes that are known to be good. */
-export const decodeLifetime = (options: unknown): Either.Either<Lifetime, InvalidOptionsError> =>
-  Either.mapLeft(validateLifetime(options), invalid)
-
-// ---------------------------------------------------------------------------
-
-const validateTurn = Schema.validateEither(TurnSettings, { onExcessProperty: "error" })
-const validateLifetime = Schema.validateEither(Lifetime, { onExcessProperty: "error" })
-
-const invalid = (error: ParseResult.ParseError): InvalidOptionsError => {
-  const { detail, field } = complaintOf(error)
-  return new InvalidOptionsError({ field: field === "" ? "options" : field, detail, hint: "See SessionOptions." })
-}
+export const decodeLifetime = decoding(Lifetime)

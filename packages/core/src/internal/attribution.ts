@@ -182,17 +182,19 @@ export class Attribution {
 
   private result(message: Result): boolean {
     const { own } = this
-    const mine = own !== undefined && this.answers(own, message)
+    const { origin, userMessageUuids: uuids } = message
+    const mine = own !== undefined &&
+      (uuids === undefined ? origin === undefined : uuids.some((uuid) => own.all.has(uuid)))
     this.settle(mine ? "own" : "other")
     this.segment = undefined
-    if (message.origin !== undefined) this.notified = false
+    if (origin !== undefined) this.notified = false
     const to = mine ? this.turn : this.background
     if (this.stop !== undefined) to.push(this.stop)
     this.stop = undefined
     to.push(message)
     if (!mine) return false
     const before = own.open.size
-    for (const uuid of [...message.userMessageUuids ?? [], ...own.taken, own.first]) own.open.delete(uuid)
+    for (const uuid of [...uuids ?? [], ...own.taken, own.first]) own.open.delete(uuid)
     // What the CLI runs by itself, a slash command, it does not repeat.
     if (own.open.size === before) own.open.delete([...own.open][0] ?? "")
     if (own.open.size > 0) {
@@ -202,10 +204,6 @@ export class Attribution {
     this.former = own.all
     this.own = undefined
     return true
-  }
-
-  private answers(own: Own, { origin, userMessageUuids: uuids }: Result): boolean {
-    return uuids === undefined ? origin === undefined : uuids.some((uuid) => own.all.has(uuid))
   }
 
   private task(message: Task): void {
@@ -237,14 +235,12 @@ export class Attribution {
 
   /** It is known whose the held messages are. */
   private settle(whose: "own" | "other"): void {
-    const { held } = this
+    const { held = [] } = this
+    const to = whose === "own" ? this.turn : this.background
     this.held = undefined
-    if (held === undefined) return
     for (const message of held) {
-      if (whose === "own") {
-        if (message._tag === "ToolUse") this.own?.tools.add(message.id)
-        this.turn.push(message)
-      } else this.background.push(message)
+      if (whose === "own" && message._tag === "ToolUse") this.own?.tools.add(message.id)
+      to.push(message)
     }
   }
 }

@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { merge } from "../AgentOptions.js"
@@ -80,16 +81,12 @@ export const asking =
           ? Effect.fail(error)
           : Effect.zipRight(Effect.sleep(error.retryAfter), asked)
     )
-    return asked.pipe(
-      Effect.provideService(CurrentMaxWait, settings.maxWait),
-      withBatch(settings.id),
-      (effect) =>
-        Effect.flatMap(
-          CurrentClaim,
-          ({ priority }) =>
-            Effect.provideService(effect, CurrentClaim, { caller, priority: task.item.priority ?? priority })
-        )
-    )
+    return Effect.flatMap(CurrentClaim, ({ priority }) =>
+      asked.pipe(
+        Effect.provideService(CurrentMaxWait, settings.maxWait),
+        withBatch(settings.id),
+        Effect.provideService(CurrentClaim, { caller, priority: task.item.priority ?? priority })
+      ))
   }
 
 export const optionsOf = (settings: Settings, task: Task): ClaudeOptions => {
@@ -97,18 +94,14 @@ export const optionsOf = (settings: Settings, task: Task): ClaudeOptions => {
   return { ...settings.options, ...withoutUndefined(options), ...merge(env(settings.options), env(options)) }
 }
 
-export const outcomeOf = (task: Task, exit: Exit.Exit<Result, ClaudeError>): Effect.Effect<BatchOutcome> =>
-  Exit.matchEffect(exit, {
-    onSuccess: (result) => Effect.succeed<BatchOutcome>({ _tag: "Completed", result }),
-    onFailure: (cause) =>
-      Option.match(Cause.failureOption(cause), {
-        onSome: (error) => Effect.succeed<BatchOutcome>({ _tag: "Failed", error }),
-        onNone: () =>
-          Cause.isInterruptedOnly(cause)
-            ? Effect.succeed<BatchOutcome>({ _tag: "Cancelled", reason: reasonOf(task) })
-            : Effect.failCause(Cause.flatMap(cause, () => Cause.empty))
-      })
-  })
+export const outcomeOf = (task: Task, exit: Exit.Exit<Result, ClaudeError>): Effect.Effect<BatchOutcome> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed({ _tag: "Completed", result: exit.value })
+  const failure = Cause.failureOrCause(exit.cause)
+  if (Either.isLeft(failure)) return Effect.succeed({ _tag: "Failed", error: failure.left })
+  return Cause.isInterruptedOnly(exit.cause)
+    ? Effect.succeed({ _tag: "Cancelled", reason: reasonOf(task) })
+    : Effect.failCause(failure.right)
+}
 
 export const reasonOf = ({ cancel }: Task): "item" | "all" | "budget" =>
   cancel === undefined || cancel === "lost" ? "all" : cancel

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
@@ -208,15 +209,10 @@ export const open = (
     })
 
     const gone = (why: RunFacts): Effect.Effect<void> =>
-      Effect.suspend(() =>
-        over(
-          Either.flip((turn?.seen ?? starting).outcome(why)).pipe(
-            Either.getOrElse(() =>
-              new MissingResultError({ facts: why, hint: "Send the prompt again: the session goes on." })
-            )
-          )
-        )
-      )
+      over(Either.match((turn?.seen ?? starting).outcome(why), {
+        onLeft: identity,
+        onRight: () => new MissingResultError({ facts: why, hint: "Send the prompt again: the session goes on." })
+      }))
 
     /** Nothing more is heard of it. */
     const over = (verdict: ClaudeError): Effect.Effect<void> =>

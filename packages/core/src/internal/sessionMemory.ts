@@ -26,8 +26,6 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
   const turns = new Map<string, StoredTurn>()
   const leases = new Map<string, Lease>()
 
-  const found = (id: string): Option.Option<Stored> => Option.fromNullable(sessions.get(id))
-
   const retag = (sessionId: string, change: (tags: Set<string>) => void) =>
     Effect.sync(() => {
       const session = sessions.get(sessionId)
@@ -64,7 +62,7 @@ export const make: Effect.Effect<SessionRepositoryService> = Effect.sync(() => {
         before.record = { ...record, costUsd, durationMs, tags, turnCount, usage }
       }),
 
-    get: (id) => Effect.sync(() => Option.map(found(id), ({ record }) => copy(record))),
+    get: (id) => Effect.sync(() => Option.map(Option.fromNullable(sessions.get(id)), ({ record }) => copy(record))),
 
     delete: (id) =>
       Effect.sync(() => {
