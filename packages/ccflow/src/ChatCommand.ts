@@ -87,8 +87,7 @@ const open = (
 
 const tellLast = (records: SessionRepositoryService, record: SessionRecord, terminal: Terminal.Terminal["Type"]) =>
   Effect.gen(function*() {
-    const title = oneLine(record.title)
-    yield* terminal.note(`Going on with "${clipped(title, 60)}", ${plural(record.turnCount, "turn")}.`)
+    yield* terminal.note(`Going on with "${clipped(oneLine(record.title), 60)}", ${plural(record.turnCount, "turn")}.`)
     const last = yield* Stream.runLast(Store.turns(records, record.sessionId))
     if (Option.isSome(last) && last.value.status === "cut") {
       yield* terminal.note(`Its last turn was cut: ${clipped(oneLine(promptText(last.value.prompt)), 60)}`)

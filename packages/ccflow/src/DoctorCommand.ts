@@ -113,9 +113,7 @@ const shown = ({ checks, failed, warnings }: ReturnType<typeof diagnosisOf>, col
       ...(fix === undefined ? [] : fix.split("\n").map((line) => `${indent}${paint(36, "fix:")} ${oneLine(line)}`))
     ]
   })
-  const sum = failed + warnings === 0
-    ? "Nothing is wrong."
-    : `${failed} failed, ${plural(warnings, "warning")}.`
+  const sum = failed + warnings === 0 ? "Nothing is wrong." : `${failed} failed, ${plural(warnings, "warning")}.`
   return `${[...lines, "", sum].join("\n")}\n`
 }
 

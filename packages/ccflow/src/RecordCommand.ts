@@ -59,11 +59,8 @@ const through = (mode: "record" | "replay", given: string, [command, ...args]: R
     const terminal = yield* Terminal
     const cassette = resolve(given)
     if (mode === "replay" && !existsSync(cassette)) {
-      return yield* invalidOption(
-        "file",
-        `there is no cassette ${given}`,
-        `Record it first: ccflow record ${given} -- …`
-      )
+      const hint = `Record it first: ccflow record ${given} -- …`
+      return yield* invalidOption("file", `there is no cassette ${given}`, hint)
     }
     const stand = standIn()
     const cli = mode === "record" ? yield* realCli : undefined

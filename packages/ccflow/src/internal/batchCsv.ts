@@ -35,15 +35,14 @@ export async function* csvRows(text: AsyncIterable<string>): AsyncGenerator<CsvR
         if (token === "\"") state = "closed"
         else field += token
       } else if (token === "\r") held = true
-      else if (token === ",") {
+      else if (token === "," || token === "\n") {
+        const isBlank = state === "start" && fields.length === 0
         fields.push(field)
         field = ""
         state = "start"
-      } else if (token === "\n") {
-        if (state !== "start" || fields.length > 0) yield { line: begun, fields: [...fields, field] }
+        if (token === ",") continue
+        if (!isBlank) yield { line: begun, fields }
         fields = []
-        field = ""
-        state = "start"
         begun = ++line
       } else if (token === "\"") {
         // Closed and open again: a doubled one.

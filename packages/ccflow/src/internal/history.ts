@@ -19,20 +19,18 @@ export interface History {
 export const open = (records: string | undefined): Effect.Effect<History> => {
   if (records === undefined) return Effect.succeed({ lines: [], add: () => Effect.void })
   const path = `${records.replace(/\.db$/, "")}.history`
-  return Effect.map(
-    Effect.orElseSucceed(Effect.tryPromise(() => readFile(path, "utf8")), () => "").pipe(
-      Effect.map((text) => Arr.filterMap(text.split("\n"), (json) => lineOf(json))),
-      Effect.tap((lines) => lines.length > kept * 2 ? Effect.ignore(rewrite(path, lines.slice(-kept))) : Effect.void)
-    ),
-    (lines) => ({
-      lines: lines.slice(-kept),
-      add: (line) =>
-        Effect.ignore(Effect.tryPromise(async () => {
-          await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-          await appendFile(path, `${JSON.stringify(line)}\n`, { mode: 0o600 })
-        }))
-    })
-  )
+  return Effect.gen(function*() {
+    const text = yield* Effect.orElseSucceed(Effect.tryPromise(() => readFile(path, "utf8")), () => "")
+    const all = Arr.filterMap(text.split("\n"), (json) => lineOf(json))
+    const lines = all.slice(-kept)
+    if (all.length > kept * 2) yield* Effect.ignore(rewrite(path, lines))
+    const add = (line: string) =>
+      Effect.ignore(Effect.tryPromise(async () => {
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+        await appendFile(path, `${JSON.stringify(line)}\n`, { mode: 0o600 })
+      }))
+    return { lines, add }
+  })
 }
 
 // ---------------------------------------------------------------------------

@@ -72,25 +72,16 @@ export const collect = (
     const logged = yield* latest(shownTypes, bounds.events, range)
     const eventsOf = bySession(logged.slice(0, bounds.events).reverse())
     const sessions: Array<SessionData> = []
-    const ofCall = (at: number, ending: TurnEnding, error: string | undefined, ms: number, firstMs = -1) => ({
-      day: dayOf(at),
-      facts: [
-        outcomeOf(ending),
-        error === undefined ? -1 : names.of(error),
-        Math.round(ms),
-        Math.round(firstMs)
-      ] as const
-    })
-    const given = calls.map((
-      { at, callId = "", durationMs, error, firstMessageMs, model, outcome, sessionId = "" }
-    ) => ({
-      ...ofCall(at, outcome, error, durationMs, firstMessageMs),
-      where: [
-        names.of(oneLine(model)),
-        tagSets.of(...tagged.get(callId) ?? [], ...tagsOf(sessionId)),
-        session(sessionId)
-      ] as const
-    }))
+    /** How a call ended, as its cell says it. */
+    const factsOf = (ending: TurnEnding, error: string | undefined, ms: number, firstMs = -1) =>
+      [outcomeOf(ending), error === undefined ? -1 : names.of(error), Math.round(ms), Math.round(firstMs)] as const
+    const given = calls.map(
+      ({ at, callId = "", durationMs, error, firstMessageMs, model, outcome, sessionId = "" }) => {
+        const tagSet = tagSets.of(...tagged.get(callId) ?? [], ...tagsOf(sessionId))
+        const where = [names.of(oneLine(model)), tagSet, session(sessionId)] as const
+        return { day: dayOf(at), where, facts: factsOf(outcome, error, durationMs, firstMessageMs) }
+      }
+    )
     let steps = 0
     let cut = logged.length > bounds.events
     for (const { begun, sessionId, used: usedAt } of shown) {
@@ -106,7 +97,8 @@ export const collect = (
         steps += 1 + parts.length
         // Nobody has logged it: its record has to do.
         if (callId !== undefined || ending === "running") continue
-        given.push({ ...ofCall(end, ending, error, end - start), where: [model, tagSet, session(sessionId)] })
+        const where = [model, tagSet, session(sessionId)] as const
+        given.push({ day: dayOf(end), where, facts: factsOf(ending, error, end - start) })
       }
       sessions.push({
         id: sessionId,

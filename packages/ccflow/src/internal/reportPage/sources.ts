@@ -28,16 +28,13 @@ export const overlaps = ({ since = -Infinity, until = Infinity }: Range, from: n
   to >= since && from < until
 
 /** Every session that is kept. */
-export const records: Effect.Effect<
-  ReadonlyMap<string, SessionRecord>,
-  SessionStoreError,
-  SessionRepository
-> = Effect.flatMap(SessionRepository, (repository) =>
-  Stream.runFold(
-    Store.all(repository, { limit: 1_000 }),
-    new Map<string, SessionRecord>(),
-    (all, record) => all.set(record.sessionId, record)
-  ))
+export const records: Effect.Effect<ReadonlyMap<string, SessionRecord>, SessionStoreError, SessionRepository> = Effect
+  .flatMap(SessionRepository, (repository) =>
+    Stream.runFold(
+      Store.all(repository, { limit: 1_000 }),
+      new Map<string, SessionRecord>(),
+      (all, record) => all.set(record.sessionId, record)
+    ))
 
 /** Every entry of the ledger in this range. */
 export const entries = (range: Range): Stream.Stream<UsageEntry, SessionStoreError, UsageLedger> =>

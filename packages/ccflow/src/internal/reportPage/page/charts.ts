@@ -62,7 +62,6 @@ export const chartPanel = (
     data: { labels: [], datasets: [] },
     options: {
       animation: false,
-      responsive: true,
       maintainAspectRatio: false,
       color: colour("ink"),
       indexAxis: names,
@@ -91,7 +90,6 @@ export const chartPanel = (
         },
         [values]: {
           stacked: true,
-          beginAtZero: true,
           border: { display: false },
           grid: { color: colour("line") },
           ticks: {

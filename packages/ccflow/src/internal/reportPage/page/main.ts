@@ -55,6 +55,8 @@ const header = ({ madeAt, since, timeZone, until }: ReportData, repaint: () => v
   }, { id: "theme" })
   dark.addEventListener("change", paint)
   paint()
+  const from = since === null ? "Everything that is kept" : `From ${moment(since)}`
+  const to = until === null ? "" : ` to ${moment(until)}`
   return element(
     "header",
     {},
@@ -62,11 +64,7 @@ const header = ({ madeAt, since, timeZone, until }: ReportData, repaint: () => v
       "div",
       {},
       element("h1", {}, "What was used, and what it cost"),
-      quiet(
-        `${since === null ? "Everything that is kept" : `From ${moment(since)}`}${
-          until === null ? "" : ` to ${moment(until)}`
-        }, as of ${moment(madeAt)}. Days are those of ${timeZone}.`
-      )
+      quiet(`${from}${to}, as of ${moment(madeAt)}. Days are those of ${timeZone}.`)
     ),
     theme
   )
