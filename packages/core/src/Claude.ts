@@ -123,7 +123,7 @@ export const make = (
           observation,
           adopted,
           host: resolved.host,
-          recorder: yield* Recorder.make(records, options, lifetime.recordMessages ?? false),
+          recorder: yield* Recorder.make(records, observation.events, options, lifetime.recordMessages ?? false),
           options,
           lifetime,
           fork: (more) =>

@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
 import type { SessionBusyError, SessionStoreError } from "../ClaudeError.js"
+import type { EventsService } from "../Events.js"
 import { type Holder, SessionHolder } from "../SessionHolder.js"
 import { SessionRepository, type SessionRepositoryService } from "../SessionRepository.js"
 import * as HeldLease from "./heldLease.js"
@@ -13,7 +14,7 @@ import { Recording } from "./recording.js"
 import * as SessionActor from "./sessionActor.js"
 
 /** Keeps a session's records, in the order of what happens. */
-export type Recorder = Pick<Recording, "open" | "begin" | "saw" | "end" | "moved" | "onPersisted" | "close">
+export type Recorder = Pick<Recording, "open" | "begin" | "saw" | "end" | "moved" | "close">
 
 /** Keeps nothing. */
 export const none: Recorder = {
@@ -22,7 +23,6 @@ export const none: Recorder = {
   saw: () => Effect.void,
   end: () => Effect.void,
   moved: () => Effect.void,
-  onPersisted: () => {},
   close: () => Effect.void
 }
 
@@ -49,6 +49,7 @@ export class Draft extends Context.Reference<Draft>()("@ccflow/core/internal/Dra
  */
 export const make = (
   kept: Records | undefined,
+  events: EventsService,
   options: QueryOptions,
   recordMessages: boolean
 ): Effect.Effect<Recorder, SessionBusyError | SessionStoreError, Scope.Scope> =>
@@ -61,6 +62,7 @@ export const make = (
     const recording = new Recording({
       repository,
       lease,
+      events,
       holder: actor.name,
       scope: yield* Effect.scope,
       options,

@@ -9,6 +9,7 @@ import {
   type SessionNotFoundError,
   type SessionStoreError
 } from "../ClaudeError.js"
+import type { EventsService } from "../Events.js"
 import type { Message, Result, Usage } from "../Message.js"
 import type { TurnEnd } from "../SessionRecord.js"
 import type { SessionRepositoryService } from "../SessionRepository.js"
@@ -24,6 +25,7 @@ type Failure = InvalidOptionsError | SessionBusyError | SessionNotFoundError | S
 export interface RecordingParts {
   readonly repository: SessionRepositoryService
   readonly lease: HeldLease
+  readonly events: EventsService
   readonly holder: string
   /** The session's: what is written a little later is written in it. */
   readonly scope: Scope.Scope
@@ -73,17 +75,11 @@ export class Recording {
   private readonly owed = new Map<string, TurnEnd>()
   /** Empty until the CLI has named it. */
   private sessionId = ""
-  private persisted: (sessionId: string, callId: string) => void = () => {}
   private readonly one = Effect.unsafeMakeSemaphore(1).withPermits(1)
 
   constructor(parts: RecordingParts) {
     this.parts = parts
     this.record = new KeptRecord(parts)
-  }
-
-  /** Told each time that the end of a turn is in the records. */
-  onPersisted(persisted: (sessionId: string, callId: string) => void): void {
-    this.persisted = persisted
   }
 
   /**
@@ -141,14 +137,12 @@ export class Recording {
     this.turns.delete(turn.id)
     if (kept === undefined || this.sessionId === "") return Effect.void
     this.note(kept, last)
+    const { events, repository } = this.parts
     const end = endOf(kept, outcome)
     return this.one(Effect.gen(this, function*() {
       if (!kept.begun) yield* this.store(this.sessionId, kept)
-      yield* Effect.tapError(
-        this.parts.repository.endTurn(turn.id, end),
-        () => Effect.sync(() => this.owed.set(turn.id, end))
-      )
-      this.persisted(this.sessionId, turn.charge.callId)
+      yield* Effect.tapError(repository.endTurn(turn.id, end), () => Effect.sync(() => this.owed.set(turn.id, end)))
+      events.tell({ _tag: "SessionPersisted", sessionId: this.sessionId, callId: turn.charge.callId })
       yield* this.flush(kept)
       if (kept.missed > 0) {
         yield* Effect.logWarning(

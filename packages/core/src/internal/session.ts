@@ -39,7 +39,6 @@ export const make = (plan: SessionPlan): Effect.Effect<Session, never, Scope.Sco
     const background = new Observers<Message>(mostInBackground)
     const clock = yield* Effect.clock
     const telling = new SessionEvents(plan.observation.events)
-    plan.recorder.onPersisted((sessionId, callId) => telling.persisted(sessionId, callId))
     const core = new SessionCore({
       connect: plan.connect,
       deadline: plan.deadline,

@@ -32,10 +32,6 @@ export class SessionEvents {
     this.events.tell({ _tag: "SessionClosed", ...naming(sessionId), ...totals })
   }
 
-  persisted(sessionId: string, callId: string): void {
-    this.events.tell({ _tag: "SessionPersisted", sessionId, callId })
-  }
-
   /** What the CLI asks while it works on a turn it asks for that turn's call, whichever has started the process. */
   host(host: Host): Host {
     const ask = host.handlers["can_use_tool"]
