@@ -103,8 +103,15 @@ export const layerNoop: Layer.Layer<Hooks> = Layer.succeed(Hooks, [])
  * a permission handler.
  */
 export const on: {
-  <Event extends HookEvent, R = never>(event: Event, handler: Handle<Event, R>): Registration<R>
-  <Event extends HookEvent, R = never>(event: Event, options: HookOptions, handler: Handle<Event, R>): Registration<R>
+  <Event extends HookEvent, R = never>(
+    event: Event,
+    handler: (input: HookInput<Event>) => Effect.Effect<OutputOf<Event>, unknown, R>
+  ): Registration<R>
+  <Event extends HookEvent, R = never>(
+    event: Event,
+    options: HookOptions,
+    handler: (input: HookInput<Event>) => Effect.Effect<OutputOf<Event>, unknown, R>
+  ): Registration<R>
 } = <Event extends HookEvent, R>(
   event: Event,
   ...given: readonly [Handle<Event, R>] | readonly [HookOptions, Handle<Event, R>]

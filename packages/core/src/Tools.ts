@@ -92,12 +92,12 @@ export const tool = <A, I, R = never>({ handler, ...described }: Described & {
 export function toolSet<const Members extends ReadonlyArray<Tool<unknown>>>(
   name: string,
   tools: Members,
-  options?: Told
+  options?: { readonly version?: string | undefined; readonly instructions?: string | undefined }
 ): ToolSet<ContextOf<Members[number]>>
 export function toolSet<R>(
   name: string,
   tools: ReadonlyArray<Tool<R>>,
-  { instructions, version = "1.0.0" }: Told = {}
+  { instructions, version = "1.0.0" }: { readonly [Field in "version" | "instructions"]?: string | undefined } = {}
 ): ToolSet<R> {
   return { name, version, instructions, tools }
 }
@@ -141,9 +141,6 @@ interface Described {
   /** The model knows the tool from the start. Left out, newer versions let it search for tools before it uses them. */
   readonly alwaysLoad?: boolean | undefined
 }
-
-/** What is told of a tool set beside its name. */
-type Told = { readonly [Field in "version" | "instructions"]?: string | undefined }
 
 /** The services of all of them. */
 type ContextOf<Member> = Member extends Tool<infer R> ? R : never
