@@ -88,11 +88,7 @@ export class Session implements AsyncDisposable, Owner.Closable {
    * session stays; so does `interrupt`, with what there was for a result.
    */
   sendMessage(prompt: Claude.Prompt, options: TurnOptions = {}): Query.Query {
-    return Query.make(
-      this.owner,
-      options,
-      (given) => Effect.map(this.core, (session) => session.send(prompt, given))
-    )
+    return Query.make(this.owner, options, (given) => Effect.map(this.core, (session) => session.send(prompt, given)))
   }
 
   /**
@@ -124,8 +120,8 @@ export class Session implements AsyncDisposable, Owner.Closable {
     const branch = new Session(options, {
       owner: this.owner,
       open: Effect.flatMap(
-        this.core,
-        (session) => Effect.flatMap(Decisions.resolve(options), (given) => session.fork(given))
+        Effect.zip(this.core, Decisions.resolve(options)),
+        ([session, given]) => session.fork(given)
       )
     })
     return branch.ready()

@@ -115,9 +115,7 @@ export class Reply {
   }
 
   /** What is left to tell: the whole message, and the account of the turn. */
-  end(
-    { at, durationMs, interrupted }: Ending
-  ): { readonly messages: ReadonlyArray<Message>; readonly result: Result } {
+  end({ at, durationMs, interrupted }: Ending) {
     const { sessionId, stopReason, usage } = this
     const refused = stopReason === "refusal"
     const tokens = usageOf(usage)

@@ -84,10 +84,7 @@ const commandOf = (prompt: Question["prompt"], { disableSlashCommands }: QueryOp
     : undefined
 
 /** In the words in which the CLI gets it, the data fenced as it is there. */
-const systemOf = (
-  { appendSystemPrompt, systemPrompt }: QueryOptions,
-  context: Question["context"]
-): ReadonlyArray<string> => {
+const systemOf = ({ appendSystemPrompt, systemPrompt }: QueryOptions, context: Question["context"]) => {
   const appended = toInitialize({ appendSystemPrompt }, context)?.["appendSystemPrompt"]
   return [systemPrompt, appended].filter((text) => typeof text === "string")
 }

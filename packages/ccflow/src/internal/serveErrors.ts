@@ -119,11 +119,7 @@ export const responseOf = ({ body, status }: Answer): HttpServerResponse.HttpSer
     }
   })
 
-export const invalid = (
-  field: string,
-  detail: string,
-  hint = "See /docs for what the request takes."
-): ServiceError =>
+export const invalid = (field: string, detail: string, hint = "See /docs for what the request takes."): ServiceError =>
   new ServiceError({ type: "InvalidRequest", message: field === "" ? detail : `${field}: ${detail}`, hint })
 
 /** What nobody has thought of. What it was is in the log. */

@@ -69,10 +69,7 @@ export const cors = (
   })
 
 /** The body as JSON, read no further than the limit. */
-export const bodyOf = (
-  request: HttpServerRequest.HttpServerRequest,
-  limit: number
-): Effect.Effect<unknown, ServiceError> =>
+export const bodyOf = (request: HttpServerRequest.HttpServerRequest, limit: number) =>
   Effect.gen(function*() {
     const type = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase()
     if (type !== "application/json") return yield* contentTypeRefused
@@ -95,10 +92,7 @@ const hostOf = (header: string | undefined): { readonly name: string; readonly a
 }
 
 /** The reader stops at the limit and leaves the connection alone, so that the answer still reaches the client. */
-const readAll = (
-  request: HttpServerRequest.HttpServerRequest,
-  limit: number
-): Effect.Effect<Buffer, ServiceError> =>
+const readAll = (request: HttpServerRequest.HttpServerRequest, limit: number): Effect.Effect<Buffer, ServiceError> =>
   Effect.async((resume) => {
     const source = NodeHttpServerRequest.toIncomingMessage(request)
     const parts: Array<Buffer> = []

@@ -18,10 +18,7 @@ export interface Listening {
 }
 
 /** A client that is slow to ask has its connection closed: what it sends has a time limit, what it gets has another. */
-export const listen = (
-  host: string,
-  port: number
-): Effect.Effect<Listening, InvalidOptionsError, Scope.Scope> =>
+export const listen = (host: string, port: number): Effect.Effect<Listening, InvalidOptionsError, Scope.Scope> =>
   Effect.suspend(() => {
     const node: Server = createServer({
       headersTimeout: 10_000,

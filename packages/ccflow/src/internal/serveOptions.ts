@@ -76,10 +76,7 @@ export const complaint = (
 }
 
 /** Options that a record holds must be allowed now, too: the rules may have been others when it was made. */
-export const stillAllowed = (
-  { allow, defaults }: Rules,
-  recorded: Readonly<Record<string, unknown>>
-): Effect.Effect<void, ServiceError> => {
+export const stillAllowed = ({ allow, defaults }: Rules, recorded: Readonly<Record<string, unknown>>) => {
   const now: Readonly<Record<string, unknown>> = { ...defaults }
   const changed = Object.entries(recorded).find(([name, value]) =>
     name === "permissionMode"
@@ -109,10 +106,7 @@ const modesUnder = (mode: QueryOptions["permissionMode"]): ReadonlyArray<string>
   mode === "plan" ? ["plan"] : ["plan", "dontAsk", "default", ...mode === undefined ? [] : [mode]]
 
 /** What the operator has limited stays so. */
-const within = (
-  { allow, defaults, timeLimit }: Rules,
-  given: QueryOptions
-): Effect.Effect<QueryOptions, ServiceError | ClaudeError> =>
+const within = ({ allow, defaults, timeLimit }: Rules, given: QueryOptions) =>
   Effect.gen(function*() {
     const options = yield* decode(given)
     const { permissionMode } = options

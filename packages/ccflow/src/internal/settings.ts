@@ -6,10 +6,7 @@ import * as Layer from "effect/Layer"
 import { invalidOption } from "./invalidOption.js"
 
 /** Log lines on stderr: what a client asks for, over what the environment says. */
-export const logs = (
-  level: Logs.Level | undefined,
-  environment: Effect.Effect<Logs.LogOptions, InvalidOptionsError>
-): Layer.Layer<never, InvalidOptionsError> =>
+export const logs = (level: Logs.Level | undefined, environment: Effect.Effect<Logs.LogOptions, InvalidOptionsError>) =>
   Layer.unwrapEffect(
     Effect.map(
       Effect.zipRight(oneOf("logLevel", level, levels), environment),
@@ -18,9 +15,7 @@ export const logs = (
   )
 
 /** How a client's data is written for the model. */
-export const contextEncoder = (
-  options: ContextEncoder.EncoderOptions = {}
-): Layer.Layer<never, InvalidOptionsError> =>
+export const contextEncoder = (options: ContextEncoder.EncoderOptions = {}) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const { countTokens, delimiter, format } = options
     yield* oneOf("contextEncoder.format", format, formats)
