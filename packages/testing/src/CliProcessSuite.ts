@@ -83,10 +83,7 @@ const promises: Readonly<Record<string, (tested: Tested) => Holding<Scope.Scope>
     yield* same("cwd", (yield* told(yield* open(tested, { start: [{ tell: {} }] }, { cwd: "/" }))).cwd, "/")
   },
   *"shows neither prompts nor what is in files among the arguments, and the files go with the process"(tested) {
-    const files = [{ flag: "--settings", content: `{"one":"${secret}"}` }, {
-      flag: "--mcp-config",
-      content: secret
-    }]
+    const files = [{ flag: "--settings", content: `{"one":"${secret}"}` }, { flag: "--mcp-config", content: secret }]
     const { cli, close } = yield* opened(tested, { turns: [[{ tell: {} }]] }, { files })
     yield* cli.send(prompt(`${secret} either`))
     const { argv } = yield* told(cli)
@@ -195,9 +192,7 @@ const promises: Readonly<Record<string, (tested: Tested) => Holding<Scope.Scope>
     yield* goes(tested, { start: [pids, { kill: "SIGSTOP" }] })
   },
   *"closing the scope ends what it has started, also when that is deaf and holds its output open"(tested) {
-    yield* goes(tested, {
-      start: [{ grandchild: { ignoreSignals: true, holdStdout: true, holdStderr: true } }, pids]
-    })
+    yield* goes(tested, { start: [{ grandchild: { ignoreSignals: true, holdStdout: true, holdStderr: true } }, pids] })
   },
   *"holds nothing of those that are closed"(tested) {
     const { held } = tested

@@ -13,7 +13,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { FakeProcess, nextPid } from "./internal/fakeProcess.js"
-import { onlyOne } from "./internal/fakeSeen.js"
 import type { FakeDisk } from "./internal/fakeSession.js"
 import type { Fields } from "./internal/protocol/types.js"
 
@@ -169,4 +168,13 @@ const scripts = (plays: Plays): (index: number, invocation: Invocation) => Scrip
   if (!("_tag" in plays)) return () => plays
   let prompts = 0
   return () => ({ respond: () => plays.turns[Math.min(prompts++, plays.turns.length - 1)] ?? [] })
+}
+
+const onlyOne = (started: ReadonlyArray<Started>): Effect.Effect<Started> => {
+  const [only, ...others] = started
+  if (only !== undefined && others.length === 0) return Effect.succeed(only)
+  const lines = started.map(({ invocation: { args }, prompts }, index) =>
+    `\n${index + 1}: ${prompts.map((prompt) => JSON.stringify(prompt)).join(", ") || "no prompt"} (${args.join(" ")})`
+  )
+  return Effect.dieMessage(`${started.length} fake CLIs were started, and not one${lines.join("")}`)
 }

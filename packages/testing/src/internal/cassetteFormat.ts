@@ -164,7 +164,9 @@ const grow = (takes: Map<number, Growing>, line: JsonObject, at: number): void =
     take.waits = Array.isArray(line["waits"]) ? line["waits"].map(Number) : []
     return
   }
-  take.events.push(eventIn(line) ?? fail(`line ${at} is of no known kind`))
+  const event = eventIn(line)
+  if (event === undefined) throw new NoTape(`line ${at} is of no known kind`)
+  take.events.push(event)
 }
 
 const eventIn = ({ eof, in: input, out, rest, signal }: JsonObject): Event | undefined => {
@@ -176,10 +178,6 @@ const eventIn = ({ eof, in: input, out, rest, signal }: JsonObject): Event | und
 }
 
 const isSaid = (value: Json | undefined): value is Said => typeof value === "string" || isObject(value)
-
-const fail = (why: string): never => {
-  throw new NoTape(why)
-}
 
 /** The CLI's version, where it tells it. */
 const versionIn = (event: Event): ReadonlyArray<string> => {

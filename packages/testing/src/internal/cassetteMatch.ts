@@ -45,12 +45,8 @@ export class Bindings {
 export const fits = (then: Json, now: Json, bindings: Bindings, loose: ReadonlySet<string> = none): boolean => {
   const pairs: Array<readonly [string, string]> = []
   if (!alike(then, now, pairs, loose)) return false
-  const tried = new Map<string, string>()
-  for (const [one, other] of pairs) {
-    if ((tried.get(one) ?? other) !== other) return false
-    tried.set(one, other)
-  }
-  if (![...tried].every(([one, other]) => bindings.allows(one, other))) return false
+  const tried = new Map(pairs)
+  if (!pairs.every(([one, other]) => tried.get(one) === other && bindings.allows(one, other))) return false
   for (const [one, other] of tried) bindings.bind(one, other)
   return true
 }

@@ -60,12 +60,7 @@ export class FakeHost {
       }
       const { error, response } = yield* this.message(server, {
         method: "tools/call",
-        params: {
-          name: tool,
-          arguments: input,
-          _meta: { "claudecode/toolUseId": id, progressToken: link.messages }
-        },
-        jsonrpc: "2.0",
+        params: { name: tool, arguments: input, _meta: { "claudecode/toolUseId": id, progressToken: link.messages } },
         id: link.messages++
       })
       if (turn.cut !== undefined) return
@@ -88,11 +83,10 @@ export class FakeHost {
           capabilities: {},
           clientInfo: { name: "claude-code", version: this.dialogue.session.version }
         },
-        jsonrpc: "2.0",
         id: 0
       })
-      yield* this.message(server, { jsonrpc: "2.0", method: "notifications/initialized" })
-      const { response } = yield* this.message(server, { method: "tools/list", jsonrpc: "2.0", id: 1 })
+      yield* this.message(server, { method: "notifications/initialized" })
+      const { response } = yield* this.message(server, { method: "tools/list", id: 1 })
       const { tools } = fieldsOf(fieldsOf(response["mcp_response"])["result"])
       const link = { tools: Array.isArray(tools) ? tools : [], messages: 2 }
       this.greeted.set(server, link)
@@ -100,7 +94,7 @@ export class FakeHost {
     })
 
   private message(server_name: string, message: Fields): Effect.Effect<Answer> {
-    return this.ask({ subtype: "mcp_message", server_name, message })
+    return this.ask({ subtype: "mcp_message", server_name, message: { ...message, jsonrpc: "2.0" } })
   }
 
   private ask(request: Fields): Effect.Effect<Answer> {

@@ -7,11 +7,11 @@ import type * as Scope from "effect/Scope"
 import type { Exit, Frame, Script, Started, Step, Turn } from "../FakeCli.js"
 import { FakeHost } from "./fakeHost.js"
 import { FakeOutput } from "./fakeOutput.js"
-import { seenOf } from "./fakeSeen.js"
 import { type FakeDisk, FakeSession } from "./fakeSession.js"
 import { drive, FakeTurn, type Played } from "./fakeTurn.js"
 import { isRefused, reply, respond } from "./protocol/controls.mjs"
 import { Dialogue } from "./protocol/dialogue.mjs"
+import { readArgs } from "./protocol/flags.mjs"
 import { say } from "./protocol/speech.mjs"
 import { fieldsOf, isClear, promptOf } from "./protocol/turn.mjs"
 import type { Fields, Line } from "./protocol/types.js"
@@ -65,9 +65,22 @@ export class FakeProcess {
     if (script.start !== undefined) this.dialogue.tasks.own.push({ steps: script.start })
   }
 
+  /** What is known of it, as a test looks at it. */
   get seen(): Started {
-    const { host: { replies }, invocation, output, sent, sigints } = this
-    return seenOf({ invocation, sent, replies, sigints, printed: output.frames, running: output.exit === undefined })
+    const { host, invocation, output, sent, sigints } = this
+    const requests = sent.flatMap((frame) => frame.type === "control_request" ? [fieldsOf(frame["request"])] : [])
+    return {
+      invocation,
+      flags: flagsOf(invocation),
+      env: invocation.env,
+      prompts: sent.flatMap((frame) => frame.type === "user" ? [fieldsOf(frame["message"])["content"]] : []),
+      replies: [...host.replies],
+      requests,
+      interrupts: sigints + requests.filter(({ subtype }) => subtype === "interrupt").length,
+      sent: [...sent],
+      printed: output.frames,
+      running: output.exit === undefined
+    }
   }
 
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
@@ -158,10 +171,6 @@ export class FakeProcess {
     return this.script.turns?.[index] ?? this.script.respond?.(promptOf(lines), index) ?? unscripted
   }
 
-  private ended(turn: FakeTurn): boolean {
-    return this.output.exit !== undefined || turn.cut !== undefined || turn.over
-  }
-
   private end(turn: FakeTurn): void {
     this.playing = undefined
     this.dialogue.end(turn)
@@ -181,7 +190,10 @@ export class FakeProcess {
   private inTurn(turn: FakeTurn, step: Played): Effect.Effect<void> {
     return Effect.zipRight(
       this.output.room,
-      Effect.suspend(() => this.ended(turn) ? Effect.void : this.step(turn, step))
+      Effect.suspend(() => {
+        const ended = this.output.exit !== undefined || turn.cut !== undefined || turn.over
+        return ended ? Effect.void : this.step(turn, step)
+      })
     )
   }
 
@@ -230,6 +242,19 @@ export class FakeProcess {
   private leave(code: number): void {
     this.output.leave({ code, signal: null })
   }
+}
+
+// ---------------------------------------------------------------------------
+
+const flagsOf = ({ args, files }: Invocation): Started["flags"] => {
+  const flags: Record<string, string | true | ReadonlyArray<string>> = {}
+  const add = (name: string, value: string | true) => {
+    const before = flags[name]
+    flags[name] = before === undefined ? value : [...[before].flat().map(String), String(value)]
+  }
+  for (const { token, values } of readArgs(args).flags) add(token.replace(/^--?/, ""), values[0] ?? true)
+  for (const { content, flag } of files) add(flag.replace(/^--/, ""), content)
+  return flags
 }
 
 const exitOf = ({ code, signal }: Exit): CliExit => ({ code, signal })

@@ -38,21 +38,14 @@ export const leases: ReadonlyArray<Promised> = promises({
     yield* same("taken", (yield* at(3_000)(repository.acquireLease("s", "you", 1_000))).holder, "you")
     yield* same("gone", yield* at(3_001)(repository.renewLease("s", "me", 1_000)), false)
     yield* same("gone", yield* at(3_001)(repository.releaseLease("s", "me")), false)
-    yield* same(
-      "error",
-      (yield* at(3_001)(Effect.flip(repository.acquireLease("s", "me", 1_000))))._tag,
-      "SessionBusyError"
-    )
+    const error = yield* at(3_001)(Effect.flip(repository.acquireLease("s", "me", 1_000)))
+    yield* same("error", error._tag, "SessionBusyError")
   },
 
   *"a dead holder's lease is taken over, a live one's is not"(repository) {
     yield* at(1_000)(repository.acquireLease("s", "dead", "1 hour"))
     const asked: Array<string> = []
-    const alive = (holder: string) =>
-      Effect.sync(() => {
-        asked.push(holder)
-        return holder !== "dead"
-      })
+    const alive = (holder: string) => Effect.sync(() => asked.push(holder) > 0 && holder !== "dead")
     const lease = yield* at(1_500)(repository.acquireLease("s", "me", 1_000, alive))
     yield* same("taken over", lease, { sessionId: "s", holder: "me", expiresAt: 2_500 })
     yield* same("gone", yield* at(1_500)(repository.renewLease("s", "dead", 1_000)), false)
@@ -108,9 +101,8 @@ export const leases: ReadonlyArray<Promised> = promises({
     yield* same("done", (yield* repository.turns("done")).turns[0]?.status, "completed")
     yield* same("session", yield* repository.get("expired"), before)
     yield* same("again", yield* at(2_000)(repository.recover(() => Effect.succeed(true))), [])
-    yield* same("later", (yield* at(20_000)(repository.recover(() => true))).map(({ turnId }) => turnId), [
-      "t-live"
-    ])
+    const later = yield* at(20_000)(repository.recover(() => true))
+    yield* same("later", later.map(({ turnId }) => turnId), ["t-live"])
   },
 
   *"a turn that was taken for cut still ends when its holder comes back, and counts once"(repository) {
@@ -123,10 +115,7 @@ export const leases: ReadonlyArray<Promised> = promises({
     yield* same("again", yield* at(3_000)(repository.endTurn("t", end)), false)
     const [turn] = (yield* repository.turns("s")).turns
     yield* same("turn", [turn?.status, turn?.result, turn?.endedAt], ["completed", "Hello", 3_000])
-    yield* same(
-      "session",
-      yield* repository.get("s"),
-      Option.some(session("s", { updatedAt: 3_000, turnCount: 1, usage: usage(1), costUsd: 1, durationMs: 2_000 }))
-    )
+    const after = session("s", { updatedAt: 3_000, turnCount: 1, usage: usage(1), costUsd: 1, durationMs: 2_000 })
+    yield* same("session", yield* repository.get("s"), Option.some(after))
   }
 })

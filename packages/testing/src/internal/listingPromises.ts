@@ -33,14 +33,7 @@ const anySessions = FastCheck.uniqueArray(
 export const listings: ReadonlyArray<Promised> = promises({
   *"a listing gives what its conditions hold for, all of them together, and counts the same"(repository) {
     yield* saveAll(repository, [
-      session("a", {
-        status: "open",
-        model: "opus",
-        tags: ["x", "y"],
-        createdAt: 10,
-        updatedAt: 100,
-        turnCount: 1
-      }),
+      session("a", { status: "open", model: "opus", tags: ["x", "y"], createdAt: 10, updatedAt: 100, turnCount: 1 }),
       session("b", { status: "closed", model: "opus", tags: ["y"], createdAt: 20, updatedAt: 90, turnCount: 2 }),
       session("c", {
         status: "expired",

@@ -53,11 +53,8 @@ export const sessions: ReadonlyArray<Promised> = promises({
     const { costUsd, durationMs, tags, turnCount, usage: tokens } = stored
     yield* same("figures", { costUsd, turnCount, tokens }, { costUsd: 0.5, turnCount: 1, tokens: usage(1) })
     yield* same("tags", tags, ["a", "meanwhile"])
-    yield* same(
-      "s",
-      yield* repository.get("s"),
-      Option.some({ ...after, costUsd, durationMs, tags, turnCount, usage: tokens })
-    )
+    const kept = { ...after, costUsd, durationMs, tags, turnCount, usage: tokens }
+    yield* same("s", yield* repository.get("s"), Option.some(kept))
     yield* repository.removeTags("s", ["a"])
     yield* repository.save(stored)
     yield* same("removed meanwhile", Option.getOrThrow(yield* repository.get("s")).tags, ["meanwhile"])
@@ -68,20 +65,18 @@ export const sessions: ReadonlyArray<Promised> = promises({
 
   *"text comes back as it was, but for what no database can hold in a title"(repository) {
     const awkward = "'\"; DROP TABLE ccflow_sessions; -- % _ \\ \u0000 \n é \u{1F600} \uD83D"
+    const error = { tag: awkward, message: awkward }
     yield* repository.save(session("s", { title: awkward, options: { [awkward]: awkward } }))
     yield* repository.beginTurn(turnOf("t", { prompt: [{ type: "text", text: awkward }] }))
     yield* repository.progress("t", awkward)
     yield* repository.appendMessages("t", [{ awkward }, awkward, null, 0, [awkward]])
-    yield* repository.endTurn("t", { status: "failed", result: awkward, error: { tag: awkward, message: awkward } })
+    yield* repository.endTurn("t", { status: "failed", result: awkward, error })
     const stored = Option.getOrThrow(yield* repository.get("s"))
     yield* same("title", stored.title, awkward.replace("\u0000", "\uFFFD").replace(/\uD83D$/, "\uFFFD"))
     yield* same("options", stored.options, { [awkward]: awkward })
     const [turn] = (yield* repository.turns("s")).turns
     yield* same("prompt", turn?.prompt, [{ type: "text", text: awkward }])
-    yield* same("texts", [turn?.seen, turn?.result, turn?.error], [awkward, awkward, {
-      tag: awkward,
-      message: awkward
-    }])
+    yield* same("texts", [turn?.seen, turn?.result, turn?.error], [awkward, awkward, error])
     yield* same("messages", (yield* repository.messages("t")).messages, [{ awkward }, awkward, null, 0, [awkward]])
   },
 
@@ -95,9 +90,7 @@ export const sessions: ReadonlyArray<Promised> = promises({
       repository.save(session("s", { options: circle })),
       repository.save(session("s", { options: { big: 1n } }))
     ]
-    for (const save of refused) {
-      yield* same("refusal", (yield* Effect.flip(save))._tag, "SessionStoreError")
-    }
+    for (const save of refused) yield* same("refusal", (yield* Effect.flip(save))._tag, "SessionStoreError")
     yield* same("stored", yield* repository.count(), 0)
     yield* repository.save(session("s"))
     yield* repository.beginTurn(turnOf("t"))
@@ -120,9 +113,7 @@ export const sessions: ReadonlyArray<Promised> = promises({
     yield* same("renewLease", yield* repository.renewLease("nobody", "me", 1000), false)
     yield* same("releaseLease", yield* repository.releaseLease("nobody", "me"), false)
     yield* same("recover", yield* repository.recover(() => false), [])
-    const error = yield* Effect.flip(
-      repository.beginTurn(turnOf("t", { sessionId: "nobody" }))
-    )
+    const error = yield* Effect.flip(repository.beginTurn(turnOf("t", { sessionId: "nobody" })))
     yield* same("beginTurn", error._tag, "SessionNotFoundError")
     yield* same("stored", yield* repository.list(), { sessions: [] })
     yield* repository.save(session("nobody"))

@@ -37,11 +37,8 @@ export const turns: ReadonlyArray<Promised> = promises({
     yield* same("session", Option.getOrThrow(yield* repository.get("s")).updatedAt, 2_000)
     yield* repository.endTurn("t", { status: "completed" })
     yield* same("ended", (yield* repository.beginTurn(turn)).status, "completed")
-    const twins = yield* Effect.forEach(
-      Array.from({ length: 8 }),
-      () => repository.beginTurn({ ...turn, turnId: "twin" }),
-      { concurrency: "unbounded" }
-    )
+    const begun = Array.from({ length: 8 }, () => repository.beginTurn({ ...turn, turnId: "twin" }))
+    const twins = yield* Effect.all(begun, { concurrency: "unbounded" })
     yield* same("at once", new Set(twins.map((twin) => JSON.stringify(twin))).size, 1)
     yield* same("turns", (yield* repository.turns("s")).turns.map(({ index }) => index), [0, 1])
   },
@@ -71,15 +68,7 @@ export const turns: ReadonlyArray<Promised> = promises({
       numTurns: 2
     } as const
     yield* same("ended", yield* at(2_500)(repository.endTurn("t", end)), true)
-    const turn = {
-      turnId: "t",
-      sessionId: "s",
-      index: 0,
-      prompt: "hi",
-      startedAt: 2_000,
-      endedAt: 2_500,
-      holder: "me"
-    }
+    const turn = { turnId: "t", sessionId: "s", index: 0, prompt: "hi", startedAt: 2_000, endedAt: 2_500, holder: "me" }
     yield* same("turn", (yield* repository.turns("s")).turns, [{ ...turn, ...end }])
     const after = session("s", { updatedAt: 2_500, turnCount: 1, usage: usage(10), costUsd: 0.25, durationMs: 500 })
     yield* same("session", yield* repository.get("s"), Option.some(after))
@@ -97,11 +86,8 @@ export const turns: ReadonlyArray<Promised> = promises({
       const error = { tag: "OverloadedError", message: "busy" }
       yield* at(2_100)(repository.endTurn(status, { status, usage: usage(1), costUsd: 0.5, error }))
     }
-    yield* same(
-      "session",
-      yield* repository.get("s"),
-      Option.some(session("s", { updatedAt: 2_100, usage: usage(2), costUsd: 1, durationMs: 200 }))
-    )
+    const after = session("s", { updatedAt: 2_100, usage: usage(2), costUsd: 1, durationMs: 200 })
+    yield* same("session", yield* repository.get("s"), Option.some(after))
     const { turns } = yield* repository.turns("s")
     yield* same("turns", turns.map(({ error, status }) => [status, error?.tag]), [
       ["failed", "OverloadedError"],
