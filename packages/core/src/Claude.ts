@@ -105,10 +105,11 @@ export const make = (
       }))
 
     const session = (
-      { idleTimeout, priority, recordMessages, recycleAfter, ...given }: SessionOptions,
+      asked: SessionOptions,
       records: Recorder.Records | undefined
     ): Effect.Effect<Session, ClaudeError, Scope.Scope> =>
       Effect.gen(function*() {
+        const { idleTimeout, priority, recordMessages, recycleAfter, ...given } = asked
         const lifetime = yield* decodeLifetime({ idleTimeout, recordMessages, recycleAfter })
         const resolved = yield* resolve(given)
         const adopted = yield* pool.adopt(resolved.options, resolved.host)
@@ -126,11 +127,7 @@ export const make = (
           recorder: yield* Recorder.make(records, observation.events, options, lifetime.recordMessages ?? false),
           options,
           lifetime,
-          fork: (more) =>
-            session(
-              { idleTimeout, priority, recordMessages, recycleAfter, ...branched(given), ...more },
-              records
-            )
+          fork: (more) => session({ ...branched(asked), ...more }, records)
         })
       })
 

@@ -2,12 +2,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import type { QueryOptions } from "../AgentOptions.js"
-import {
-  type ClaudeError,
+import type {
+  ClaudeError,
   InvalidOptionsError,
-  type SessionBusyError,
-  type SessionNotFoundError,
-  type SessionStoreError
+  SessionBusyError,
+  SessionNotFoundError,
+  SessionStoreError
 } from "../ClaudeError.js"
 import type { EventsService } from "../Events.js"
 import type { Message, Result, Usage } from "../Message.js"
@@ -17,7 +17,7 @@ import { addUsage, noUsage } from "./figures.js"
 import type { HeldLease } from "./heldLease.js"
 import { hearing, type Most, mostHeld } from "./inbox.js"
 import { KeptRecord } from "./keptRecord.js"
-import type { Turn, TurnOutcome } from "./turn.js"
+import { type Turn, type TurnOutcome, usedId } from "./turn.js"
 
 type Failure = InvalidOptionsError | SessionBusyError | SessionNotFoundError | SessionStoreError
 
@@ -195,7 +195,7 @@ export class Recording {
         () => Effect.zipRight(this.record.write, begin)
       )
       if (stored.sessionId !== sessionId || stored.holder !== holder || stored.status !== "running") {
-        return yield* usedBefore(turnId)
+        return yield* usedId(`${turnId} is the id of an earlier turn`)
       }
       kept.begun = true
     })
@@ -314,13 +314,6 @@ const endOf = ({ costUsd, numTurns, turn, usage }: Kept, outcome: TurnOutcome): 
 })
 
 const toldOf = (error: ClaudeError) => ({ tag: error._tag, message: error.message })
-
-const usedBefore = (turnId: string) =>
-  new InvalidOptionsError({
-    field: "turnId",
-    detail: `${turnId} is the id of an earlier turn`,
-    hint: "Give each turn an id of its own, or none."
-  })
 
 /** What a schema has decoded need not be JSON: what the CLI said still is. */
 const plain = (message: Message): unknown => {

@@ -120,12 +120,10 @@ export class Turn {
 const harmless: ReadonlySet<Message["_tag"]> = new Set(["Init", "Status", "ApiRetry", "RateLimit", "Hook"])
 
 /** The CLI runs a message with the same id once, and says nothing when it comes again. */
-export const sentBefore = (turnId: string) =>
-  new InvalidOptionsError({
-    field: "turnId",
-    detail: `the session has had a turn ${turnId}`,
-    hint: "Give each turn an id of its own, or none."
-  })
+export const sentBefore = (turnId: string) => usedId(`the session has had a turn ${turnId}`)
+
+export const usedId = (detail: string) =>
+  new InvalidOptionsError({ field: "turnId", detail, hint: "Give each turn an id of its own, or none." })
 
 /** Crashed or killed, and not refused: asking again can help. */
 export const diedByItself = (error: ClaudeError): boolean =>
