@@ -30,8 +30,9 @@ const shared = (folder) => {
         break
       } catch (error) {
         if (error.code !== "EEXIST") throw error
+        const { mtimeMs = Infinity } = statSync(lock, { throwIfNoEntry: false }) ?? {}
         // Its holder was killed.
-        if (ageOf(lock) > staleMs) release(lock)
+        if (Date.now() - mtimeMs > staleMs) release(lock)
         Atomics.wait(pause, 0, 0, 1)
       }
     }
@@ -67,23 +68,16 @@ const shared = (folder) => {
 /** Names of ids that a later process may go on with, such as a session's. */
 class SharedIds extends Map {
   constructor(file) {
-    super(
-      existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line)) : []
-    )
+    super()
     this.file = file
+    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : []
+    for (const line of lines) super.set(...JSON.parse(line))
   }
 
   set(id, name) {
-    if (this.file !== undefined && id.length === uuidLength) {
-      appendFileSync(this.file, `${JSON.stringify([id, name])}\n`, { mode: 0o600 })
-    }
+    if (id.length === uuidLength) appendFileSync(this.file, `${JSON.stringify([id, name])}\n`, { mode: 0o600 })
     return super.set(id, name)
   }
-}
-
-const ageOf = (path) => {
-  const found = statSync(path, { throwIfNoEntry: false })
-  return found === undefined ? 0 : Date.now() - found.mtimeMs
 }
 
 const release = (lock) => {
