@@ -188,9 +188,7 @@ export const Init = system("init", {
   slash_commands: strings,
   agents: strings,
   skills: strings,
-  plugins: nullish(Schema.Array(
-    Schema.Struct({ name: Schema.String, path: string, source: string, version: string })
-  )),
+  plugins: nullish(Schema.Array(Schema.Struct({ name: Schema.String, path: string, source: string, version: string }))),
   capabilities: strings,
   output_style: string,
   user_message_uuids: strings
