@@ -115,6 +115,11 @@ describe.skipIf(noChromium !== undefined)(
       await page.locator("h1").waitFor()
       return page
     }
+    /** A session's course is drawn when it is opened, of which the browser tells later. */
+    const filled = (page: Page) =>
+      page.waitForFunction(() =>
+        [...document.querySelectorAll(".sessions details[open]")].every((session) => session.querySelector(".inside"))
+      )
     const value = async (page: Page, card: string): Promise<number> =>
       Number(await page.locator(`#card-${card}`).getAttribute("data-value"))
     const figures = async (page: Page) => ({ cost: await value(page, "cost"), tokens: await value(page, "tokens") })
@@ -207,6 +212,7 @@ describe.skipIf(noChromium !== undefined)(
     it("draws a session's turns, tools, retries and waits, as they were", async () => {
       await using page = await open()
       await page.locator("summary", { hasText: "Why does the test fail?" }).click()
+      await filled(page)
       const real = await page.locator(".sessions details[open] .row").allInnerTexts()
       assert.match(real.join("\n"), /^Why does the test fail\?/)
       assert.isTrue(real.some((row) => /^Bash\s+failed [\d.]+ m?s$/.test(row)), real.join("\n"))
@@ -215,16 +221,18 @@ describe.skipIf(noChromium !== undefined)(
 
       const kinds = new Set<string>()
       for (let more = 0; more < 2; more++) await page.getByRole("button", { name: "Show more" }).click()
-      const rows = await page.evaluate(async () => {
+      await page.evaluate(() => {
         for (const session of document.querySelectorAll<HTMLDetailsElement>(".sessions details")) session.open = true
-        await new Promise((resolve) => setTimeout(resolve, 200))
-        return [...document.querySelectorAll(".turns .row")].map((row) => {
+      })
+      await filled(page)
+      const rows = await page.evaluate(() =>
+        [...document.querySelectorAll(".turns .row")].map((row) => {
           const bar = row.querySelector(".bar")!.getBoundingClientRect()
           const track = row.querySelector(".track")!.getBoundingClientRect()
           const within = bar.left >= track.left - 1 && bar.right <= track.right + 1.5
           return { names: [...row.classList], drawn: within && bar.width > 2.9 }
         })
-      })
+      )
       assert.isAbove(rows.length, 300)
       assert.isTrue(rows.every(({ drawn }) => drawn))
       for (const { names } of rows) for (const name of names) kinds.add(name)
@@ -247,6 +255,7 @@ describe.skipIf(noChromium !== undefined)(
       const title = await page.locator(".sessions .title").innerText()
       assert.strictEqual(title, hostile.title.replace(/[\u202E\u2028]/g, "").replace(/\s+/g, " "))
       await page.locator(".sessions summary").click()
+      await filled(page)
       const rows = (await page.locator(".turns .row").allInnerTexts()).join("\n")
       assert.include(rows, hostile.tool)
       assert.include(rows, `May ${hostile.tool} run?`)
