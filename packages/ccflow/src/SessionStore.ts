@@ -14,7 +14,6 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { clock, keepingAlive } from "./internal/keepAlive.js"
 import * as Kept from "./internal/kept.js"
-import { everyOne } from "./internal/pages.js"
 import * as Store from "./internal/store.js"
 import { valueOf } from "./Owner.js"
 
@@ -62,7 +61,7 @@ export abstract class SessionStore implements AsyncDisposable, AsyncIterable<Ses
 
   /** Page by page, all that the filter holds for. */
   all(filter?: SessionFilter): AsyncGenerator<SessionRecord, void> {
-    return everyOne((page) => this.list(page), filter)
+    return Store.everyOne((page) => this.list(page), filter)
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<SessionRecord, void> {

@@ -10,7 +10,6 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Decisions from "./Decisions.js"
 import { invalidOption } from "./internal/invalidOption.js"
-import { everyOne } from "./internal/pages.js"
 import { Records } from "./internal/records.js"
 import * as Store from "./internal/store.js"
 import * as Owner from "./Owner.js"
@@ -86,7 +85,7 @@ export const make = (owner: Owner.Owner): Sessions => {
   const list: Sessions["list"] = (filter) => kept((manager) => manager.list(filter))
   return {
     list,
-    all: (filter) => everyOne(list, filter),
+    all: (filter) => Store.everyOne(list, filter),
     count: (filter) => kept((manager) => manager.count(filter)),
     get: (sessionId) => kept((manager) => Effect.map(manager.record(sessionId), Option.getOrUndefined)),
     turns: (sessionId, page) => kept((manager) => manager.turns(sessionId, page)),

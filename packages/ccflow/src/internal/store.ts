@@ -1,6 +1,7 @@
 import { SessionNotFoundError, SessionStoreError } from "@ccflow/core/ClaudeError"
 import type { SessionFilter } from "@ccflow/core/SessionFilter"
-import { SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
+import type { SessionRecord } from "@ccflow/core/SessionRecord"
+import { type SessionPage, SessionRepository, type SessionRepositoryService } from "@ccflow/core/SessionRepository"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -53,6 +54,19 @@ export const known = (repository: SessionRepositoryService, given: string) =>
 /** Every session that the filter holds for, page by page. */
 export const all = (repository: SessionRepositoryService, filter: SessionFilter) =>
   paged((after: string | undefined) => repository.list({ ...filter, after }), ({ sessions }) => sessions)
+
+/** The same, for who has promises. */
+export async function* everyOne(
+  list: (filter: SessionFilter) => Promise<SessionPage>,
+  filter: SessionFilter = {}
+): AsyncGenerator<SessionRecord, void> {
+  let { after } = filter
+  do {
+    const { next, sessions } = await list({ ...filter, after })
+    yield* sessions
+    after = next
+  } while (after !== undefined)
+}
 
 /** Every turn of a session, in order. */
 export const turns = (repository: Pick<SessionRepositoryService, "turns">, sessionId: string) =>
