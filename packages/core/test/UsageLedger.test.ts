@@ -73,6 +73,36 @@ describe("a ledger in memory", () => {
       assert.strictEqual(Reflect.get(ledger, "booked").size, 1000)
     }))
 
+  it.effect("says the same total whether it was asked for before or not, whatever was booked meanwhile", () =>
+    Effect.promise(() => {
+      const filter = fc.record({
+        since: fc.option(fc.constantFrom(day, day + 10 * 60_000), { nil: undefined }),
+        until: fc.option(fc.constantFrom(day + 20 * 60_000, day + 50 * 60_000), { nil: undefined }),
+        model: fc.option(fc.constantFrom("model 0", "model 1"), { nil: undefined }),
+        sessionId: fc.option(fc.constantFrom("session 1", "session 2"), { nil: undefined }),
+        tag: fc.option(fc.constantFrom("x", "z"), { nil: undefined }),
+        batchId: fc.option(fc.constant("batch"), { nil: undefined })
+      })
+      const step = fc.record({
+        booked: fc.array(fc.nat(60), { maxLength: 5 }),
+        asked: fc.array(filter, { maxLength: 5 })
+      })
+      return fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 12 }), (steps) =>
+          Effect.runPromise(Effect.gen(function*() {
+            const ledger = new MemoryLedger()
+            for (const [at, { asked, booked }] of steps.entries()) {
+              yield* ledger.book(booked.map((index) => entryOf(index)))
+              const fresh = new MemoryLedger()
+              yield* fresh.book(steps.slice(0, at + 1).flatMap((step) => step.booked).map((index) => entryOf(index)))
+              for (const filter of asked) {
+                assert.deepStrictEqual(yield* ledger.total(filter), yield* fresh.total(filter))
+              }
+            }
+          })))
+      )
+    }))
+
   it.effect("keeps as many whole as it may, and the quarter of an hour of those before", () =>
     Effect.gen(function*() {
       const ledger = new MemoryLedger(2)

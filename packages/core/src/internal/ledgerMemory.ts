@@ -17,6 +17,8 @@ import { noUsage } from "./figures.js"
 export class MemoryLedger implements UsageLedgerService {
   private readonly booked = new Map<string, UsageEntry>()
   private readonly folded = new Map<string, Folded>()
+  /** The totals that were asked for last, kept up to date: a budget asks for the same ones before each step of a run. */
+  private readonly asked = new Map<string, { readonly filter: UsageFilter; readonly sum: Mutable }>()
   private readonly most: number
 
   constructor(most = 100_000) {
@@ -25,17 +27,27 @@ export class MemoryLedger implements UsageLedgerService {
 
   readonly book: UsageLedgerService["book"] = (entries) =>
     Effect.sync(() => {
-      for (const entry of entries) {
-        if (!this.booked.has(entry.entryId)) this.booked.set(entry.entryId, { ...entry, tags: tidyTags(entry.tags) })
+      for (const given of entries) {
+        if (this.booked.has(given.entryId)) continue
+        const entry = { ...given, tags: tidyTags(given.tags) }
+        this.booked.set(entry.entryId, entry)
+        for (const { filter, sum } of this.asked.values()) if (holds(filter, entry)) add(sum, { sum: sumOf(entry) })
       }
       this.fold()
     })
 
   readonly total: UsageLedgerService["total"] = (filter = {}) =>
     checkFilter("total", filter).pipe(Effect.map((filter) => {
-      const sum = { ...nothing }
-      for (const row of this.rows(filter)) add(sum, row)
-      return sum
+      const key = JSON.stringify(filter)
+      let asked = this.asked.get(key)
+      if (asked === undefined) {
+        asked = { filter: { ...filter }, sum: { ...nothing } }
+        for (const row of this.rows(filter)) add(asked.sum, row)
+      }
+      this.asked.delete(key)
+      this.asked.set(key, asked)
+      if (this.asked.size > mostAsked) this.asked.delete(this.asked.keys().next().value ?? "")
+      return { ...asked.sum }
     }))
 
   readonly by: UsageLedgerService["by"] = (key, { timeZone, ...filter } = {}) =>
@@ -133,6 +145,9 @@ const dayOf = (
       return found
     }
   })
+
+/** More than a program has under way at once, so that none is made anew for each step. */
+const mostAsked = 1024
 
 const byKey = (one: UsageGroup, other: UsageGroup): number => one.key < other.key ? -1 : 1
 
