@@ -28,12 +28,7 @@ const endless = (): Plan["options"] => fake({ turns: [workOn()] })
 const mixed = (): Plan["options"] =>
   fake({ counter: join(counters, "n"), runs: [{ turns: [workOn()] }, { turns: [workOn()], signals: deafness }] })
 
-/** The kernel needs a moment for what was killed: one that was not lives on. */
-const survivors = async () => {
-  const pids = (await readdir(folder)).map(Number)
-  for (let looks = 0; looks < 100 && pids.some(lives); looks++) await sleep(10)
-  return pids.filter(lives)
-}
+const survivors = async () => (await readdir(folder)).map(Number).filter(lives)
 
 describe("a host with 3 running queries", () => {
   const kinds = [["gentle", () => endless()], ["partly deaf to all signals", mixed]] as const
